@@ -1,0 +1,163 @@
+"""The command line: parse, call, print. What a command does is in the module it imports when it is called."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.errors import ByheartError
+from pipeline.run import STAGES
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Make a language model learn by heart what it first had to work out. Begin with: byheart run addition",
+)
+
+RecipeArgument = Annotated[str, typer.Argument(help="a recipe file, or the name of one that comes with byheart")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. task.digits=3")]
+RunDir = Annotated[Path | None, typer.Option(help="where the run lives  [default: runs/<name of the recipe>]")]
+Where = Annotated[Path, typer.Argument(help="a run directory, e.g. runs/addition")]
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="rounds to do now  [default: the recipe's]")] = None,
+    run_dir: RunDir = None,
+    redo_from: Annotated[
+        int | None, typer.Option(min=1, help="set this round and all after it aside and do them anew")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and do nothing")] = False,
+) -> None:
+    """Do the next round of a recipe, or go on with what was interrupted."""
+    from pipeline.report import terminal
+
+    chosen = _recipe(recipe, overrides)
+    folder = run_dir or Path("runs") / chosen.name
+    if dry_run:
+        from pipeline.plan import plan
+
+        terminal.show_plan(plan(chosen, folder, rounds or chosen.rounds))
+        return
+    _work(chosen, folder, rounds or chosen.rounds, redo_from=redo_from)
+    terminal.show_result(folder)
+
+
+def _stage_command(name: str) -> None:
+    def command(recipe: RecipeArgument, overrides: Overrides = None, run_dir: RunDir = None) -> None:
+        chosen = _recipe(recipe, overrides)
+        _work(chosen, run_dir or Path("runs") / chosen.name, 1, only=name)
+
+    command.__doc__ = f"Do only the stage {name} of the round at hand."
+    app.command(name, rich_help_panel="One stage at a time, in this order")(command)
+
+
+for _name in STAGES:
+    _stage_command(_name)
+
+
+@app.command()
+def status(run: Where) -> None:
+    """What a run has done so far, round by round."""
+    from pipeline.report import terminal
+
+    terminal.show_status(run)
+
+
+@app.command()
+def show(
+    run: Where,
+    round_: Annotated[int | None, typer.Option("--round", min=1, help="[default: the last one]")] = None,
+    problem: Annotated[str | None, typer.Option(help="the beginning of a problem's id, or words of its prompt")] = None,
+    verdict: Annotated[str | None, typer.Option(help="only: right, wrong or unjudged")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="problems to show")] = 10,
+) -> None:
+    """Read sampled solutions with their verdicts."""
+    from pipeline.report import terminal
+
+    terminal.show_rollouts(run, round_, problem, verdict, limit)
+
+
+@app.command()
+def report(run: Where) -> None:
+    """Write the run's report, one HTML page that needs no network."""
+    from pipeline.report.page import write_page
+
+    typer.echo(write_page(run))
+
+
+@app.command()
+def doctor() -> None:
+    """What was found on this machine, what is missing, and the command that mends it."""
+    from pipeline.doctor import examine
+    from pipeline.report import terminal
+
+    findings = examine()
+    terminal.show_findings(findings)
+    raise typer.Exit(1 if any(finding.mend and finding.needed for finding in findings) else 0)
+
+
+@app.command()
+def recipes() -> None:
+    """The recipes that come with byheart."""
+    from pipeline.report import terminal
+
+    terminal.show_recipes(_shipped())
+
+
+def _work(chosen: Recipe, folder: Path, rounds: int, only: str | None = None, redo_from: int | None = None) -> None:
+    from pipeline import engines
+    from pipeline.loop import run_rounds
+    from pipeline.report.page import write_page
+    from pipeline.run import Halt, Run
+    from pipeline.verifiers.judge import Judge
+
+    held = Run(folder, chosen, only, redo_from)
+    try:
+        with engines.Lazy(chosen.engine, chosen.model, folder / "engine.log") as engine:
+            run_rounds(held, chosen, held.target(rounds), engine, Judge())
+    except Halt as done:
+        typer.echo(done)
+    except KeyboardInterrupt:
+        typer.echo("byheart: stopped; what was finished is kept, and the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
+    finally:
+        held.close()
+        if held.finished:
+            write_page(folder)
+
+
+def _recipe(name: str, overrides: list[str] | None) -> Recipe:
+    from pipeline.recipe import read
+
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml") and not path.exists():
+        shipped = {one.stem: one for one in _shipped()}
+        path = shipped.get(name, path)
+    return read(path, overrides)
+
+
+def _shipped() -> list[Path]:
+    return sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))
+
+
+def main() -> None:
+    """The console script `byheart`: an error of the user's is one message and its exit code, never a traceback."""
+    try:
+        app()
+    except ByheartError as error:
+        typer.secho(f"byheart: {error}", err=True, fg="red")
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Where completions come from. One engine lives through a whole command and is started when it is first needed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pipeline import models, registry
+from pipeline.types import Completion, Engine, Generate, Policy
+
+REGISTRY = {
+    "vllm": "pipeline.engines.vllm:VLLM",
+    "transformers": "pipeline.engines.transformers:Transformers",
+    "scripted": "pipeline.engines.scripted:Scripted",
+}
+
+
+class Lazy:
+    """An engine that starts at its first request, so that a command with nothing to sample starts none.
+
+    `load` is remembered until then, and a policy that is already loaded is not loaded again.
+    """
+
+    def __init__(self, options: Any, model: models.Options, log: Path) -> None:
+        self._options, self._model, self._log = options, model, log
+        self._wanted: Policy | None = None
+        self._engine: Engine | None = None
+        self._loaded: Policy | None = None
+        self.start_seconds = 0.0
+        self.swap_seconds = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self._engine.seconds if self._engine else 0.0
+
+    def load(self, policy: Policy) -> None:
+        self._wanted = policy
+
+    def submit(self, request: Generate) -> int:
+        return self._ready().submit(request)
+
+    def poll(self) -> list[tuple[int, list[Completion]]]:
+        return self._ready().poll()
+
+    def close(self) -> None:
+        if self._engine:
+            self._engine.close()
+            self._engine = self._loaded = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def _ready(self) -> Engine:
+        if self._engine is None:
+            began = time.monotonic()
+            kind = registry.resolve("engines", self._options.name)
+            self._engine = kind(self._options, models.fetch(self._model), self._model, self._log)
+            self.start_seconds += time.monotonic() - began
+        if self._wanted is not None and self._wanted != self._loaded:
+            began = time.monotonic()
+            self._engine.load(self._wanted)
+            self._loaded = self._wanted
+            self.swap_seconds += time.monotonic() - began
+        return self._engine

@@ -1,0 +1,66 @@
+"""An engine that reads its answers from a file: for tests of everything around an engine, without a model.
+
+The file is JSON, the text of a problem's last message -> a list of answers. A sampled completion is the answer that
+its seed picks, so that the same request is answered the same way in every process; a greedy one is the first answer.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from pathlib import Path
+
+from pydantic import Field
+
+from pipeline import models, recipe
+from pipeline.errors import EngineError
+from pipeline.types import Completion, Generate, Policy
+
+
+class Options(recipe.Choice):
+    """`script` is the file; `delay` the seconds that one poll takes; `max_sequences` the requests it answers."""
+
+    script: str
+    delay: float = Field(default=0.0, ge=0)
+    max_sequences: int = Field(default=128, ge=1)
+
+
+class Scripted:
+    def __init__(self, options: Options, base: Path, model: models.Options, log: Path) -> None:
+        self._answers: dict[str, list[str]] = json.loads(Path(options.script).read_text())
+        self._options = options
+        self._queue: deque[tuple[int, Generate]] = deque()
+        self._tickets = 0
+        self._policy = "base"
+        self.seconds = 0.0
+
+    def load(self, policy: Policy) -> None:
+        self._policy = policy.id
+
+    def submit(self, request: Generate) -> int:
+        self._tickets += 1
+        self._queue.append((self._tickets, request))
+        return self._tickets
+
+    def poll(self) -> list[tuple[int, list[Completion]]]:
+        time.sleep(self._options.delay)
+        self.seconds += self._options.delay
+        take = min(self._options.max_sequences, len(self._queue))
+        return [self._reply(*self._queue.popleft()) for _ in range(take)]
+
+    def close(self) -> None:
+        self._queue.clear()
+
+    def _reply(self, ticket: int, request: Generate) -> tuple[int, list[Completion]]:
+        last = request.prompt if isinstance(request.prompt, str) else request.prompt[-1]["content"]
+        try:
+            answers = self._answers[last]
+        except KeyError:
+            raise EngineError(f"{self._options.script} has no answers to {last!r}") from None
+        seeds = [request.seed + index for index in range(request.n)]
+        texts = [answers[seed % len(answers) if request.temperature else 0] for seed in seeds]
+        return ticket, [
+            Completion(text, list(range(len(text.split()) + 1)), "stop", self._policy, seed)
+            for text, seed in zip(texts, seeds, strict=True)
+        ]

@@ -1,0 +1,46 @@
+"""Every error byheart raises on purpose.
+
+    ByheartError                    exit code 1
+    |-- InputError                  exit code 2: something the user gave is wrong; nothing was started
+    |   |-- RecipeError             a key or value of the recipe
+    |   |-- TaskError               the problems, or the file they come from
+    |   `-- ModelError              the model's name, files, template or context
+    |-- RunError                    exit code 3: the run directory refuses (locked, changed recipe, no room)
+    |-- EngineError                 exit code 4: the engine could not start or failed while sampling
+    `-- TrainError                  exit code 5: the training process failed
+
+Ctrl-C is exit code 130. The message is for the person: what was wrong, where, and what to do. The CLI prints it
+without a traceback; anything that is not a ByheartError is a defect of ours and keeps its traceback.
+"""
+
+
+class ByheartError(Exception):
+    exit_code = 1
+
+
+class InputError(ByheartError):
+    exit_code = 2
+
+
+class RecipeError(InputError):
+    pass
+
+
+class TaskError(InputError):
+    pass
+
+
+class ModelError(InputError):
+    pass
+
+
+class RunError(ByheartError):
+    exit_code = 3
+
+
+class EngineError(ByheartError):
+    exit_code = 4
+
+
+class TrainError(ByheartError):
+    exit_code = 5

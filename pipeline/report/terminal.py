@@ -1,0 +1,181 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.errors import InputError
+from pipeline.report.data import SPLITS, Round, asked, view
+
+console = Console(highlight=False)
+
+
+def show_result(folder: Path) -> None:
+    """The table that ends a command: what changed, what it cost, where things are, what to type next."""
+    run = view(folder)
+    last = run.finished[-1]
+    assert last.metrics is not None
+    console.print(_accuracies(last))
+    for name, words in SPLITS.items():
+        moved = last.metrics["splits"][name]["paired"]
+        console.print(
+            f"[bold]{words}[/]: {len(moved['gained'])} newly solved, {len(moved['lost'])} newly lost"
+            + _examples(last, moved["gained"], "solved")
+            + _examples(last, moved["lost"], "lost")
+        )
+    console.print(_costs(last))
+    decision = (
+        "The new policy is promoted: the next round starts from it."
+        if last.metrics["promoted"]
+        else "The new policy is [bold]not promoted[/]: it is no better founded than the old one, which the next round keeps."
+    )
+    console.print(decision)
+    console.print(f"adapter  {last.folder / 'adapter'}\ndataset  {last.folder / 'dataset'}\nreport   {folder / 'report.html'}")
+    console.print(
+        f"next     make iterate  (round {last.n + 1}), or look at what it wrote: byheart show {folder}", style="dim"
+    )
+
+
+def show_status(folder: Path) -> None:
+    """One line a round."""
+    run = view(folder)
+    table = Table(title=f"{run.recipe['name']}: {run.recipe['model']['name']}, task {run.recipe['task']['name']}")
+    for heading in ("round", "stage", "held out", "change", "tokens", "rows", "seconds", "promoted"):
+        table.add_column(heading, justify="left" if heading in ("stage", "promoted") else "right")
+    for one in run.rounds:
+        done = [name for name, record in one.stages.items() if record["status"] == "done"]
+        seconds = f"{sum(row['seconds'] for row in one.costs()):.0f}"
+        rows = str(one.stages.get("curate", {}).get("num_rows", ""))
+        if one.metrics:
+            split = one.metrics["splits"]["held_out"]
+            table.add_row(
+                str(one.n), "finished", _rate(split["after"]), _change(split["paired"]),
+                _tokens(split["after"]), rows, seconds, "yes" if one.metrics["promoted"] else "no",
+            )  # fmt: skip
+        else:
+            table.add_row(str(one.n), f"after {done[-1]}" if done else "begun", "", "", "", rows, seconds, "")
+    console.print(table)
+
+
+def show_rollouts(folder: Path, n: int | None, problem: str | None, verdict: str | None, limit: int) -> None:
+    """Sampled solutions, problem by problem, with their verdicts."""
+    if verdict not in (None, "right", "wrong", "unjudged"):
+        raise InputError(f"--verdict is right, wrong or unjudged, not {verdict!r}")
+    rounds = [one for one in view(folder).rounds if (one.n == n if n else "sample" in one.stages)]
+    if not rounds:
+        raise InputError(f"{folder}: {f'there is no round {n}' if n else 'nothing was sampled yet'}")
+    shown = 0
+    groups = groupby(rounds[-1].solutions(), key=lambda row: row[0])
+    for one, rows in groups:
+        picked = [row for row in rows if verdict in (None, _verdict(row[2]))]
+        if not picked or (problem and not one.id.startswith(problem) and problem not in asked(one)):
+            continue
+        if shown == limit:
+            console.print("... more with --limit", style="dim")
+            break
+        shown += 1
+        console.print(f"\n[bold]{escape(asked(one))}[/]  answer {escape(str(one.answer))}  [dim]{one.id}[/]")
+        for _, rollout, said in picked:
+            word = _verdict(said)
+            style = {"right": "green", "wrong": "red", "unjudged": "yellow"}[word]
+            why = f"  ({said.reason})" if said.reason else ""
+            cut = ", cut off" if rollout.finish_reason == "length" else ""
+            text = escape(" ".join(rollout.response.split()))
+            console.print(f"  [{style}]{word:8}[/] {text}[dim]{escape(why)}  {rollout.num_tokens} tokens{cut}[/]")
+    if not shown:
+        console.print("nothing fits what you asked for")
+
+
+def show_recipes(paths: list[Path]) -> None:
+    """The shipped recipes with the first line of their headers."""
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for path in paths:
+        first = next((line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")), "")
+        table.add_row(path.stem, first)
+    console.print(table)
+
+
+def show_findings(findings: list[Any]) -> None:
+    """What doctor found, and what mends it."""
+    for one in findings:
+        mark = "[green]ok[/]  " if not one.mend else "[red]miss[/]" if one.needed else "[yellow]none[/]"
+        console.print(f"{mark} {one.what:14} {escape(one.found)}")
+        if one.mend:
+            console.print(f"       {'':12} mend: {escape(one.mend)}")
+
+
+def show_plan(plan: dict[str, Any]) -> None:
+    """The resolved recipe and what each stage would do."""
+    console.print(plan["recipe"], markup=False)
+    table = Table(title=plan["title"])
+    for heading in ("stage", "would", "estimate"):
+        table.add_column(heading)
+    for row in plan["stages"]:
+        table.add_row(*row)
+    console.print(table)
+    for line in plan["notes"]:
+        console.print(line, markup=False)
+
+
+def _accuracies(one: Round) -> Table:
+    assert one.metrics is not None
+    table = Table(title=f"round {one.n}: greedy accuracy with 95 % intervals")
+    for heading in ("problems", "", "before", "after", "change", "tokens an answer"):
+        table.add_column(heading, justify="right" if heading == "" else "left")
+    for name, words in SPLITS.items():
+        split = one.metrics["splits"][name]
+        table.add_row(
+            words, str(split["after"]["problems"]), _rate(split["before"]), _rate(split["after"]),
+            _change(split["paired"]), f"{_tokens(split['before'])} → {_tokens(split['after'])}",
+        )  # fmt: skip
+        for key in (key for key in split["after"] if key.startswith("pass@")):
+            table.add_row(f"  {key}, sampled", "", _interval(split["before"].get(key)), _interval(split["after"][key]))
+        if unjudged := split["after"]["unjudged"]:
+            table.add_row("  unjudged", "", str(split["before"]["unjudged"]), str(unjudged))
+    return table
+
+
+def _costs(one: Round) -> Table:
+    rows = one.costs()
+    total = sum(row["seconds"] for row in rows)
+    table = Table(title=f"{total:.0f} seconds, and what was neither generating nor training")
+    for heading in ("stage", "seconds", "generating", "training", "engine start", "own overhead", "of the round"):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    for row in [*rows, {"stage": "all", **{key: sum(row[key] for row in rows) for key in rows[0] if key != "stage"}}]:
+        table.add_row(
+            row["stage"], *(f"{row[key]:.1f}" for key in ("seconds", "generating", "training", "start", "overhead")),
+            f"{(row['overhead'] + row['start']) / total:.1%}" if total else "",
+        )  # fmt: skip
+    return table
+
+
+def _examples(one: Round, ids: list[str], word: str) -> str:
+    problems = one.problems()
+    names = "; ".join(asked(problems[name])[:60] for name in islice(ids, 2))
+    return f"\n  [dim]{word}, e.g. {escape(names)}[/]" if names else ""
+
+
+def _rate(row: dict[str, Any]) -> str:
+    return f"{row['accuracy']:.3f} [dim]({row['low']:.2f}-{row['high']:.2f})[/]" if "accuracy" in row else "unjudged"
+
+
+def _interval(row: dict[str, Any] | None) -> str:
+    return f"{row['rate']:.3f} [dim]({row['low']:.2f}-{row['high']:.2f})[/]" if row else ""
+
+
+def _change(row: dict[str, Any]) -> str:
+    return f"{row['change']:+.3f} [dim]({row['low']:+.2f} to {row['high']:+.2f})[/]"
+
+
+def _tokens(row: dict[str, Any]) -> str:
+    return f"{row['tokens']:.1f}" if "tokens" in row else "-"
+
+
+def _verdict(verdict: Any) -> str:
+    return "unjudged" if verdict.score is None else "right" if verdict.correct else "wrong"

@@ -1,0 +1,322 @@
+"""The run directory: what is done is read, what is not is done, and nothing is lost in between.
+
+    runs/<name>/recipe.yaml            the resolved recipe
+    runs/<name>/state.json             rounds finished, the policy each ended with, the round to reach
+    runs/<name>/measures/              answers of each policy to the development and held-out problems
+    runs/<name>/round-001/stages.json  per stage: status, digest of its inputs, seconds
+    runs/<name>/round-001/...          what the stages wrote
+
+A stage whose inputs have the digest on record is read, not redone. Whole files are written beside their place, synced
+and renamed; journals are appended a line at a time, and a torn last line is owed again. One process holds a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+import yaml
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
+
+from pipeline import progress, recipe
+from pipeline.errors import RunError
+from pipeline.recipe import Recipe
+from pipeline.types import Dataset, Policy, Record, digest
+
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+
+STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
+
+
+class Halt(Exception):
+    """Raised after the one stage that a command was asked for."""
+
+
+class Stage:
+    """What a stage function is given: where to write, how to show progress, where to say what it came to."""
+
+    def __init__(self, run: Run, n: int, name: str) -> None:
+        self.run_dir, self.dir, self.round, self.name, self.seed = run.dir, run.round_dir(n), n, name, run.recipe.seed
+        self.recipe = run.recipe
+        self.notes: dict[str, Any] = {}
+        self.trained_seconds = 0.0
+
+    def track(self, items: Sequence[T], doing: str, unit: str) -> Iterator[T]:
+        with self.progress(len(items), doing, unit) as bar:
+            for item in items:
+                yield item
+                bar.advance()
+
+    def progress(self, total: int, doing: str, unit: str) -> progress.Progress:
+        return progress.Progress(total, f"round {self.round} {doing}", unit)
+
+
+def stage(read: Callable[[Path], T]) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Mark a function as a stage and say how what it wrote is read again from its round's directory."""
+
+    def mark(function: Callable[..., T]) -> Callable[..., T]:
+        function.read = read  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+class Run:
+    """One run directory, held by this process until `close`."""
+
+    def __init__(
+        self, folder: Path, recipe_: Recipe, only: str | None = None, redo_from: int | None = None
+    ) -> None:
+        """Open or make the run in `folder`.
+
+        `only` names the one stage to do; those before it must be done. `redo_from` sets that round and all after it
+        aside first. Raises RunError where another process holds the run, or it was made with another recipe.
+        """
+        self.dir, self.recipe, self.only = folder, recipe_, only
+        with room(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(folder / ".lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(f"{folder}: another byheart process holds this run; wait for it, or name another") from None
+        if redo_from:
+            self._set_aside(redo_from)
+        self._check_recipe()
+
+    def close(self) -> None:
+        self._lock.release()
+
+    # Rounds
+
+    @property
+    def finished(self) -> int:
+        """Rounds that are done."""
+        return len(self._state()["rounds"])
+
+    def target(self, rounds: int) -> int:
+        """The round to reach: `rounds` more than are finished, or what an interrupted command was to reach."""
+        state = self._state()
+        if self.finished >= state["target"]:
+            state["target"] = self.finished + rounds
+            self._save(state)
+        return int(state["target"])
+
+    def policy(self, n: int) -> Policy:
+        """The policy that round `n` ended with: what it promoted, or the one it kept. Round 0 is the base model."""
+        if n == 0:
+            return Policy(self.recipe.model.name)
+        row = self._state()["rounds"][n - 1]
+        adapter = self.dir / row["adapter"] if row["adapter"] else None
+        return Policy(self.recipe.model.name, adapter, row["policy"])
+
+    def round_dir(self, n: int) -> Path:
+        return self.dir / f"round-{n:03d}"
+
+    def records(self, n: int) -> dict[str, Any]:
+        """What stages.json of round `n` says, stage by stage."""
+        return cast(dict[str, Any], read_json(self.round_dir(n) / "stages.json", {}))
+
+    def stage(self, n: int, name: str, function: Callable[..., T], *inputs: Any) -> T:
+        """What `function` makes of `inputs` in round `n`: read if it is on record, else done now."""
+        mark = digest(name, *(identity(value) for value in inputs))
+        record = self.records(n).get(name)
+        if record and record["status"] == "done" and record["digest"] == mark:
+            if self.only == name:
+                raise Halt(f"round {n}: {name} was done before")
+            with room(self.dir):
+                return function.read(self.round_dir(n))  # type: ignore[attr-defined, no-any-return]
+        if self.only and self.only != name:
+            raise RunError(f"{self.dir}: round {n} has not been through {name} yet; run `byheart {name}` first")
+        engines = [value for value in inputs if hasattr(value, "swap_seconds")]
+        work = Stage(self, n, name)
+        before = [(one.seconds, one.start_seconds, one.swap_seconds) for one in engines]
+        began = time.monotonic()
+        with room(self.dir):
+            work.dir.mkdir(exist_ok=True)
+            self._note(n, name, {"status": "started", "digest": mark})
+            result = function(work, *inputs)
+        after = [(one.seconds, one.start_seconds, one.swap_seconds) for one in engines]
+        generating, starting, swapping = (sum(b[i] - a[i] for a, b in zip(before, after, strict=True)) for i in range(3))
+        self._note(
+            n,
+            name,
+            {
+                "status": "done",
+                "digest": mark,
+                "seconds": round(time.monotonic() - began, 3),
+                "generating_seconds": round(generating, 3),
+                "training_seconds": round(work.trained_seconds, 3),
+                "engine_start_seconds": round(starting, 3),
+                "swap_seconds": round(swapping, 3),
+                **work.notes,
+            },
+        )
+        if self.only == name:
+            raise Halt(f"round {n}: {name} done")
+        return result
+
+    def finish(self, n: int, policy: Policy, metrics: dict[str, Any]) -> None:
+        """Write metrics.json and record `policy` as what round `n` ends with. From here on round `n` is done."""
+        with room(self.dir):
+            write_json(self.round_dir(n) / "metrics.json", metrics)
+            state = self._state()
+            adapter = str(policy.adapter.relative_to(self.dir)) if policy.adapter else None
+            state["rounds"] = [*state["rounds"][: n - 1], {"policy": policy.id, "adapter": adapter}]
+            self._save(state)
+        keep = policy.adapter.parent / "merged" if policy.adapter else None
+        for merged in self.dir.glob("round-*/merged"):
+            if merged != keep:
+                shutil.rmtree(merged)  # made again from the adapter if it is ever needed
+
+    def _set_aside(self, n: int) -> None:
+        """Move round `n` and all after it, with their recipe, to a directory of their own."""
+        rounds = [path for path in self.dir.glob("round-*") if int(path.name.removeprefix("round-")) >= n]
+        aside = self.dir / f"replaced-{time.strftime('%Y%m%d-%H%M%S')}"
+        aside.mkdir()
+        for path in [*rounds, *self.dir.glob("recipe.yaml")]:
+            path.rename(aside / path.name)
+        kept = self._state()["rounds"][: n - 1]
+        self._save({"rounds": kept, "target": len(kept)})
+
+    # The files of the run itself
+
+    def _state(self) -> dict[str, Any]:
+        return cast(dict[str, Any], read_json(self.dir / "state.json", {"rounds": [], "target": 0}))
+
+    def _save(self, state: dict[str, Any]) -> None:
+        write_json(self.dir / "state.json", state)
+
+    def _note(self, n: int, name: str, record: dict[str, Any]) -> None:
+        write_json(self.round_dir(n) / "stages.json", self.records(n) | {name: record})
+
+    def _write_recipe(self) -> None:
+        text = yaml.safe_dump(self.recipe.resolved(), sort_keys=False)
+        write_text(self.dir / "recipe.yaml", text)
+
+    def _check_recipe(self) -> None:
+        path = self.dir / "recipe.yaml"
+        if not path.exists():
+            self._write_recipe()
+            return
+        old = yaml.safe_load(path.read_text())
+        old.pop("rounds", None)
+        if changes := recipe.changed(recipe.flatten(old), self.recipe.deciding()):
+            raise RunError(
+                f"{self.dir} was made with another recipe:\n  "
+                + "\n  ".join(changes)
+                + "\nname a new run with --run-dir, or say from which round to begin anew with --redo-from N"
+            )
+
+
+def identity(value: Any) -> Any:
+    """What of a stage's input decides its result, as JSON: all of a record or of options, nothing of an engine."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Policy):
+        return value.id
+    if isinstance(value, Dataset):
+        return value.digest
+    if dataclasses.is_dataclass(value):
+        return value.to_dict()  # type: ignore[union-attr]
+    if isinstance(value, list | tuple):
+        return [identity(item) for item in value]
+    return None if hasattr(value, "poll") else value
+
+
+# Files
+
+
+class Journal(Generic[R]):
+    """Records appended a line at a time. Each process appends to a file of its own, so a torn line stays harmless."""
+
+    def __init__(self, folder: Path, name: str, kind: type[R]) -> None:
+        self._folder, self._name, self._kind = folder, name, kind
+        self._file: Any = None
+
+    def read(self) -> list[R]:
+        """Every whole record, in the order in which they were written."""
+        return [
+            record for path in self._files() for record in parse_lines(path.read_text(errors="replace"), self._kind)
+        ]
+
+    def append(self, record: R) -> None:
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = (self._folder / f"{self._name}-{len(self._files()):05d}.jsonl").open("x")
+        self._file.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        if self._file:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._file = None
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob(f"{self._name}-*.jsonl"))
+
+
+def parse_lines(text: str, kind: type[R]) -> Iterator[R]:
+    """The records of a journal; a line that is torn, the last of a killed process, is passed over."""
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError, ValidationError):
+            yield kind.from_dict(json.loads(line))
+
+
+def read_records(path: Path, kind: type[R]) -> list[R]:
+    """The records of a file that was written whole."""
+    with path.open() as lines:
+        return [kind.from_dict(json.loads(line)) for line in lines]
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    write_text(path, "".join(json.dumps(record.to_dict(), ensure_ascii=False) + "\n" for record in records))
+
+
+def read_json(path: Path, default: Any) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return default
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Beside its place, synced, then renamed: a reader sees the old file or the new one, whole."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def room(folder: Path) -> Iterator[None]:
+    """Turn the system's 'no space left' into a RunError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise RunError(
+            f"{folder}: no room left to write ({error.strerror}); all that was finished is kept: make room and run "
+            "the same command again"
+        ) from error

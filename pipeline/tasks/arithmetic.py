@@ -1,0 +1,90 @@
+"""Sums and products of random numbers: two-digit addition by default, n-digit addition as in STaR (2203.14465).
+
+A sum comes in one order only: where 23 + 27 is drawn, 27 + 23 never is, so no held-out sum was trained on mirrored.
+"""
+
+from __future__ import annotations
+
+import operator
+import random
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.tasks import splits
+from pipeline.types import Problem
+
+OPERATIONS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+_LISTED = 200_000
+"""Up to so many pairs are listed and shuffled, so that none is missed; from more, they are drawn."""
+
+
+class Options(splits.Options):
+    """`digits`: how many digits each number has, one count or several to draw from; or `low` and `high`, both
+    inclusive. `operations` are drawn from alike. `prompt` may use {a}, {b} and {op}; `chat: false` asks it as plain
+    text, for a base model."""
+
+    digits: int | list[int] = 2
+    low: int | None = None
+    high: int | None = None
+    operations: list[Literal["+", "-", "*"]] = Field(default=["+"], min_length=1)
+    prompt: str = "What is {a} {op} {b}? Reply with just the number."
+    chat: bool = True
+
+    @model_validator(mode="after")
+    def _sound(self) -> Options:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("low and high go together")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        if not self.ranges() or any(count < 1 for count in _counts(self.digits)):
+            raise ValueError("digits must be one or more, or a list of such numbers")
+        try:
+            self.prompt.format(a=1, b=2, op="+")
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(f"prompt may use {{a}}, {{b}} and {{op}} only ({error!r})") from None
+        return self
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """(lowest, highest) number, for each count of digits."""
+        if self.low is not None and self.high is not None:
+            return [(self.low, self.high)]
+        return [(10 ** (count - 1) if count > 1 else 0, 10**count - 1) for count in _counts(self.digits)]
+
+
+def problems(options: Options, seed: int) -> Iterator[Problem]:
+    """Distinct problems in an order that `seed` decides; endless where there are more than can be listed."""
+    rng = random.Random(seed)
+    ranges = options.ranges()
+    size = sum((high - low + 1) ** 2 for low, high in ranges) * len(options.operations)
+    seen: set[tuple[str, int, int]] = set()
+    for op, a, b in _listed(options, rng) if size <= _LISTED else _drawn(options, rng):
+        key = (op, a, b) if op == "-" else (op, min(a, b), max(a, b))
+        if key not in seen:
+            seen.add(key)
+            text = options.prompt.format(a=a, b=b, op=op)
+            prompt = [{"role": "user", "content": text}] if options.chat else text
+            yield Problem.of(prompt, str(OPERATIONS[op](a, b)), "number", {"a": a, "b": b, "op": op})
+
+
+def _listed(options: Options, rng: random.Random) -> Iterator[tuple[str, int, int]]:
+    every = [
+        (op, a, b)
+        for op in options.operations
+        for low, high in options.ranges()
+        for a in range(low, high + 1)
+        for b in range(low, high + 1)
+    ]
+    rng.shuffle(every)
+    yield from every
+
+
+def _drawn(options: Options, rng: random.Random) -> Iterator[tuple[str, int, int]]:
+    while True:
+        low, high = rng.choice(options.ranges())
+        yield rng.choice(options.operations), rng.randint(low, high), rng.randint(low, high)
+
+
+def _counts(digits: int | list[int]) -> list[int]:
+    return [digits] if isinstance(digits, int) else digits

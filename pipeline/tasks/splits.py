@@ -1,0 +1,94 @@
+"""The load stage: from a source of problems to the three splits of a round.
+
+The first `num_held_out` problems of the source are held out, the next `num_dev` are the development split, and what
+follows is trained on, `num_train` a round, so each round meets fresh problems while there are any and then begins
+again. No problem comes twice, so the splits are disjoint by content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from pipeline import chat, models, recipe, registry
+from pipeline.errors import ModelError, TaskError
+from pipeline.run import Stage, read_records, stage, write_records
+from pipeline.types import Problem, Problems, digest
+
+
+class Options(recipe.Choice):
+    """Base of every task's options: the sizes of the splits, in problems."""
+
+    num_train: int = Field(default=400, ge=1)
+    num_dev: int = Field(default=200, ge=1)
+    num_held_out: int = Field(default=200, ge=1)
+
+
+def read_problems(folder: Path) -> Problems:
+    return read_records(folder / "problems.jsonl", Problems)[0]
+
+
+@stage(read_problems)
+def load(work: Stage, options: Options, seed: int) -> Problems:
+    """The splits of this round. Raises TaskError where the source has too few problems or repeats itself."""
+    problems = split(source(options, seed), options, work.round)
+    check_prompts(problems, work.recipe.model)
+    write_records(work.dir / "problems.jsonl", [problems])
+    work.notes |= {f"num_{name}": len(part) for name, part in problems.splits().items()}
+    return problems
+
+
+def source(options: Any, seed: int) -> Iterator[Problem]:
+    """The task's problems. Raises TaskError at an id or a prompt that came before: splits must share nothing."""
+    seen: set[str] = set()
+    for problem in registry.resolve("tasks", options.name)(options, seed):
+        for mark in (problem.id, digest(problem.prompt)):
+            if mark in seen:
+                raise TaskError(f"task {options.name}: problem {problem.id!r} comes twice (its id, or its prompt)")
+            seen.add(mark)
+        yield problem
+
+
+def split(problems: Iterator[Problem], options: Options, n: int) -> Problems:
+    """The splits of round `n` (from 1). Raises TaskError where there are fewer problems than the splits ask for."""
+    held_out = _take(problems, options.num_held_out, "num_held_out", options)
+    dev = _take(problems, options.num_dev, "num_dev", options)
+    pool = list(islice(problems, n * options.num_train))
+    if len(pool) < options.num_train:
+        _take(iter(pool), options.num_train, "num_train", options)
+    first = (n - 1) * options.num_train
+    return Problems([pool[place % len(pool)] for place in range(first, first + options.num_train)], dev, held_out)
+
+
+def check_prompts(problems: Problems, model: models.Options) -> None:
+    """Raises ModelError where a prompt does not suit the model: no chat template for it, or longer than the context."""
+    path = models.fetch(model)
+    everything = [problem for part in problems.splits().values() for problem in part]
+    if any(not isinstance(problem.prompt, str) for problem in everything) and not models.has_chat_template(path):
+        raise ModelError(
+            f"model.name: {model.name} has no chat template and the problems are chats; say task.chat=false to put "
+            "them as plain text, or name an instruction-tuned model"
+        )
+    tokenizer = models.tokenizer(path)
+    context = min(model.max_context, models.context_length(path))
+    for problem in everything:
+        length = len(chat.encode_prompt(tokenizer, problem.prompt))
+        if length >= context:
+            raise ModelError(
+                f"problem {problem.id}: its prompt has {length} tokens and the context {context}, prompt and answer "
+                "together; raise model.max_context if the model allows it, or drop the problem"
+            )
+
+
+def _take(problems: Iterator[Problem], size: int, key: str, options: Options) -> list[Problem]:
+    taken = list(islice(problems, size))
+    if len(taken) < size:
+        raise TaskError(
+            f"task.{key} asks for {size} problems and {options.name} has {len(taken)} left for it; ask for fewer "
+            "(held-out problems are taken first, then development, then training) or give more"
+        )
+    return taken

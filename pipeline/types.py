@@ -1,0 +1,295 @@
+"""The nouns. Everything that crosses a stage boundary is one of these: frozen, typed, JSON in and JSON out.
+
+    Problem  --strategy-->  Rollout  --verifier-->  Verdict  --curation-->  Example  --objective-->  Policy
+
+This file imports nothing of the project, and neither torch nor vllm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self, TypeVar
+
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
+
+
+class Message(TypedDict):
+    """One turn of a chat, as chat templates and trl know it."""
+
+    role: str
+    content: str
+
+
+Prompt = str | list[Message]
+"""Chat messages for an instruction-tuned model, or plain text for a base model."""
+
+
+def digest(*parts: object) -> str:
+    """A short, stable name for what `parts` say: 16 hex digits of the SHA-256 of their JSON."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Record:
+    """JSON round trip for the frozen dataclasses below."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)  # type: ignore[call-overload, no-any-return]  # every subclass is a dataclass
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> Self:
+        """Raises pydantic.ValidationError where a field is missing, unknown or of the wrong type."""
+        return _adapter(cls).validate_python(row)
+
+
+_adapters: dict[type, TypeAdapter[Any]] = {}
+
+
+def _adapter(cls: type) -> TypeAdapter[Any]:
+    if cls not in _adapters:
+        _adapters[cls] = TypeAdapter(cls)
+    return _adapters[cls]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem(Record):
+    """Something to solve, with what proves a solution right. `answer` is None where no gold answer is known."""
+
+    id: str
+    prompt: Prompt
+    answer: str | None
+    verifier: str
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, prompt: Prompt, answer: str | None, verifier: str, meta: dict[str, Any] | None = None) -> Problem:
+        """A problem whose id is the hash of its content, so that the same problem has the same id everywhere."""
+        return cls(digest(prompt, answer), prompt, answer, verifier, meta or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Problems(Record):
+    """The three splits of one round. They share no content; `held_out` decides nothing, it only measures."""
+
+    train: list[Problem]
+    dev: list[Problem]
+    held_out: list[Problem]
+
+    def splits(self) -> dict[str, list[Problem]]:
+        return {"train": self.train, "dev": self.dev, "held_out": self.held_out}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy(Record):
+    """What is sampled from or trained: a base model and, after a round, a LoRA adapter on it.
+
+    `base` is a model name as models.py knows it; `adapter` a directory, or None for the base model itself.
+    `id` names the weights: "base", or "adapter-" and the hash of the adapter's weights.
+    """
+
+    base: str
+    adapter: Path | None = None
+    id: str = "base"
+
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion(Record):
+    """One engine output, with the id of the policy and the seed it was sampled with."""
+
+    text: str
+    tokens: list[int]
+    finish_reason: FinishReason
+    policy: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Record):
+    """One reasoning step of a searched solution. `value` is the chance of a right answer from here, in 0..1."""
+
+    text: str
+    value: float | None = None
+    visits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout(Record):
+    """One attempt at one problem. `prompt` is what the student is trained on, never what only helped the teacher."""
+
+    id: str
+    problem_id: str
+    strategy: str
+    prompt: Prompt
+    response: str
+    finish_reason: FinishReason
+    num_tokens: int
+    seed: int
+    policy: str
+    steps: list[Step] = field(default_factory=list)
+    hinted: bool = False
+
+    @classmethod
+    def of(cls, problem: Problem, completion: Completion, strategy: str, **rest: Any) -> Rollout:
+        """The rollout in which `strategy` answers `problem` with `completion`; its tokens are the completion's."""
+        return cls(
+            id=digest(problem.id, strategy, completion.policy, completion.seed, completion.text),
+            problem_id=problem.id,
+            strategy=strategy,
+            prompt=problem.prompt,
+            response=completion.text,
+            finish_reason=completion.finish_reason,
+            num_tokens=len(completion.tokens),
+            seed=completion.seed,
+            policy=completion.policy,
+            **rest,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Record):
+    """What a verifier says of one rollout.
+
+    `score` is 1.0 (right), 0.0 (wrong), between for partial credit, or None: could not be judged. An unjudged
+    rollout is never trained on, never counted wrong, and always counted in a row of its own. `verifier` is its key
+    and the fingerprint of its code. A strategy is answered before its rollout exists: `rollout_id` is then "".
+    """
+
+    rollout_id: str
+    verifier: str
+    score: float | None
+    answer: str | None
+    reason: str
+
+    @property
+    def correct(self) -> bool:
+        return self.score == 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts(Record):
+    """All that a strategy did for one problem: its rollouts and the verdicts it asked for on the way.
+
+    `failure` says why there are none, where the engine refused a prompt of this problem.
+    """
+
+    problem_id: str
+    rollouts: list[Rollout]
+    verdicts: list[Verdict]
+    failure: str | None = None
+
+
+Example = dict[str, Any]
+"""One row in exactly trl's prompt-completion format, with provenance columns beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset(Record):
+    """What a round trains on: a directory with Parquet files of Examples and a card. `digest` names its rows."""
+
+    folder: Path
+    num_rows: int
+    digest: str
+
+
+# What a strategy may ask for, and what it is answered with.
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Ask the policy for `n` completions of `prompt`. The reply is a list of `n` Completions.
+
+    `temperature` 0 is greedy. `seed` is given by the driver, so that strategies need not think of it.
+    """
+
+    prompt: Prompt
+    n: int = 1
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Ask whether `response` solves `problem`. The reply is a Verdict."""
+
+    problem: Problem
+    response: str
+
+
+Request = Generate | Verify
+Reply = list[Completion] | Verdict
+Solver = Generator[Sequence[Request], list[Any], list[Rollout]]
+"""A strategy at work on one problem: yields requests, is sent as many replies in order, returns its rollouts."""
+
+
+class Strategy(Protocol):
+    """A way to think slowly. One generator function a file; it never sees an engine, a batch or a thread."""
+
+    def __call__(self, problem: Problem, options: Any) -> Solver: ...
+
+
+RequestT = TypeVar("RequestT", contravariant=True)
+ReplyT = TypeVar("ReplyT", covariant=True)
+
+
+class Service(Protocol[RequestT, ReplyT]):
+    """Something that answers requests later. Engines and verifier pools have this one shape."""
+
+    def submit(self, request: RequestT) -> int:
+        """Take `request` and return at once with a ticket."""
+
+    def poll(self) -> list[tuple[int, ReplyT]]:
+        """Advance by one step; the tickets that are now answered, with their replies."""
+
+
+class Engine(Service[Generate, list[Completion]], Protocol):
+    """Where completions come from. One engine lives through the whole command."""
+
+    seconds: float
+    """Wall seconds spent generating so far: what the engine itself costs, apart from everything around it."""
+
+    def load(self, policy: Policy) -> None:
+        """Swap in `policy` without restarting. Nothing cached under the old policy is ever used again."""
+
+    def close(self) -> None:
+        """Give back memory and processes. Closing twice is harmless."""
+
+
+__all__ = [
+    "Attempts",
+    "Completion",
+    "Dataset",
+    "Engine",
+    "Example",
+    "FinishReason",
+    "Generate",
+    "Message",
+    "Policy",
+    "Problem",
+    "Problems",
+    "Prompt",
+    "Record",
+    "Reply",
+    "Request",
+    "Rollout",
+    "Service",
+    "Solver",
+    "Step",
+    "Strategy",
+    "Verdict",
+    "Verify",
+    "digest",
+    "replace",
+]

@@ -1,0 +1,83 @@
+"""Verifiers as a service, and the verify stage.
+
+The verifiers so far are bounded by construction (one pass over the text), so they run right here; one that could hang
+does not belong in this process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections import deque
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline import registry
+from pipeline.run import Stage, read_records, stage, write_records
+from pipeline.types import Attempts, Problem, Problems, Verdict, Verify
+
+
+class Judgement(NamedTuple):
+    """What a verifier function returns: score (1.0, 0.0 or None for unjudged), the answer it read, and why not."""
+
+    score: float | None
+    answer: str | None
+    reason: str
+
+
+class Judge:
+    """Answers Verify requests with Verdicts, whatever the problem's verifier."""
+
+    def __init__(self) -> None:
+        self._answered: deque[tuple[int, Verdict]] = deque()
+        self._tickets = 0
+
+    def submit(self, request: Verify) -> int:
+        self._tickets += 1
+        self._answered.append((self._tickets, judge(request.problem, request.response)))
+        return self._tickets
+
+    def poll(self) -> list[tuple[int, Verdict]]:
+        answered = list(self._answered)
+        self._answered.clear()
+        return answered
+
+
+def judge(problem: Problem, response: str, rollout_id: str = "") -> Verdict:
+    """The verdict of the problem's verifier. Unjudged where the problem has no answer to compare with."""
+    function, name = present(problem.verifier)
+    if problem.answer is None:
+        return Verdict(rollout_id, name, None, None, "the problem has no gold answer")
+    return Verdict(rollout_id, name, *function(problem.answer, response))
+
+
+@cache
+def present(key: str) -> tuple[Any, str]:
+    """The verifier function and its name: key and fingerprint of its source, so that changed code judges afresh."""
+    function = registry.resolve("verifiers", key)
+    source = Path(str(sys.modules[function.__module__].__file__)).read_bytes()
+    return function, f"{key}@{hashlib.sha256(source).hexdigest()[:8]}"
+
+
+def current(problem: Problem, attempts: Attempts) -> list[Verdict]:
+    """A verdict of the present verifier for each rollout, in order: the one it was given, or else one made now."""
+    name = present(problem.verifier)[1]
+    given = {verdict.rollout_id: verdict for verdict in attempts.verdicts if verdict.verifier == name}
+    return [given.get(one.id) or judge(problem, one.response, one.id) for one in attempts.rollouts]
+
+
+def read_verdicts(folder: Path) -> list[Verdict]:
+    return read_records(folder / "verdicts.jsonl", Verdict)
+
+
+@stage(read_verdicts)
+def verify(work: Stage, problems: Problems, rollouts: Sequence[Attempts]) -> list[Verdict]:
+    """A verdict of the present verifier for every rollout: those given while sampling, and the rest judged now."""
+    by_id = {problem.id: problem for problem in problems.train}
+    verdicts: list[Verdict] = []
+    for attempts in work.track(rollouts, "verify", "problems"):
+        verdicts += current(by_id[attempts.problem_id], attempts)
+    write_records(work.dir / "verdicts.jsonl", verdicts)
+    return verdicts
