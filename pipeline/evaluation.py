@@ -85,7 +85,9 @@ def _measured(
     splits = problems.splits() | {"train": problems.train[: options.num_train]}
     every = [problem for part in splits.values() for problem in part]
     engine.load(policy)
-    kinds = {"greedy": direct.Options(name="direct", samples=1, max_samples=1, temperature=0, max_tokens=options.max_tokens)}
+    kinds = {
+        "greedy": direct.Options(name="direct", samples=1, max_samples=1, temperature=0, max_tokens=options.max_tokens)
+    }
     if options.samples:
         kinds["sampled"] = direct.Options(
             name="direct",
@@ -106,7 +108,10 @@ def _measured(
     measure = Measure(
         policy.id,
         {
-            name: [_answer(problem, found["greedy"][problem.id], found.get("sampled", {}).get(problem.id)) for problem in part]
+            name: [
+                _answer(problem, found["greedy"][problem.id], found.get("sampled", {}).get(problem.id))
+                for problem in part
+            ]
             for name, part in splits.items()
         },
     )
@@ -211,5 +216,7 @@ def compare(before: Measure, after: Measure, options: Options) -> dict[str, Any]
 def _bootstrap(values: Sequence[float]) -> tuple[float, float]:
     if len(set(values)) < 2:
         return (values[0], values[0]) if values else (0.0, 0.0)
-    drawn = stats.bootstrap((values,), numpy.mean, method="percentile", n_resamples=4000, rng=numpy.random.default_rng(0))
+    drawn = stats.bootstrap(
+        (values,), numpy.mean, method="percentile", n_resamples=4000, rng=numpy.random.default_rng(0)
+    )
     return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)

@@ -45,7 +45,9 @@ def find(options: Options) -> Path | None:
     if path.is_dir():
         return _checked(path, options)
     if path.is_absolute() or name.count("/") != 1 or name.startswith((".", "~")):
-        raise ModelError(f"model.name: {name!r} is no directory here, no hub id (owner/name), and not one of {_names()}")
+        raise ModelError(
+            f"model.name: {name!r} is no directory here, no hub id (owner/name), and not one of {_names()}"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 

@@ -73,4 +73,8 @@ class Progress:
             self._line(f"{self._done} {self._unit} in {time.monotonic() - self._began:.1f} s", "")
 
     def _line(self, text: str, note: str) -> None:
-        console.print(f"{time.strftime('%H:%M:%S')}  {self._doing}: {text}{', ' + note if note else ''}", markup=False)
+        console.print(
+            f"{time.strftime('%H:%M:%S')}  {self._doing}: {text}{', ' + note if note else ''}",
+            markup=False,
+            soft_wrap=True,
+        )

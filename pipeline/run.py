@@ -74,9 +74,7 @@ def stage(read: Callable[[Path], T]) -> Callable[[Callable[..., T]], Callable[..
 class Run:
     """One run directory, held by this process until `close`."""
 
-    def __init__(
-        self, folder: Path, recipe_: Recipe, only: str | None = None, redo_from: int | None = None
-    ) -> None:
+    def __init__(self, folder: Path, recipe_: Recipe, only: str | None = None, redo_from: int | None = None) -> None:
         """Open or make the run in `folder`.
 
         `only` names the one stage to do; those before it must be done. `redo_from` sets that round and all after it
@@ -147,7 +145,9 @@ class Run:
             self._note(n, name, {"status": "started", "digest": mark})
             result = function(work, *inputs)
         after = [(one.seconds, one.start_seconds, one.swap_seconds) for one in engines]
-        generating, starting, swapping = (sum(b[i] - a[i] for a, b in zip(before, after, strict=True)) for i in range(3))
+        generating, starting, swapping = (
+            sum(b[i] - a[i] for a, b in zip(before, after, strict=True)) for i in range(3)
+        )
         self._note(
             n,
             name,

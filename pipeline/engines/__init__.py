@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline import models, registry
+from pipeline import models, progress, registry
 from pipeline.types import Completion, Engine, Generate, Policy
 
 REGISTRY = {
@@ -58,6 +58,9 @@ class Lazy:
     def _ready(self) -> Engine:
         if self._engine is None:
             began = time.monotonic()
+            progress.console.print(
+                f"{time.strftime('%H:%M:%S')}  starting the engine ({self._options.name})", markup=False
+            )
             kind = registry.resolve("engines", self._options.name)
             self._engine = kind(self._options, models.fetch(self._model), self._model, self._log)
             self.start_seconds += time.monotonic() - began

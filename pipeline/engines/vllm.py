@@ -11,6 +11,7 @@ of 128 caches no short prompt: 140 against 213 tokens/s), no compilation (200 s,
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ class VLLM:
         self._open: dict[str, Generate] = {}
         self._tickets = 0
         self.seconds = 0.0
-        _environment(options)
+        _environment(options, log)
         with _quiet(log):
             try:
                 import vllm
@@ -61,7 +62,9 @@ class VLLM:
                     **({"block_size": 32, "enforce_eager": True} if on_cpu else {}),
                 )
             except Exception as error:
-                raise EngineError(f"vLLM could not start: {error}\nits log: {log}; `byheart doctor` may help") from error
+                raise EngineError(
+                    f"vLLM could not start: {error}\nits log: {log}; `byheart doctor` may help"
+                ) from error
         self._params: Any = vllm.SamplingParams
         self._final: Any = vllm.sampling_params.RequestOutputKind.FINAL_ONLY
         self._tokenizer = self._llm.get_tokenizer()
@@ -69,7 +72,9 @@ class VLLM:
     def load(self, policy: Policy) -> None:
         assert not self._open, "a policy is swapped between stages, never under requests"
         with _quiet(self._log):
-            self._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(weights.of_policy(policy, self._base))})
+            self._llm.collective_rpc(
+                "reload_weights", kwargs={"weights_path": str(weights.of_policy(policy, self._base))}
+            )
             if not self._llm.reset_prefix_cache():
                 raise EngineError("vLLM kept the prefix cache of the old policy; its answers could not be trusted")
         self._policy = policy.id
@@ -121,14 +126,18 @@ class VLLM:
         ]
 
 
-def _environment(options: Options) -> None:
-    """What vLLM reads from the environment, and only at its import."""
+def _environment(options: Options, log: Path) -> None:
+    """What vLLM reads from the environment, only at its import, and where its log goes."""
     cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", cores)
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(options.kv_cache_gib))
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # in this process, so that it dies with it
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "INFO")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "0")
+    logger = logging.getLogger("vllm")
+    logger.propagate = False
+    logger.handlers = [logging.FileHandler(log)]
+    logger.setLevel(logging.INFO)
 
 
 @contextlib.contextmanager

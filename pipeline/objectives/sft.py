@@ -55,9 +55,7 @@ def fit(job: Job, options: Options) -> float:
     if job.adapter and options.start == "previous":
         model = PeftModel.from_pretrained(model, job.adapter, is_trainable=True)
     else:
-        lora = LoraConfig(
-            r=options.rank, lora_alpha=options.alpha, target_modules="all-linear", task_type="CAUSAL_LM"
-        )
+        lora = LoraConfig(r=options.rank, lora_alpha=options.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
     rows = datasets.load_dataset("parquet", data_dir=str(job.dataset), split="train", cache_dir=str(job.scratch))
     trainer = SFTTrainer(
         model,
@@ -99,5 +97,3 @@ def tokenized(rows: Any, tokenizer: Any) -> Any:
     return rows.map(
         lambda row: chat.encode_example(tokenizer, row), remove_columns=rows.column_names, load_from_cache_file=False
     )
-
-

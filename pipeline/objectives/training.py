@@ -85,7 +85,10 @@ def train(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> Policy
         seed=work.seed,
         allow_pickle=work.recipe.model.allow_pickle,
     )
-    write_json(work.dir / "job.json", {key: str(value) if isinstance(value, Path) else value for key, value in asdict(job).items()})
+    write_json(
+        work.dir / "job.json",
+        {key: str(value) if isinstance(value, Path) else value for key, value in asdict(job).items()},
+    )
     for report in _child(work, work.dir / "job.json"):
         work.trained_seconds = report.get("train_seconds", work.trained_seconds)
         work.notes |= {name: report[name] for name in ("loss", "steps") if name in report}
@@ -135,14 +138,14 @@ def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
     if code:
-        raise TrainError(f"training failed (exit code {code}); all before it is kept. Its log, {log}, ends:\n{_tail(log)}")
+        raise TrainError(
+            f"training failed (exit code {code}); all before it is kept. Its log, {log}, ends:\n{_tail(log)}"
+        )
 
 
 def _record(work: Stage, policy: Policy, trained: bool) -> None:
     adapter = str(policy.adapter) if policy.adapter else None
-    write_json(
-        work.dir / "policy.json", {"base": policy.base, "trained": trained, "adapter": adapter, "id": policy.id}
-    )
+    write_json(work.dir / "policy.json", {"base": policy.base, "trained": trained, "adapter": adapter, "id": policy.id})
 
 
 def _card(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> None:
@@ -155,7 +158,10 @@ def _card(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> None:
 
 
 def _has_gpu() -> bool:
-    return shutil.which("nvidia-smi") is not None and subprocess.run(["nvidia-smi", "-L"], capture_output=True).returncode == 0
+    return (
+        shutil.which("nvidia-smi") is not None
+        and subprocess.run(["nvidia-smi", "-L"], capture_output=True).returncode == 0
+    )
 
 
 def _path(text: str | None) -> Path | None:

@@ -101,3 +101,6 @@ def asked(problem: Problem) -> str:
     return problem.prompt if isinstance(problem.prompt, str) else problem.prompt[-1]["content"]
 
 
+def word(verdict: Verdict) -> str:
+    """What a verdict says, in one word."""
+    return "unjudged" if verdict.score is None else "right" if verdict.correct else "wrong"

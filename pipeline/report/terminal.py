@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from pipeline.errors import InputError
 from pipeline.report.data import SPLITS, Round, asked, view
 
 console = Console(highlight=False)
+if not console.is_terminal and "COLUMNS" not in os.environ:
+    console.width = 120
 
 
 def show_result(folder: Path) -> None:
@@ -36,7 +39,9 @@ def show_result(folder: Path) -> None:
         else "The new policy is [bold]not promoted[/]: it is no better founded than the old one, which the next round keeps."
     )
     console.print(decision)
-    console.print(f"adapter  {last.folder / 'adapter'}\ndataset  {last.folder / 'dataset'}\nreport   {folder / 'report.html'}")
+    console.print(
+        f"adapter  {last.folder / 'adapter'}\ndataset  {last.folder / 'dataset'}\nreport   {folder / 'report.html'}"
+    )
     console.print(
         f"next     make iterate  (round {last.n + 1}), or look at what it wrote: byheart show {folder}", style="dim"
     )

@@ -1,0 +1,95 @@
+"""`byheart run --dry-run`: the resolved recipe, what each stage would do, and what it would take. Nothing is loaded.
+
+Tokens are counted from the problems with the model's own tokenizer; bytes from the headers of its weights. Both are
+estimates and say so: how many samples an adaptive strategy takes is only known afterwards.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import yaml
+from tokenizers import Tokenizer
+
+from pipeline import models
+from pipeline.recipe import Recipe
+from pipeline.run import STAGES, read_json
+from pipeline.tasks.splits import source, split
+from pipeline.types import Problems
+
+GIB = 2**30
+
+
+def plan(recipe: Recipe, folder: Path, rounds: int) -> dict[str, Any]:
+    """What `rounds` more rounds in `folder` would be. Raises what a real run would raise before a model is loaded."""
+    done = len(read_json(folder / "state.json", {"rounds": []})["rounds"])
+    n = done + 1
+    problems = split(source(recipe.task, recipe.seed), recipe.task, n)
+    path = models.find(recipe.model)
+    records = read_json(folder / f"round-{n:03d}" / "stages.json", {})
+    would = _would(recipe, problems, path)
+    stages = [
+        (
+            name,
+            "nothing, it is done" if records.get(name, {}).get("status") == "done" else would[name][0],
+            would[name][1],
+        )
+        for name in STAGES
+    ]
+    last = f" to {done + rounds}" if rounds > 1 else ""
+    return {
+        "recipe": yaml.safe_dump(recipe.resolved(), sort_keys=False),
+        "title": f"round {n}{last} in {folder}, estimated",
+        "stages": stages,
+        "notes": [*_memory(recipe, path), f"nothing was done; without --dry-run this begins at round {n}"],
+    }
+
+
+def _would(recipe: Recipe, problems: Problems, path: Path | None) -> dict[str, tuple[str, str]]:
+    sizes = {name: len(part) for name, part in problems.splits().items()}
+    length = _prompt_tokens(problems, path)
+    options, asked = recipe.strategy, recipe.evaluation
+    measured = sizes["held_out"] + sizes["dev"] + min(sizes["train"], asked.num_train)
+    answers = measured * (1 + asked.samples)
+    samples = getattr(options, "max_samples", None)
+    most = f"at most {sizes['train'] * samples} samples" if samples else "samples as the strategy wants"
+    tokens = f"at most {sizes['train'] * samples * options.max_tokens:,} tokens" if samples else ""
+    prompt = f", prompts of about {length} tokens" if length else ""
+    return {
+        "load": (f"{sizes['train']} problems to train on, {sizes['dev']} development, {sizes['held_out']} held out", ""),
+        "baseline": (
+            f"{answers} answers of the policy as it is{prompt}", f"at most {answers * asked.max_tokens:,} tokens"
+        ),  # fmt: skip
+        "sample": (f"{options.name}: {most}", tokens),
+        "verify": (f"with the verifier {problems.train[0].verifier}", ""),
+        "curate": (f"at most {recipe.curation.keep} right solutions a problem", f"at most {sizes['train'] * recipe.curation.keep} new rows"),
+        "train": (f"{recipe.objective.name} from {recipe.objective.start}", f"{recipe.objective.min_steps} to {recipe.objective.max_steps} steps of {recipe.objective.batch_size} rows"),
+        "evaluate": (f"{answers} answers of the new policy", f"at most {answers * asked.max_tokens:,} tokens"),
+    }  # fmt: skip
+
+
+def _prompt_tokens(problems: Problems, path: Path | None) -> int | None:
+    """Mean tokens of a prompt's words, without what the chat template adds; None where the tokenizer is not here."""
+    if path is None or not (path / "tokenizer.json").is_file():
+        return None
+    tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+    texts = [
+        one.prompt if isinstance(one.prompt, str) else "".join(turn["content"] for turn in one.prompt)
+        for one in problems.held_out[:50]
+    ]
+    return round(mean(len(one.ids) for one in tokenizer.encode_batch(texts)))
+
+
+def _memory(recipe: Recipe, path: Path | None) -> list[str]:
+    if path is None:
+        return [f"model: {recipe.model.name} is not on this machine yet; the run would get it first"]
+    parameters = models.num_parameters(path)
+    weights = 4 * parameters / GIB  # float32, as on a CPU; half of it in bfloat16
+    cache = getattr(recipe.engine, "kv_cache_gib", 0)
+    return [
+        f"model: {path}, {parameters / 1e6:.0f} M parameters",
+        f"memory: about {weights + cache + 1.5:.1f} GiB for the engine ({weights:.1f} weights, {cache} key-value cache, "
+        f"1.5 libraries) and {2 * weights + 1.5:.1f} GiB for training beside it, in float32",
+    ]

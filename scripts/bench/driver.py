@@ -1,0 +1,91 @@
+"""Sampling through the driver against one plain `LLM.generate` call: same prompts, engine, settings and limits.
+
+usage: make bench [BENCH_PROBLEMS=64 BENCH_PAIRS=5]
+
+One engine serves both, in turn, A B A B ..., and the median of the paired ratios is what counts (at least 0.97). Prints
+tokens a second of each, the ratios, and when the driver's first problem was finished.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from pipeline import chat, models
+from pipeline.engines.vllm import VLLM, Options
+from pipeline.strategies import direct
+from pipeline.strategies.driver import drive
+from pipeline.tasks import arithmetic
+from pipeline.types import Problem
+from pipeline.verifiers.judge import Judge
+
+SAMPLES, MAX_TOKENS, TEMPERATURE = 8, 20, 0.7
+
+
+def main() -> None:
+    number, pairs = int(os.environ.get("BENCH_PROBLEMS", "64")), int(os.environ.get("BENCH_PAIRS", "5"))
+    model = models.Options(name="smollm2-135m", max_context=128)
+    log = Path(tempfile.mkdtemp()) / "engine.log"
+    engine = VLLM(Options(name="vllm"), models.fetch(model), model, log)
+    stream = arithmetic.problems(arithmetic.Options(name="arithmetic"), seed=0)
+    ratios = []
+    for pair in range(-1, pairs):  # the first pair warms up and is not counted
+        problems = [next(stream) for _ in range(number)]
+        plain = _plain(engine, problems, pair)
+        driven, first = _driven(engine, problems, pair)
+        if pair >= 0:
+            ratios.append(driven / plain)
+            print(
+                f"pair {pair + 1}: plain {plain:.0f} tokens/s, driver {driven:.0f} tokens/s, ratio {ratios[-1]:.3f}, "
+                f"first problem done after {first:.0%} of the time"
+            )
+    print(f"median ratio {statistics.median(ratios):.3f} ({number} problems x {SAMPLES} samples, {pairs} pairs)")
+
+
+def _plain(engine: VLLM, problems: list[Problem], seed: int) -> float:
+    """Tokens a second of one `LLM.generate`, on a cache that holds nothing of these prompts."""
+    llm = engine._llm
+    llm.reset_prefix_cache()
+    prompts = [{"prompt_token_ids": chat.encode_prompt(engine._tokenizer, one.prompt)} for one in problems]
+    end = chat.end_token(engine._tokenizer, problems[0].prompt)
+    params = [
+        engine._params(
+            n=SAMPLES,
+            temperature=TEMPERATURE,
+            max_tokens=MAX_TOKENS,
+            seed=seed * 100_000 + place * 100,
+            stop_token_ids=[end],
+        )
+        for place in range(len(prompts))
+    ]
+    began = time.perf_counter()
+    outputs = llm.generate(prompts, params, use_tqdm=False)
+    took = time.perf_counter() - began
+    return sum(len(one.token_ids) for output in outputs for one in output.outputs) / took
+
+
+def _driven(engine: VLLM, problems: list[Problem], seed: int) -> tuple[float, float]:
+    """Tokens a second through strategy, driver and judge, and when the first problem ended, as a share of the whole."""
+    engine._llm.reset_prefix_cache()
+    options = direct.Options(
+        name="direct",
+        samples=SAMPLES,
+        enough=SAMPLES + 1,
+        max_samples=SAMPLES,
+        temperature=TEMPERATURE,
+        max_tokens=MAX_TOKENS,
+    )
+    began = time.perf_counter()
+    tokens, first = 0, 0.0
+    for done in drive(((one, direct.solve(one, options)) for one in problems), engine, Judge(), str(seed)):
+        first = first or time.perf_counter() - began
+        tokens += sum(rollout.num_tokens for rollout in done.rollouts)
+    took = time.perf_counter() - began
+    return tokens / took, first / took
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Trying again and again, played by hand: each reply is given by the test."""
+
+from typing import Any
+
+from pipeline.strategies.direct import Options, solve
+from pipeline.types import Completion, Generate, Problem, Rollout, Verdict, Verify
+
+PROBLEM = Problem.of("2 + 2", "4", "number")
+
+
+def played(texts: list[str], **rest: Any) -> tuple[list[Generate], list[Rollout]]:
+    """What the strategy asked the engine for, and what it returned, where `texts` are the engine's answers in turn."""
+    solver = solve(PROBLEM, Options(**{"name": "direct"} | rest))
+    asked: list[Generate] = []
+    given = 0
+    reply: list[Any] | None = None
+    try:
+        while True:
+            requests = solver.send(reply) if reply is not None else next(solver)
+            if isinstance(requests[0], Generate):
+                [request] = requests
+                assert isinstance(request, Generate)
+                asked.append(request)
+                batch = texts[given : given + request.n]
+                assert len(batch) == request.n, "it asked for more than it may"
+                reply = [[Completion(text, [1], "stop", "base", given + n) for n, text in enumerate(batch)]]
+                given += request.n
+            else:
+                judged = [request for request in requests if isinstance(request, Verify)]
+                assert [one.problem for one in judged] == [PROBLEM] * len(requests)
+                reply = [Verdict("", "v", float(one.response.endswith("4")), None, "") for one in judged]
+    except StopIteration as end:
+        return asked, end.value
+
+
+def test_it_stops_as_soon_as_enough_different_right_answers_are_there() -> None:
+    asked, rollouts = played(["5", "a 4", "4", "9", "x", "y"], samples=2, enough=2, max_samples=6)
+    assert [request.n for request in asked] == [2, 2]
+    assert [rollout.response for rollout in rollouts] == ["5", "a 4", "4", "9"]
+
+
+def test_the_same_right_answer_again_does_not_count() -> None:
+    asked, rollouts = played(["is  4", "is 4", "is\n4", "so 4"], samples=1, enough=2, max_samples=8)
+    assert len(asked) == len(rollouts) == 4
+
+
+def test_a_hard_problem_goes_on_until_the_cap() -> None:
+    asked, rollouts = played(["5"] * 7, samples=3, enough=1, max_samples=7)
+    assert [request.n for request in asked] == [3, 3, 1]
+    assert len(rollouts) == 7
+
+
+def test_the_cap_holds_though_more_samples_are_asked_for_at_a_time() -> None:
+    asked, _ = played(["5"] * 3, samples=8, max_samples=3)
+    assert [request.n for request in asked] == [3]
+
+
+def test_a_greedy_answer_is_asked_for_once() -> None:
+    asked, rollouts = played(["5"], samples=1, max_samples=1, temperature=0)
+    assert [(request.n, request.temperature) for request in asked] == [(1, 0)]
+    assert [rollout.response for rollout in rollouts] == ["5"]
+
+
+def test_the_engine_is_asked_as_the_options_say() -> None:
+    [request], _ = played(["4"], samples=1, enough=1, temperature=0.3, top_p=0.9, max_tokens=7)
+    assert request == Generate(PROBLEM.prompt, n=1, temperature=0.3, top_p=0.9, max_tokens=7)
+
+
+def test_a_rollout_says_what_was_asked_and_answered() -> None:
+    _, [rollout] = played(["4"], samples=1, enough=1)
+    assert rollout == Rollout.of(PROBLEM, Completion("4", [1], "stop", "base", 0), "direct")

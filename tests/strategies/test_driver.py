@@ -1,0 +1,278 @@
+"""Many solvers at once, over services that answer late, out of order, or not at all."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import ModelError
+from pipeline.strategies import driver
+from pipeline.strategies.driver import drive
+from pipeline.types import Attempts, Completion, Generate, Problem, Request, Rollout, Solver, Verdict, Verify
+from pipeline.verifiers.judge import Judge
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class Desk(Generic[Q, A]):
+    """A service of the test: `choose` says which of the open requests one poll answers, the first unless told."""
+
+    def __init__(
+        self, answer: Callable[[Q], A], choose: Callable[[list[tuple[int, Q]]], Sequence[int]] | None = None
+    ) -> None:
+        self.answer, self.choose = answer, choose or (lambda waiting: [waiting[0][0]])
+        self.open: dict[int, Q] = {}
+        self.taken: list[Q] = []
+
+    def submit(self, request: Q) -> int:
+        self.taken.append(request)
+        self.open[len(self.taken)] = request
+        return len(self.taken)
+
+    def poll(self) -> list[tuple[int, A]]:
+        if not self.open:
+            return []
+        return [(ticket, self.answer(self.open.pop(ticket))) for ticket in self.choose(list(self.open.items()))]
+
+
+def completed(request: Generate) -> list[Completion]:
+    assert isinstance(request.prompt, str)
+    if request.prompt == "too long":
+        raise AssertionError("it was refused, so it is never answered")
+    return [Completion(f"{request.prompt} {n}", [1, 2], "stop", "base", request.seed + n) for n in range(request.n)]
+
+
+class Picky(Desk[Generate, list[Completion]]):
+    """An engine that refuses one prompt."""
+
+    def submit(self, request: Generate) -> int:
+        if request.prompt == "too long":
+            raise ModelError("the prompt does not fit")
+        return super().submit(request)
+
+
+def problem(name: str) -> Problem:
+    return Problem(name, name, "4", "number")
+
+
+def asking(one: Problem, *turns: Sequence[str]) -> Solver:
+    """Asks for each turn's prompts at once, checks that the replies are theirs, and returns a rollout for each."""
+    rollouts = []
+    for prompts in turns:
+        replies = yield [Generate(prompt) for prompt in prompts]
+        assert [reply[0].text for reply in replies] == [f"{prompt} 0" for prompt in prompts]
+        rollouts += [Rollout.of(one, reply[0], "test") for reply in replies]
+    return rollouts
+
+
+def driven(solvers: dict[str, Solver], engine: Any = None, judge: Any = None, seed: str = "") -> list[Attempts]:
+    pairs = ((problem(name), solver) for name, solver in solvers.items())
+    return list(drive(pairs, engine or Desk(completed), judge or Judge(), seed))
+
+
+def names(attempts: list[Attempts]) -> list[str]:
+    return [one.problem_id for one in attempts]
+
+
+def test_no_problem_waits_for_a_late_one_and_later_ones_are_admitted_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "MAX_ACTIVE", 2)
+    engine = Desk(
+        completed, lambda waiting: [min(waiting, key=lambda one: (str(one[1].prompt).startswith("late"), one[0]))[0]]
+    )
+    solvers = {name: asking(problem(name), [f"{name} a"], [f"{name} b"]) for name in ("late", "p", "q", "r", "s")}
+    assert names(driven(solvers, engine)) == ["p", "q", "r", "s", "late"]
+
+
+def test_a_solver_goes_on_in_the_poll_that_completes_its_replies() -> None:
+    engine = Desk(completed)
+    first = next(iter(drive([(problem("a"), asking(problem("a"), ["x"], ["y"]))], engine, Judge())))
+    assert [request.prompt for request in engine.taken] == ["x", "y"]
+    assert [rollout.response for rollout in first.rollouts] == ["x 0", "y 0"]
+
+
+def test_replies_come_in_the_order_of_their_requests_though_answered_backwards() -> None:
+    engine = Desk(completed, lambda waiting: [waiting[-1][0]])
+    [attempts] = driven({"a": asking(problem("a"), ["x", "y", "z"], ["u", "v"])}, engine)
+    assert [rollout.response for rollout in attempts.rollouts] == ["x 0", "y 0", "z 0", "u 0", "v 0"]
+
+
+def test_both_services_reply_to_one_list_of_requests() -> None:
+    def mixed(one: Problem) -> Solver:
+        verdict, texts, other = yield [Verify(one, "4"), Generate("x", n=2), Verify(one, "5")]
+        assert (verdict.score, other.score) == (1.0, 0.0)
+        assert [text.text for text in texts] == ["x 0", "x 1"]
+        return []
+
+    assert driven({"a": mixed(problem("a"))}) == [Attempts("a", [], [])]
+
+
+def test_a_solver_that_asks_for_nothing_is_told_nothing_at_once() -> None:
+    def idle(one: Problem) -> Solver:
+        assert (yield []) == []
+        replies = yield [Generate("x")]
+        assert len(replies) == 1
+        assert (yield []) == []
+        return []
+
+    engine = Desk(completed)
+    assert driven({"a": idle(problem("a"))}, engine) == [Attempts("a", [], [])]
+    assert len(engine.taken) == 1
+
+
+def test_a_refused_prompt_costs_its_own_problem_only() -> None:
+    solvers = {
+        "good": asking(problem("good"), ["a"], ["b"]),
+        "bad": asking(problem("bad"), ["c", "too long", "d"]),
+        "late": asking(problem("late"), ["e"], ["f", "too long"]),
+        "fine": asking(problem("fine"), ["g"]),
+    }
+    attempts = {one.problem_id: one for one in driven(solvers, Picky(completed))}
+    assert attempts["bad"] == Attempts("bad", [], [], failure="the prompt does not fit")
+    assert attempts["late"] == Attempts("late", [], [], failure="the prompt does not fit")
+    assert [len(attempts[name].rollouts) for name in ("good", "fine")] == [2, 1]
+    assert attempts["good"].failure is None
+
+
+def test_a_refused_solver_is_closed() -> None:
+    closed = []
+
+    def watched() -> Solver:
+        try:
+            yield [Generate("too long")]
+        finally:
+            closed.append(True)
+        return []
+
+    driven({"a": watched()}, Picky(completed))
+    assert closed == [True]
+
+
+def test_an_engine_serves_again_after_a_problem_was_given_up_with_requests_under_way() -> None:
+    engine = Picky(completed)
+    assert driven({"bad": asking(problem("bad"), ["a", "too long"])}, engine)[0].failure
+    [attempts] = driven({"next": asking(problem("next"), ["b"])}, engine)
+    assert [rollout.response for rollout in attempts.rollouts] == ["b 0"]
+
+
+def test_problems_after_as_many_refused_ones_as_are_admitted_at_once_are_done_too() -> None:
+    solvers = {f"bad {n}": asking(problem(f"bad {n}"), ["too long"]) for n in range(driver.MAX_ACTIVE)}
+    solvers["good"] = asking(problem("good"), ["x"])
+    attempts = driven(solvers, Picky(completed))
+    assert len(attempts) == len(solvers)
+    assert attempts[-1].failure is None
+
+
+def test_so_many_solvers_are_alive_at_once_and_no_more() -> None:
+    alive: set[str] = set()
+    most = 0
+
+    def solvers() -> Iterator[tuple[Problem, Solver]]:
+        nonlocal most
+        for n in range(1200):
+            alive.add(str(n))
+            most = max(most, len(alive))
+            yield problem(str(n)), asking(problem(str(n)), [f"{n} a"], [f"{n} b"])
+
+    engine = Desk(completed, lambda waiting: [ticket for ticket, _ in waiting[:7]])
+    for attempts in drive(solvers(), engine, Judge()):
+        alive.discard(attempts.problem_id)
+    assert driver.MAX_ACTIVE - 7 <= most <= driver.MAX_ACTIVE
+    assert len(engine.taken) == 2400
+
+
+def seeds(engine: Desk[Generate, list[Completion]]) -> dict[str, int]:
+    return {str(request.prompt): request.seed for request in engine.taken}
+
+
+def test_every_request_has_a_seed_of_its_own_and_the_same_one_again() -> None:
+    def solvers(*chosen: str) -> dict[str, Solver]:
+        return {name: asking(problem(name), [f"{name} 1", f"{name} 2"], [f"{name} 3"]) for name in chosen}
+
+    forwards, backwards, alone, other = (
+        Desk(completed),
+        Desk(completed, lambda waiting: [waiting[-1][0]]),
+        Desk(completed),
+        Desk(completed),
+    )
+    driven(solvers("a", "b", "c"), forwards, seed="one")
+    driven(solvers("c", "b", "a"), backwards, seed="one")
+    driven(solvers("b"), alone, seed="one")
+    driven(solvers("a", "b", "c"), other, seed="two")
+    assert len(set(seeds(forwards).values())) == 9
+    assert seeds(backwards) == seeds(forwards)
+    assert seeds(alone).items() <= seeds(forwards).items()
+    assert set(seeds(other).values()) & set(seeds(forwards).values()) == set()
+
+
+def test_a_rollout_keeps_the_verdict_that_was_asked_for_on_the_way() -> None:
+    def judged(one: Problem) -> Solver:
+        [right, wrong, unseen] = yield [Generate("4 and"), Generate("it is 5,"), Generate("x")]
+        rollouts = [Rollout.of(one, reply[0], "test") for reply in (wrong, unseen, right)]
+        yield [Verify(one, "4"), Verify(problem("other"), rollouts[1].response)]
+        yield [Verify(one, rollout.response) for rollout in rollouts if not rollout.response.startswith("x")]
+        return rollouts
+
+    desk = Desk[Verify, Verdict](lambda asked: Verdict("", "v", float(asked.response.startswith("4")), None, ""))
+    [attempts] = driven({"a": judged(problem("a"))}, judge=desk)
+    wrong, _, right = attempts.rollouts
+    assert {verdict.rollout_id: verdict.score for verdict in attempts.verdicts} == {wrong.id: 0.0, right.id: 1.0}
+
+
+def test_nothing_to_solve_asks_for_nothing() -> None:
+    assert driven({}) == []
+
+
+def shaped(one: Problem, turns: list[list[str]]) -> Solver:
+    """Asks as `turns` say ("g" the engine, "v" the judge, "!" what is refused) and checks each reply."""
+    count = 0
+    rollouts = []
+    for turn in turns:
+        requests: list[Request] = []
+        for kind in turn:
+            count += 1
+            words = "too long" if kind == "!" else f"{one.id} {count}"
+            requests.append(Verify(one, words) if kind == "v" else Generate(words))
+        replies = yield requests
+        assert len(replies) == len(requests)
+        for request, reply in zip(requests, replies, strict=True):
+            if isinstance(request, Verify):
+                assert reply.answer == request.response
+            else:
+                assert reply[0].text == f"{request.prompt} 0"
+                rollouts.append(Rollout.of(one, reply[0], "test"))
+    return rollouts
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    shapes=st.lists(st.lists(st.lists(st.sampled_from("ggvv!"), max_size=4), max_size=4), max_size=12),
+    bound=st.integers(1, 5),
+    data=st.data(),
+)
+def test_each_problem_comes_to_exactly_one_end_whatever_it_asks_and_whenever_it_is_answered(
+    shapes: list[list[list[str]]], bound: int, data: st.DataObject
+) -> None:
+    def choose(waiting: list[tuple[int, Any]]) -> Sequence[int]:
+        return data.draw(st.lists(st.sampled_from([ticket for ticket, _ in waiting]), unique=True, max_size=6))
+
+    asked: dict[str, int] = defaultdict(int)
+
+    def verdict(request: Verify) -> Verdict:
+        asked[request.problem.id] += 1
+        return Verdict("", "v", 1.0, request.response, "")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "MAX_ACTIVE", bound)
+        solvers = {str(n): shaped(problem(str(n)), turns) for n, turns in enumerate(shapes)}
+        attempts = driven(solvers, Picky(completed, choose), Desk(verdict, choose))
+    assert sorted(names(attempts)) == sorted(solvers)
+    for one in attempts:
+        kinds = [kind for turn in shapes[int(one.problem_id)] for kind in turn]
+        assert (one.failure is not None) == ("!" in kinds)
+        if not one.failure:
+            assert len(one.rollouts) == kinds.count("g")
+            assert asked[one.problem_id] == kinds.count("v")

@@ -1,0 +1,97 @@
+"""The splits of a round: exact sizes, nothing shared, fresh training problems while there are any."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import recipe
+from pipeline.errors import TaskError
+from pipeline.run import write_records
+from pipeline.tasks.splits import Options, read_problems, source, split
+from pipeline.types import Problem, Problems, digest
+
+settled = settings(deadline=None, max_examples=50)
+sizes = st.fixed_dictionaries({name: st.integers(1, 20) for name in ("num_train", "num_dev", "num_held_out")})
+
+
+def counted(count: int) -> Iterator[Problem]:
+    return (Problem.of(f"{n} + 1", str(n + 1), "number") for n in range(count))
+
+
+def taken(task: dict[str, Any], n: int, seed: int = 0) -> Problems:
+    options = recipe.parse({"name": "t", "model": {"name": "m"}, "task": task}).task
+    return split(source(options, seed), options, n)
+
+
+TASKS = [{"name": "arithmetic"}, {"name": "arithmetic", "digits": 9, "chat": False}, {"name": "times_table"}]
+
+
+@pytest.mark.parametrize("task", TASKS, ids=str)
+@settings(deadline=None, max_examples=15)
+@given(sizes=sizes, n=st.integers(1, 4), seed=st.integers(0, 99))
+def test_splits_share_nothing_and_have_the_sizes_asked_for(
+    task: dict[str, Any], sizes: dict[str, int], n: int, seed: int
+) -> None:
+    parts = taken(task | sizes, n, seed).splits()
+    assert {f"num_{name}": len(part) for name, part in parts.items()} == sizes
+    every = [problem for part in parts.values() for problem in part]
+    assert len({problem.id for problem in every}) == len(every)
+    assert len({digest(problem.prompt) for problem in every}) == len(every)
+
+
+@settled
+@given(sizes=sizes, n=st.integers(1, 6), seed=st.integers(0, 99))
+def test_what_measures_is_the_same_in_every_round(sizes: dict[str, int], n: int, seed: int) -> None:
+    task = {"name": "times_table"} | sizes
+    first, later = taken(task, 1, seed), taken(task, n, seed)
+    assert (first.dev, first.held_out) == (later.dev, later.held_out)
+
+
+@settled
+@given(pool=st.integers(1, 60), size=st.integers(1, 15), rounds=st.integers(1, 9))
+def test_training_problems_are_fresh_until_the_pool_is_used_up_and_then_come_again_in_turn(
+    pool: int, size: int, rounds: int
+) -> None:
+    size = min(size, pool)
+    options = Options(name="x", num_train=size, num_dev=2, num_held_out=3)
+    met = [one.id for n in range(1, rounds + 1) for one in split(counted(pool + 5), options, n).train]
+    everything = [problem.id for problem in counted(pool + 5)][5:]
+    assert met == [everything[place % pool] for place in range(rounds * size)]
+
+
+@settled
+@given(n=st.integers(1, 5))
+def test_no_training_problem_of_any_round_is_ever_measured(n: int) -> None:
+    parts = taken({"name": "times_table", "num_train": 40, "num_dev": 30, "num_held_out": 30}, n)
+    assert {one.id for one in parts.train} & {one.id for one in parts.dev + parts.held_out} == set()
+
+
+@pytest.mark.parametrize(
+    ("count", "key", "left"),
+    [(0, "num_held_out", 0), (4, "num_held_out", 4), (7, "num_dev", 2), (10, "num_train", 2), (11, "num_train", 3)],
+)
+@pytest.mark.parametrize("n", [1, 3])
+def test_too_few_problems_are_refused_with_the_key(count: int, key: str, left: int, n: int) -> None:
+    options = Options(name="mine", num_train=4, num_dev=3, num_held_out=5)
+    with pytest.raises(TaskError, match=rf"task\.{key} asks for \d problems and mine has {left} left"):
+        split(counted(count), options, n)
+
+
+def test_exactly_enough_problems_are_enough() -> None:
+    parts = split(counted(12), Options(name="mine", num_train=4, num_dev=3, num_held_out=5), 1)
+    assert [len(part) for part in parts.splits().values()] == [4, 3, 5]
+
+
+def test_a_source_that_repeats_itself_is_refused() -> None:
+    with pytest.raises(TaskError, match="arithmetic: problem .* comes twice"):
+        taken({"name": "arithmetic", "prompt": "What is it?"}, 1)
+
+
+def test_the_problems_on_record_are_read_again_as_they_were(tmp_path: Path) -> None:
+    parts = taken({"name": "times_table", "num_train": 40, "num_dev": 30, "num_held_out": 30}, 1)
+    write_records(tmp_path / "problems.jsonl", [parts])
+    assert read_problems(tmp_path) == parts

@@ -1,0 +1,81 @@
+"""Token parity: what an engine is prompted with and what training sees are the same, token by token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import chat
+from pipeline.types import Prompt
+
+CHAT: Prompt = [{"role": "user", "content": "What is 23 + 27?"}]
+
+
+def tokenizer(path: Path) -> Any:
+    from pipeline import models
+
+    return models.tokenizer(path)
+
+
+@pytest.mark.parametrize("model", ["tiny", "tiny_llama3"])
+@pytest.mark.parametrize("prompt", [CHAT, "What is 23 + 27?"])
+def test_training_sees_the_prompt_of_the_engine_then_the_answer_and_its_end(
+    model: str, prompt: Prompt, request: pytest.FixtureRequest
+) -> None:
+    words = tokenizer(request.getfixturevalue(model))
+    completion = "50" if isinstance(prompt, str) else [{"role": "assistant", "content": "50"}]
+    row = chat.encode_example(words, {"prompt": prompt, "completion": completion})
+    prompted = chat.encode_prompt(words, prompt)
+    answer = words("50", add_special_tokens=False).input_ids
+    assert row["input_ids"] == [*prompted, *answer, chat.end_token(words, prompt)]
+    assert row["completion_mask"] == [0] * len(prompted) + [1] * (len(answer) + 1)
+
+
+def test_llama3_has_one_beginning_of_text_and_ends_a_turn_with_eot(tiny_llama3: Path) -> None:
+    words = tokenizer(tiny_llama3)
+    for prompt in (CHAT, "What is 23 + 27?"):
+        assert chat.encode_prompt(words, prompt).count(words.bos_token_id) == 1
+        assert chat.encode_prompt(words, prompt)[0] == words.bos_token_id
+    assert chat.end_token(words, CHAT) == words.convert_tokens_to_ids("<|eot_id|>")
+
+
+def test_smollm_ends_a_turn_with_im_end(tiny: Path) -> None:
+    words = tokenizer(tiny)
+    assert chat.end_token(words, CHAT) == words.convert_tokens_to_ids("<|im_end|>")
+    assert words.decode(chat.encode_prompt(words, CHAT)).endswith("<|im_start|>assistant\n")
+
+
+@pytest.mark.parametrize("model", ["tiny", "tiny_llama3"])
+def test_trl_trains_exactly_those_tokens(model: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """The batch that the real SFTTrainer would feed its model: nothing cut, prompt and padding without loss."""
+    import datasets
+    from transformers import AutoModelForCausalLM
+    from trl import SFTConfig, SFTTrainer
+
+    from pipeline.objectives.sft import tokenized
+
+    path = request.getfixturevalue(model)
+    words = tokenizer(path)
+    examples = [
+        {"prompt": CHAT, "completion": [{"role": "assistant", "content": text}]}
+        for text in ("50", "23 + 27 = 50, and that is all there is to say.")
+    ]
+    trainer = SFTTrainer(
+        AutoModelForCausalLM.from_pretrained(path),
+        args=SFTConfig(output_dir=str(tmp_path), max_length=None, use_cpu=True, report_to=[], bf16=False),
+        train_dataset=tokenized(datasets.Dataset.from_list(examples), words),
+        processing_class=words,
+    )
+    batch = next(iter(trainer.get_train_dataloader()))
+    rows = [chat.encode_example(words, example) for example in examples]
+    seen = sorted(
+        zip(batch["input_ids"].tolist(), batch["labels"].tolist(), strict=True), key=lambda row: row[1].count(-100)
+    )
+    for (ids, labels), row in zip(seen, sorted(rows, key=lambda row: -len(row["input_ids"])), strict=True):
+        length = len(row["input_ids"])
+        assert ids[:length] == row["input_ids"]
+        wanted = [token if mask else -100 for token, mask in zip(row["input_ids"], row["completion_mask"], strict=True)]
+        assert labels == wanted + [-100] * (len(labels) - length)
+        assert labels[length - 1] == chat.end_token(words, CHAT)

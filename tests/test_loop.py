@@ -1,0 +1,62 @@
+"""The whole loop for real: SmolLM2-135M through vLLM, a verifier, trl and peft, and back into vLLM."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+RECIPE = """
+name: small
+model: {name: smollm2-135m, max_context: 128}
+task: {name: times_table, num_train: 12, num_dev: 6, num_held_out: 6}
+strategy: {name: direct, samples: 4, enough: 2, max_samples: 4, temperature: 0.7, max_tokens: 20}
+objective: {name: sft, start: previous, min_steps: 3, max_steps: 3, batch_size: 4}
+evaluation: {num_train: 6, max_tokens: 20}
+"""
+
+
+def test_two_rounds_with_real_parts(
+    byheart: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, smollm: Path
+) -> None:
+    (tmp_path / "small.yaml").write_text(RECIPE)
+    done = byheart("run", "small.yaml", "--rounds", "2")
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "runs/small"
+
+    # One engine for both rounds: started once, policies swapped in.
+    starts = [
+        record["engine_start_seconds"]
+        for n in (1, 2)
+        for record in json.loads((run / f"round-00{n}/stages.json").read_text()).values()
+    ]
+    assert sum(seconds > 0 for seconds in starts) == 1
+    assert done.stderr.count("starting the engine") == 1
+
+    # What was trained on loads as a dataset, what was trained loads as an adapter, and it is not the base model.
+    import datasets
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    rows = datasets.load_dataset(str(run / "round-002/dataset"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert {row["round"] for row in rows} <= {1, 2} and len(rows) >= 6
+    assert all(row["score"] == 1.0 and row["completion"][0]["role"] == "assistant" for row in rows)
+    base = AutoModelForCausalLM.from_pretrained(smollm, dtype=torch.float32)
+    ids = torch.tensor([[1, 2, 3]])
+    before = base(ids).logits
+    after = PeftModel.from_pretrained(base, run / "round-001/adapter")(ids).logits
+    assert not torch.allclose(before, after, atol=1e-3)
+    assert {path.name for path in (run / "round-001/adapter").iterdir()} >= {"adapter_model.safetensors", "README.md"}
+
+    # The after of round 1 is the before of round 2 where it was promoted.
+    one, two = (json.loads((run / f"round-00{n}/metrics.json").read_text()) for n in (1, 2))
+    if one["promoted"]:
+        assert two["before"] == one["after"]
+        assert two["splits"]["held_out"]["before"] == one["splits"]["held_out"]["after"]
+    else:
+        assert two["before"] == one["before"]
+    assert (run / "report.html").stat().st_size > 1000
+    for word in ("held out", "newly solved", "tokens an answer", "make iterate"):
+        assert word in done.stdout

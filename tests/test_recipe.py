@@ -1,0 +1,186 @@
+"""A recipe says everything about a run; what is wrong in one is said by name before anything runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline import recipe
+from pipeline.errors import RecipeError
+
+SHIPPED = sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))
+
+
+def raw(**sections: Any) -> dict[str, Any]:
+    return {"name": "sums", "model": {"name": "m"}, "task": {"name": "arithmetic"}} | sections
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"tusk": 1}, ["unknown key 'tusk'", "did you mean 'task'?"]),
+        ({"task": {"name": "arithmetic", "digit": 3}}, ["unknown key 'task.digit'", "did you mean 'digits'?"]),
+        ({"model": {"name": "m", "max_contxt": 9}}, ["unknown key 'model.max_contxt'", "did you mean 'max_context'?"]),
+        ({"curation": {"kep": 1}}, ["unknown key 'curation.kep'", "did you mean 'keep'?"]),
+        ({"evaluation": {"sample": 1}}, ["unknown key 'evaluation.sample'", "did you mean 'samples'?"]),
+        ({"objective": {"epoch": 1}}, ["unknown key 'objective.epoch'", "did you mean 'epochs'?"]),
+        ({"engine": {"name": "vlm"}}, ["engine.name", "'vlm'", "did you mean 'vllm'?", "transformers"]),
+        ({"task": {"name": "arithmetics"}}, ["task.name", "did you mean 'arithmetic'?", "times_table"]),
+        ({"strategy": {"name": "dirct"}}, ["strategy.name", "did you mean 'direct'?"]),
+        ({"objective": {"name": "sftt"}}, ["objective.name", "did you mean 'sft'?"]),
+        ({"task": {}}, ["task.name is missing", "arithmetic, file, times_table"]),
+        ({"task": {"name": 3}}, ["task.name"]),
+        ({"model": {}}, ["model.name is missing"]),
+        ({"name": "a/b"}, ["name", "'a/b'"]),
+        ({"name": None}, ["name", "None"]),
+        ({"seed": "one"}, ["seed", "'one'"]),
+        ({"seed": 1.5}, ["seed", "1.5"]),
+        ({"rounds": 0}, ["rounds", "this is 0"]),
+        ({"rounds": True}, ["rounds", "True"]),
+        ({"task": {"name": "arithmetic", "digits": "two"}}, ["task.digits", "'two'"]),
+        ({"task": {"name": "arithmetic", "num_dev": 0}}, ["task.num_dev", "this is 0"]),
+        ({"task": {"name": "arithmetic", "low": 1}}, ["low and high go together"]),
+        ({"task": {"name": "arithmetic", "low": 3, "high": 1}}, ["low 3 is above high 1"]),
+        ({"task": {"name": "arithmetic", "digits": []}}, ["digits must be one or more"]),
+        ({"task": {"name": "arithmetic", "operations": ["/"]}}, ["task.operations", "'/'"]),
+        ({"task": {"name": "arithmetic", "prompt": "{a} and {c}"}}, ["prompt may use {a}, {b} and {op} only"]),
+        ({"strategy": {"temperature": "hot"}}, ["strategy.temperature", "'hot'"]),
+        ({"model": "smollm2-135m"}, ["model: a mapping is wanted, this is a str"]),
+        ({"curation": None}, ["curation: a mapping is wanted, this is empty"]),
+        ({"task": [1]}, ["task: a mapping is wanted, this is a list"]),
+        ({1: 2}, ["1"]),
+    ],
+)
+def test_what_is_wrong_is_named(wrong: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(RecipeError) as error:
+        recipe.parse(raw() | wrong, "my.yaml")
+    assert str(error.value).startswith("my.yaml: ")
+    assert [word for word in words if word not in str(error.value)] == []
+
+
+def test_every_wrong_key_is_named_at_once() -> None:
+    with pytest.raises(RecipeError) as error:
+        recipe.parse(raw(tusk=1, seed="x", curation={"kep": 1}))
+    assert len(str(error.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [1", "not a readable YAML file"),
+        ("a: \x00", "not a readable YAML file"),
+        ("- 1\n- 2", "a recipe is a YAML mapping, this is a list"),
+        ("", "a recipe is a YAML mapping, this is empty"),
+        ("just words", "a recipe is a YAML mapping, this is a str"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(RecipeError, match=words) as error:
+        recipe.read(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(b"name: \xff\xfe")
+    with pytest.raises(RecipeError, match="not a readable YAML file"):
+        recipe.read(path)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"none\.yaml: no such recipe"):
+        recipe.read(tmp_path / "none.yaml")
+
+
+def test_overrides_go_over_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, yaml.safe_dump(raw(seed=1, task={"name": "arithmetic", "digits": 2})))
+    chosen = recipe.read(
+        path,
+        [
+            "task.digits=3",
+            "seed=7",
+            "strategy.temperature=0.5",
+            "model.name=other",
+            "task.prompt='{a}={b}'",
+            "rounds=2",
+        ],
+    )
+    assert (chosen.task.digits, chosen.seed, chosen.strategy.temperature, chosen.rounds) == (3, 7, 0.5, 2)
+    assert (chosen.model.name, chosen.task.prompt) == ("other", "{a}={b}")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("task.digits", "an override is key=value"),
+        ("seed.x=1", "seed holds a value, not a section"),
+        ("task.digit=3", "did you mean 'digits'"),
+        ("task.digits=three", "task.digits"),
+        ("model=m", "model: a mapping is wanted"),
+        ("=3", "unknown key"),
+        ("task.digits=[1", r"task\.digits"),
+    ],
+)
+def test_a_wrong_override_is_refused(tmp_path: Path, override: str, words: str) -> None:
+    path = written(tmp_path, yaml.safe_dump(raw(seed=1)))
+    with pytest.raises(RecipeError, match=words):
+        recipe.read(path, [override])
+
+
+def test_a_recipe_is_the_same_after_it_was_resolved() -> None:
+    chosen = recipe.parse(raw(strategy={"samples": 3}, evaluation={"alpha": 0.00001}))
+    written_and_read = yaml.safe_load(yaml.safe_dump(chosen.resolved()))
+    again = recipe.parse(written_and_read)
+    assert again.resolved() == chosen.resolved()
+    assert again.digest() == chosen.digest()
+    assert again == chosen
+
+
+def test_a_resolved_recipe_holds_every_default() -> None:
+    resolved = recipe.parse(raw()).resolved()
+    assert (resolved["seed"], resolved["rounds"]) == (0, 1)
+    assert [resolved[section]["name"] for section in ("strategy", "engine", "objective")] == ["direct", "vllm", "sft"]
+    assert (resolved["task"]["digits"], resolved["curation"]["keep"], resolved["model"]["dtype"]) == (2, 4, "auto")
+
+
+def test_a_recipe_cannot_be_changed() -> None:
+    chosen = recipe.parse(raw())
+    with pytest.raises(ValueError, match="frozen"):
+        chosen.seed = 3
+    with pytest.raises(ValueError, match="frozen"):
+        chosen.task.digits = 3
+
+
+def test_a_digest_is_of_what_decides_and_not_of_how_many_rounds() -> None:
+    digest = recipe.parse(raw()).digest()
+    assert recipe.parse(raw(rounds=5)).digest() == digest
+    others = [raw(seed=1), raw(name="x"), raw(model={"name": "n"}), raw(task={"name": "arithmetic", "digits": 3})]
+    assert len({digest, *(recipe.parse(other).digest() for other in others)}) == 5
+
+
+def test_changed_names_the_keys_with_both_values() -> None:
+    old = recipe.parse(raw(rounds=1, task={"name": "arithmetic"})).deciding()
+    new = recipe.parse(raw(rounds=2, seed=4, task={"name": "arithmetic", "digits": 3})).deciding()
+    assert recipe.changed(old, old) == []
+    assert recipe.changed(old, new) == ["seed: 0 -> 4", "task.digits: 2 -> 3"]
+    assert recipe.changed({"a": 1}, {"b": 2}) == ["a: 1 -> None", "b: None -> 2"]
+
+
+def test_recipes_come_with_byheart() -> None:
+    assert "addition" in [path.stem for path in SHIPPED]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_recipe_is_sound_and_says_what_to_expect(path: Path) -> None:
+    assert recipe.read(path).name == path.stem
+    header = path.read_text().splitlines()[0]
+    assert header.startswith("# ")
+    assert len(header) > 20
