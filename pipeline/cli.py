@@ -49,7 +49,8 @@ def run(
         terminal.show_plan(plan(chosen, folder, rounds or chosen.rounds))
         return
     _work(chosen, folder, rounds or chosen.rounds, redo_from=redo_from)
-    terminal.show_result(folder)
+    again = "make iterate" if recipe == "addition" else f"make iterate RECIPE={recipe}"
+    terminal.show_result(folder, again)
 
 
 def _stage_command(name: str) -> None:
@@ -132,8 +133,7 @@ def _work(chosen: Recipe, folder: Path, rounds: int, only: str | None = None, re
         raise typer.Exit(130) from None
     finally:
         held.close()
-        if held.finished:
-            write_page(folder)
+    write_page(folder)
 
 
 def _recipe(name: str, overrides: list[str] | None) -> Recipe:

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from pipeline import recipe
 from pipeline.run import Stage, stage, write_text
-from pipeline.types import Attempts, Dataset, Example, Problems, Rollout, Verdict, digest
+from pipeline.types import Attempts, Dataset, Example, Rollout, Verdict, digest
 
 
 class Options(recipe.Options):
@@ -62,7 +62,7 @@ def example(rollout: Rollout, verdict: Verdict, n: int) -> Example:
 
 
 def distinct(rows: Iterable[Example]) -> list[Example]:
-    """The first of the rows of a problem that read alike but for case and spacing; numbers and steps tell them apart."""
+    """The first of a problem's rows that read alike but for case and spacing; numbers and steps tell them apart."""
     seen: set[tuple[str, str]] = set()
     kept = []
     for row in rows:
@@ -100,10 +100,8 @@ def read_rows(folder: Path) -> list[Example]:
 
 
 @stage(read_dataset)
-def curate(
-    work: Stage, problems: Problems, rollouts: Sequence[Attempts], verdicts: Sequence[Verdict], options: Options
-) -> Dataset:
-    """Write the rows of this round, and of those before it where they accumulate, with a card that says what they are."""
+def curate(work: Stage, rollouts: Sequence[Attempts], verdicts: Sequence[Verdict], options: Options) -> Dataset:
+    """Write the rows of this round, and of those before it where they accumulate, with a card that says so."""
     every = [rollout for attempts in rollouts for rollout in attempts.rollouts]
     right = correct(every, verdicts)
     rows = [example(rollout, verdict, work.round) for rollout, verdict in right]
@@ -112,7 +110,8 @@ def curate(
         rows = read_rows(earlier) + rows
     rows = concise(distinct(rows), options.keep, options.min_tokens)
     work.notes |= {
-        "num_right": len(right),
+        "num_right": sum(verdict.correct for verdict in verdicts),
+        "num_cut_off": sum(verdict.correct for verdict in verdicts) - len(right),
         "num_wrong": sum(verdict.score is not None and not verdict.correct for verdict in verdicts),
         "num_unjudged": sum(verdict.score is None for verdict in verdicts),
         "num_solved": len({rollout.problem_id for rollout, _ in right}),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -102,7 +101,7 @@ def _measured(
         name = f"{policy.id}-{kind}-{digest(asked.model_dump())[:6]}"
         journal = Journal(work.run_dir / "measures", name, Attempts)
         seed = f"{work.seed} measure {policy.id}"
-        solve = lambda problem, asked=asked: direct.solve(problem, asked)  # noqa: E731
+        solve = lambda problem, asked=asked: direct.solve(problem, asked)
         attempts = attempt(work, journal, every, solve, engine, judge, seed, f"{work.name} ({kind})")
         found[kind] = {one.problem_id: one for one in attempts}
     measure = Measure(
@@ -149,7 +148,10 @@ def accuracy(answers: Sequence[Answer]) -> dict[str, Any]:
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """The chance that k of n samples, c of them right, hold a right one: 1 - C(n-c, k) / C(n, k) (2107.03374, eq. 1)."""
+    """The chance that k of n samples, c of them right, hold a right one: 1 - C(n-c, k) / C(n, k).
+
+    Source: 2107.03374, equation 1. Raises ValueError where k is not in 1..n.
+    """
     if not 1 <= k <= n:
         raise ValueError(f"k must be in 1..{n}, this is {k}")
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
@@ -192,7 +194,7 @@ def paired(before: Sequence[Answer], after: Sequence[Answer]) -> dict[str, Any]:
 
 
 def compare(before: Measure, after: Measure, options: Options) -> dict[str, Any]:
-    """Both measures side by side, split by split, and whether the new policy is `promoted`: unless it is worse on the
+    """Both measures side by side, split by split, and whether the new policy is `promoted`: if it is not worse on the
     development split by the paired test, and never for what the held-out split says."""
     ks = sorted({1, options.samples} - {0}) if options.samples else []
     splits = {

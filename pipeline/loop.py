@@ -24,7 +24,7 @@ def run_round(run: Run, n: int, recipe: Recipe, engine: Engine, judge: Judge) ->
     before = run.stage(n, "baseline", baseline, problems, policy, recipe.evaluation, engine, judge)
     rollouts = run.stage(n, "sample", sample, problems, policy, recipe.strategy, engine, judge)
     verdicts = run.stage(n, "verify", verify, problems, rollouts)
-    dataset = run.stage(n, "curate", curate, problems, rollouts, verdicts, recipe.curation)
+    dataset = run.stage(n, "curate", curate, rollouts, verdicts, recipe.curation)
     adapter = run.stage(n, "train", train, dataset, policy, recipe.objective)
     after = run.stage(n, "evaluate", evaluate, problems, adapter, recipe.evaluation, engine, judge)
     metrics = compare(before, after, recipe.evaluation)

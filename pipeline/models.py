@@ -69,13 +69,13 @@ def has_chat_template(path: Path) -> bool:
     if (path / "chat_template.jinja").is_file() or (path / "chat_template.json").is_file():
         return True
     settings = path / "tokenizer_config.json"
-    return settings.is_file() and "chat_template" in json.loads(settings.read_text())
+    return settings.is_file() and "chat_template" in json.loads(settings.read_text("utf-8"))
 
 
 def config(path: Path) -> dict[str, Any]:
     """The model's config.json. Raises ModelError where it is missing or broken."""
     try:
-        found = json.loads((path / "config.json").read_text())
+        found = json.loads((path / "config.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: config.json can't be read ({error}); is this a transformers model?") from None
     assert isinstance(found, dict)
@@ -141,7 +141,8 @@ def _download(options: Options) -> Path:
         ) from None
     except RepositoryNotFoundError:
         raise ModelError(
-            f"model.name: the hub has no {options.name}, or it is private and needs `hf auth login`; built in: {_names()}"
+            f"model.name: the hub has no {options.name}, or it is private and wants `hf auth login`; "
+            f"built in: {_names()}"
         ) from None
     except (HfHubHTTPError, OSError) as error:
         raise ModelError(

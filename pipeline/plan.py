@@ -57,17 +57,19 @@ def _would(recipe: Recipe, problems: Problems, path: Path | None) -> dict[str, t
     most = f"at most {sizes['train'] * samples} samples" if samples else "samples as the strategy wants"
     tokens = f"at most {sizes['train'] * samples * options.max_tokens:,} tokens" if samples else ""
     prompt = f", prompts of about {length} tokens" if length else ""
+    keep, objective = recipe.curation.keep, recipe.objective
+    splits = f"{sizes['train']} problems to train on, {sizes['dev']} development, {sizes['held_out']} held out"
+    most_tokens = f"at most {answers * asked.max_tokens:,} tokens"
+    steps = f"{objective.min_steps} to {objective.max_steps} steps of {objective.batch_size} rows"
     return {
-        "load": (f"{sizes['train']} problems to train on, {sizes['dev']} development, {sizes['held_out']} held out", ""),
-        "baseline": (
-            f"{answers} answers of the policy as it is{prompt}", f"at most {answers * asked.max_tokens:,} tokens"
-        ),  # fmt: skip
+        "load": (splits, ""),
+        "baseline": (f"{answers} answers of the policy as it is{prompt}", most_tokens),
         "sample": (f"{options.name}: {most}", tokens),
         "verify": (f"with the verifier {problems.train[0].verifier}", ""),
-        "curate": (f"at most {recipe.curation.keep} right solutions a problem", f"at most {sizes['train'] * recipe.curation.keep} new rows"),
-        "train": (f"{recipe.objective.name} from {recipe.objective.start}", f"{recipe.objective.min_steps} to {recipe.objective.max_steps} steps of {recipe.objective.batch_size} rows"),
-        "evaluate": (f"{answers} answers of the new policy", f"at most {answers * asked.max_tokens:,} tokens"),
-    }  # fmt: skip
+        "curate": (f"at most {keep} right solutions a problem", f"at most {sizes['train'] * keep} new rows"),
+        "train": (f"{objective.name} from {objective.start}", steps),
+        "evaluate": (f"{answers} answers of the new policy", most_tokens),
+    }
 
 
 def _prompt_tokens(problems: Problems, path: Path | None) -> int | None:
@@ -88,8 +90,8 @@ def _memory(recipe: Recipe, path: Path | None) -> list[str]:
     parameters = models.num_parameters(path)
     weights = 4 * parameters / GIB  # float32, as on a CPU; half of it in bfloat16
     cache = getattr(recipe.engine, "kv_cache_gib", 0)
+    sampling, training = weights + cache + 1.5, 2 * weights + 1.5  # 1.5 GiB of libraries in each process
     return [
         f"model: {path}, {parameters / 1e6:.0f} M parameters",
-        f"memory: about {weights + cache + 1.5:.1f} GiB for the engine ({weights:.1f} weights, {cache} key-value cache, "
-        f"1.5 libraries) and {2 * weights + 1.5:.1f} GiB for training beside it, in float32",
+        f"memory: about {sampling:.1f} GiB for the engine and {training:.1f} GiB for training beside it, in float32",
     ]

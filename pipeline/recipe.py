@@ -77,7 +77,7 @@ def read(path: Path, overrides: list[str] | None = None) -> Recipe:
     Raises RecipeError where the file is missing, is not YAML, or does not fit.
     """
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe; `byheart recipes` lists those that come with byheart") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -33,7 +33,7 @@ def resolve(family: str, key: str) -> Any:
 
 def options(family: str, key: str) -> Any:
     """The `Options` class beside the code behind `key`."""
-    return sys.modules[resolve(family, key).__module__].Options  # type: ignore[attr-defined]  # by convention
+    return sys.modules[resolve(family, key).__module__].Options
 
 
 def load(place: str) -> Any:

@@ -209,7 +209,7 @@ class Run:
         if not path.exists():
             self._write_recipe()
             return
-        old = yaml.safe_load(path.read_text())
+        old = yaml.safe_load(path.read_text("utf-8"))
         old.pop("rounds", None)
         if changes := recipe.changed(recipe.flatten(old), self.recipe.deciding()):
             raise RunError(
@@ -247,13 +247,13 @@ class Journal(Generic[R]):
     def read(self) -> list[R]:
         """Every whole record, in the order in which they were written."""
         return [
-            record for path in self._files() for record in parse_lines(path.read_text(errors="replace"), self._kind)
+            record for path in self._files() for record in parse_lines(path.read_text("utf-8", "replace"), self._kind)
         ]
 
     def append(self, record: R) -> None:
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._file = (self._folder / f"{self._name}-{len(self._files()):05d}.jsonl").open("x")
+            self._file = (self._folder / f"{self._name}-{len(self._files()):05d}.jsonl").open("x", encoding="utf-8")
         self._file.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
         self._file.flush()
 
@@ -269,14 +269,14 @@ class Journal(Generic[R]):
 
 def parse_lines(text: str, kind: type[R]) -> Iterator[R]:
     """The records of a journal; a line that is torn, the last of a killed process, is passed over."""
-    for line in text.splitlines():
+    for line in text.split("\n"):  # not splitlines: a response may hold other characters that break lines
         with contextlib.suppress(ValueError, ValidationError):
             yield kind.from_dict(json.loads(line))
 
 
 def read_records(path: Path, kind: type[R]) -> list[R]:
     """The records of a file that was written whole."""
-    with path.open() as lines:
+    with path.open(encoding="utf-8") as lines:
         return [kind.from_dict(json.loads(line)) for line in lines]
 
 
@@ -286,7 +286,7 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
 
 def read_json(path: Path, default: Any) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return default
 
@@ -299,7 +299,7 @@ def write_text(path: Path, text: str) -> None:
     """Beside its place, synced, then renamed: a reader sees the old file or the new one, whole."""
     part = path.with_name(path.name + ".part")
     try:
-        with part.open("w") as file:
+        with part.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -46,7 +46,8 @@ class Record:
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Self:
         """Raises pydantic.ValidationError where a field is missing, unknown or of the wrong type."""
-        return _adapter(cls).validate_python(row)
+        record: Self = _adapter(cls).validate_python(row)
+        return record
 
 
 _adapters: dict[type, TypeAdapter[Any]] = {}
@@ -230,7 +231,7 @@ class Verify:
 
 Request = Generate | Verify
 Reply = list[Completion] | Verdict
-Solver = Generator[Sequence[Request], list[Any], list[Rollout]]
+Solver = Generator[Sequence[Request], Any, list[Rollout]]
 """A strategy at work on one problem: yields requests, is sent as many replies in order, returns its rollouts."""
 
 
@@ -241,7 +242,7 @@ class Strategy(Protocol):
 
 
 RequestT = TypeVar("RequestT", contravariant=True)
-ReplyT = TypeVar("ReplyT", covariant=True)
+ReplyT = TypeVar("ReplyT")
 
 
 class Service(Protocol[RequestT, ReplyT]):
@@ -257,8 +258,9 @@ class Service(Protocol[RequestT, ReplyT]):
 class Engine(Service[Generate, list[Completion]], Protocol):
     """Where completions come from. One engine lives through the whole command."""
 
-    seconds: float
-    """Wall seconds spent generating so far: what the engine itself costs, apart from everything around it."""
+    @property
+    def seconds(self) -> float:
+        """Wall seconds spent generating so far: what the engine itself costs, apart from everything around it."""
 
     def load(self, policy: Policy) -> None:
         """Swap in `policy` without restarting. Nothing cached under the old policy is ever used again."""

@@ -156,14 +156,16 @@ def names(run: Run, n: int) -> list[str]:
 def test_a_round_keeps_its_right_rows_and_counts_the_rest(tmp_path: Path) -> None:
     run = opened(tmp_path, keep=1)
     rollouts = [rolled(f"r{n}", f"{n}", 9 - n, problem=str(n // 2)) for n in range(8)]
-    scores = [1.0, 1.0, 0.0, None, 1.0, 0.0, None, None]
+    rollouts.append(rolled("r8", problem="4", finish="length"))
+    scores = [1.0, 1.0, 0.0, None, 1.0, 0.0, None, None, 1.0]
     verdicts = [judged(one, score) for one, score in zip(rollouts, scores, strict=True)]
     dataset = curated(run, 1, rollouts, verdicts)
     assert names(run, 1) == ["r1", "r4"]
     assert dataset.num_rows == 2
     record = run.records(1)["curate"]
-    counts = {key: record[f"num_{key}"] for key in ("right", "wrong", "unjudged", "solved", "rows", "rows_new")}
-    assert counts == {"right": 3, "wrong": 2, "unjudged": 3, "solved": 2, "rows": 2, "rows_new": 2}
+    counts = {key: record[f"num_{key}"] for key in ("wrong", "unjudged", "solved", "rows", "rows_new")}
+    assert counts == {"wrong": 2, "unjudged": 3, "solved": 2, "rows": 2, "rows_new": 2}
+    assert (record["num_right"], record["num_cut_off"]) == (4, 1)
 
 
 def test_rows_accumulate_over_rounds_and_the_most_concise_win(tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ def test_sampled_is_the_mean_over_problems_with_enough_judged_samples() -> None:
         2,
     )
     assert found is not None
-    assert (found["k"], found["rate"]) == (2, pytest.approx((0.5 + 1) / 2))
+    assert found["k"] == 2
+    assert found["rate"] == pytest.approx((0.5 + 1) / 2)
     assert found["low"] <= found["rate"] <= found["high"]
     assert sampled(answers("++", samples=1), 2) is None
 
@@ -183,12 +184,13 @@ def opened(folder: Path, model: str = "one", redo_from: int | None = None, **eva
 
 def engine(run: Run, answers: dict[str, list[str]]) -> Scripted:
     Path(run.recipe.engine.script).write_text(json.dumps(answers))
-    return Scripted(run.recipe.engine, Path("."), run.recipe.model, run.dir / "engine.log")
+    return Scripted(run.recipe.engine, Path(), run.recipe.model, run.dir / "engine.log")
 
 
 def measured(run: Run, answers: dict[str, list[str]], n: int = 1) -> Measure:
-    policy = Policy(run.recipe.model.name)
-    return run.stage(n, "baseline", baseline, PROBLEMS, policy, run.recipe.evaluation, engine(run, answers), Judge())
+    policy, options = Policy(run.recipe.model.name), run.recipe.evaluation
+    made: Measure = run.stage(n, "baseline", baseline, PROBLEMS, policy, options, engine(run, answers), Judge())
+    return made
 
 
 ANSWERS = {"train?": ["4 in full", "5"], "dev?": ["5"], "held_out?": ["it is 4", "4"]}

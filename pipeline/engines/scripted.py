@@ -28,7 +28,7 @@ class Options(recipe.Choice):
 
 class Scripted:
     def __init__(self, options: Options, base: Path, model: models.Options, log: Path) -> None:
-        self._answers: dict[str, list[str]] = json.loads(Path(options.script).read_text())
+        self._answers: dict[str, list[str]] = json.loads(Path(options.script).read_text("utf-8"))
         self._options = options
         self._queue: deque[tuple[int, Generate]] = deque()
         self._tickets = 0

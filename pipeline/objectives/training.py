@@ -50,7 +50,7 @@ class Job:
 
     @classmethod
     def read(cls, path: Path) -> Job:
-        row = json.loads(path.read_text())
+        row = json.loads(path.read_text("utf-8"))
         paths = {name: Path(row[name]) if row[name] else None for name in _PATHS}
         return cls(**row | paths)
 
@@ -61,7 +61,7 @@ _PATHS = ("base", "adapter", "dataset", "scratch", "out")
 def read_policy(folder: Path) -> Policy:
     """The policy that the train stage in this round's directory made, or left as it was."""
     row = read_json(folder / "policy.json", {})
-    return Policy(row["base"], folder / "adapter" if row["trained"] else _path(row["adapter"]), row["id"])
+    return Policy(row["base"], folder.parent / row["adapter"] if row["adapter"] else None, row["id"])
 
 
 @stage(read_policy)
@@ -72,7 +72,7 @@ def train(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> Policy
     """
     if dataset.num_rows == 0:
         console.print(f"round {work.round} train: no solution was right, so there is nothing to learn from")
-        _record(work, policy, trained=False)
+        _record(work, policy)
         return policy
     job = Job(
         objective=options.name,
@@ -95,7 +95,7 @@ def train(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> Policy
     weights = (job.out / "adapter_model.safetensors").read_bytes()
     new = Policy(policy.base, job.out, "adapter-" + hashlib.sha256(weights).hexdigest()[:12])
     _card(work, dataset, new, options)
-    _record(work, new, trained=True)
+    _record(work, new)
     shutil.rmtree(job.scratch, ignore_errors=True)
     return new
 
@@ -108,7 +108,7 @@ def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
         launch += ["--cpu", "--num_cpu_threads_per_process", str(min(threads, len(os.sched_getaffinity(0))))]
     command = [sys.executable, "-m", "accelerate.commands.launch", *launch, "-m", "pipeline.objectives.training"]
     log = work.dir / "train.log"
-    with log.open("w") as errors:
+    with log.open("w", encoding="utf-8") as errors:
         child = subprocess.Popen(
             [*command, str(job)],
             stdin=subprocess.PIPE,  # closed by the system when we end; the child ends then too
@@ -116,7 +116,6 @@ def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
             stderr=errors,
             text=True,
             start_new_session=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path[:1] + [os.environ.get("PYTHONPATH", "")])},
         )
         assert child.stdout is not None
         try:
@@ -143,9 +142,9 @@ def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
         )
 
 
-def _record(work: Stage, policy: Policy, trained: bool) -> None:
-    adapter = str(policy.adapter) if policy.adapter else None
-    write_json(work.dir / "policy.json", {"base": policy.base, "trained": trained, "adapter": adapter, "id": policy.id})
+def _record(work: Stage, policy: Policy) -> None:
+    adapter = str(policy.adapter.relative_to(work.run_dir)) if policy.adapter else None
+    write_json(work.dir / "policy.json", {"base": policy.base, "adapter": adapter, "id": policy.id})
 
 
 def _card(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> None:
@@ -164,12 +163,8 @@ def _has_gpu() -> bool:
     )
 
 
-def _path(text: str | None) -> Path | None:
-    return Path(text) if text else None
-
-
 def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+    return "\n".join(log.read_text("utf-8", "replace").splitlines()[-15:])
 
 
 # In the child

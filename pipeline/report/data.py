@@ -93,7 +93,7 @@ def view(folder: Path) -> RunView:
         )
         for path in sorted(folder.glob("round-*"))
     ]
-    return RunView(folder, yaml.safe_load((folder / "recipe.yaml").read_text()), rounds)
+    return RunView(folder, yaml.safe_load((folder / "recipe.yaml").read_text("utf-8")), rounds)
 
 
 def asked(problem: Problem) -> str:

@@ -53,7 +53,7 @@ def write_page(folder: Path) -> Path:
         moved=_moved(last) if last else {},
         solutions=_solutions(run),
         costs=_costs(run),
-        recipe_text=(folder / "recipe.yaml").read_text(),
+        recipe_text=(folder / "recipe.yaml").read_text("utf-8"),
     )
     write_text(folder / "report.html", text)
     return folder / "report.html"

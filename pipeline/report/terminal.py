@@ -12,15 +12,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.errors import InputError
-from pipeline.report.data import SPLITS, Round, asked, view
+from pipeline.report.data import SPLITS, Round, asked, view, word
 
 console = Console(highlight=False)
 if not console.is_terminal and "COLUMNS" not in os.environ:
     console.width = 120
 
 
-def show_result(folder: Path) -> None:
-    """The table that ends a command: what changed, what it cost, where things are, what to type next."""
+def show_result(folder: Path, again: str) -> None:
+    """The table that ends a command: what changed, what it cost, where things are, what to type next (`again`)."""
     run = view(folder)
     last = run.finished[-1]
     assert last.metrics is not None
@@ -36,15 +36,13 @@ def show_result(folder: Path) -> None:
     decision = (
         "The new policy is promoted: the next round starts from it."
         if last.metrics["promoted"]
-        else "The new policy is [bold]not promoted[/]: it is no better founded than the old one, which the next round keeps."
+        else "The new policy is [bold]not promoted[/]: it was worse on the development problems; the old one stays."
     )
     console.print(decision)
     console.print(
         f"adapter  {last.folder / 'adapter'}\ndataset  {last.folder / 'dataset'}\nreport   {folder / 'report.html'}"
     )
-    console.print(
-        f"next     make iterate  (round {last.n + 1}), or look at what it wrote: byheart show {folder}", style="dim"
-    )
+    console.print(f"next     {again}  does round {last.n + 1};  byheart show {folder}  shows what it wrote")
 
 
 def show_status(folder: Path) -> None:
@@ -78,7 +76,7 @@ def show_rollouts(folder: Path, n: int | None, problem: str | None, verdict: str
     shown = 0
     groups = groupby(rounds[-1].solutions(), key=lambda row: row[0])
     for one, rows in groups:
-        picked = [row for row in rows if verdict in (None, _verdict(row[2]))]
+        picked = [row for row in rows if verdict in (None, word(row[2]))]
         if not picked or (problem and not one.id.startswith(problem) and problem not in asked(one)):
             continue
         if shown == limit:
@@ -87,12 +85,12 @@ def show_rollouts(folder: Path, n: int | None, problem: str | None, verdict: str
         shown += 1
         console.print(f"\n[bold]{escape(asked(one))}[/]  answer {escape(str(one.answer))}  [dim]{one.id}[/]")
         for _, rollout, said in picked:
-            word = _verdict(said)
-            style = {"right": "green", "wrong": "red", "unjudged": "yellow"}[word]
+            says = word(said)
+            style = {"right": "green", "wrong": "red", "unjudged": "yellow"}[says]
             why = f"  ({said.reason})" if said.reason else ""
             cut = ", cut off" if rollout.finish_reason == "length" else ""
             text = escape(" ".join(rollout.response.split()))
-            console.print(f"  [{style}]{word:8}[/] {text}[dim]{escape(why)}  {rollout.num_tokens} tokens{cut}[/]")
+            console.print(f"  [{style}]{says:8}[/] {text}[dim]{escape(why)}  {rollout.num_tokens} tokens{cut}[/]")
     if not shown:
         console.print("nothing fits what you asked for")
 
@@ -101,7 +99,7 @@ def show_recipes(paths: list[Path]) -> None:
     """The shipped recipes with the first line of their headers."""
     table = Table(show_header=False, box=None, padding=(0, 2))
     for path in paths:
-        first = next((line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")), "")
+        first = next((line[1:].strip() for line in path.read_text("utf-8").splitlines() if line.startswith("#")), "")
         table.add_row(path.stem, first)
     console.print(table)
 
@@ -160,10 +158,10 @@ def _costs(one: Round) -> Table:
     return table
 
 
-def _examples(one: Round, ids: list[str], word: str) -> str:
+def _examples(one: Round, ids: list[str], how: str) -> str:
     problems = one.problems()
     names = "; ".join(asked(problems[name])[:60] for name in islice(ids, 2))
-    return f"\n  [dim]{word}, e.g. {escape(names)}[/]" if names else ""
+    return f"\n  [dim]{how}, e.g. {escape(names)}[/]" if names else ""
 
 
 def _rate(row: dict[str, Any]) -> str:
@@ -180,7 +178,3 @@ def _change(row: dict[str, Any]) -> str:
 
 def _tokens(row: dict[str, Any]) -> str:
     return f"{row['tokens']:.1f}" if "tokens" in row else "-"
-
-
-def _verdict(verdict: Any) -> str:
-    return "unjudged" if verdict.score is None else "right" if verdict.correct else "wrong"

@@ -10,7 +10,7 @@ from pipeline import registry
 from pipeline.errors import EngineError
 from pipeline.run import Journal, Stage, stage
 from pipeline.strategies.driver import drive
-from pipeline.types import Attempts, Completion, Engine, Policy, Problem, Problems, Service, Solver, Verdict, Verify
+from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Service, Solver, Verdict, Verify
 
 Judge = Service[Verify, Verdict]
 

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from pipeline.tasks import splits
-from pipeline.types import Problem
+from pipeline.types import Message, Problem, Prompt
 
 OPERATIONS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 _LISTED = 200_000
@@ -64,7 +64,7 @@ def problems(options: Options, seed: int) -> Iterator[Problem]:
         if key not in seen:
             seen.add(key)
             text = options.prompt.format(a=a, b=b, op=op)
-            prompt = [{"role": "user", "content": text}] if options.chat else text
+            prompt: Prompt = [Message(role="user", content=text)] if options.chat else text
             yield Problem.of(prompt, str(OPERATIONS[op](a, b)), "number", {"a": a, "b": b, "op": op})
 
 

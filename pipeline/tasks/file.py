@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from pipeline import registry
 from pipeline.errors import TaskError
@@ -26,7 +26,7 @@ class Options(splits.Options):
     prompt_column: str = "prompt"
     answer_column: str = "answer"
     id_column: str | None = None
-    meta_columns: list[str] = []
+    meta_columns: list[str] = Field(default=[])
     chat: bool = True
 
     @field_validator("verifier")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from pipeline.tasks import splits
-from pipeline.types import Problem
+from pipeline.types import Message, Problem, Prompt
 
 
 class Options(splits.Options):
@@ -30,5 +30,5 @@ def problems(options: Options, seed: int) -> Iterator[Problem]:
     random.Random(seed).shuffle(facts)
     for a, b in facts:
         text = options.prompt.format(a=a, b=b)
-        prompt = [{"role": "user", "content": text}] if options.chat else text
+        prompt: Prompt = [Message(role="user", content=text)] if options.chat else text
         yield Problem.of(prompt, str(a * b), "number", {"a": a, "b": b})

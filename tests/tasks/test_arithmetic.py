@@ -15,7 +15,7 @@ COMPUTED = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: 
 
 
 def options(**rest: Any) -> Options:
-    return Options(**{"name": "arithmetic", "prompt": "{a} {op} {b}", "chat": False} | rest)
+    return Options.model_validate({"name": "arithmetic", "prompt": "{a} {op} {b}", "chat": False} | rest)
 
 
 def some(seed: int = 0, count: int = 300, **rest: Any) -> list[Problem]:

@@ -132,7 +132,7 @@ def test_a_bad_row_of_parquet_is_refused_with_its_row(tmp_path: Path) -> None:
     [
         ("mine.jsonl", b"", "no problems in it"),
         ("mine.jsonl", b"\n\n", "no problems in it"),
-        ("mine.jsonl", "{\"prompt\": \"caf\xe9\", \"answer\": \"1\"}".encode("latin-1"), "mine.jsonl"),
+        ("mine.jsonl", '{"prompt": "caf\xe9", "answer": "1"}'.encode("latin-1"), "mine.jsonl"),
         ("mine.csv", b"prompt,answer\n", "neither .jsonl nor .parquet"),
         ("mine.parquet", b"", "not a readable Parquet file"),
         ("mine.parquet", b"PAR1 and then nothing that Parquet knows", "not a readable Parquet file"),

@@ -28,7 +28,9 @@ def test_the_prompt_asks_for_its_fact() -> None:
         assert not isinstance(one.prompt, str)
         assert one.prompt[0]["role"] == "user"
         assert f"{one.meta['a']} times {one.meta['b']}?" in one.prompt[0]["content"]
-    assert {one.prompt for one in facts(chat=False, prompt="{a}*{b}", low=2, high=3) if isinstance(one.prompt, str)} == {
+    assert {
+        one.prompt for one in facts(chat=False, prompt="{a}*{b}", low=2, high=3) if isinstance(one.prompt, str)
+    } == {
         "2*2",
         "2*3",
         "3*2",

@@ -83,7 +83,12 @@ def strict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("byheart_test_strict", None)
 
 
-VERIFIER = "from pipeline.verifiers.judge import Judgement\ndef verify(answer, response): return Judgement({score}, response, 'says so')\n"
+VERIFIER = """
+from pipeline.verifiers.judge import Judgement
+
+def verify(answer, response):
+    return Judgement({score}, response, "says so")
+"""
 
 
 def changed(path: Path) -> None:

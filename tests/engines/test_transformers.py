@@ -1,0 +1,62 @@
+"""The transformers engine on a tiny Llama: the same words as one row at a time, whatever else is in the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import models
+from pipeline.engines.transformers import Options, Transformers
+from pipeline.errors import ModelError
+from pipeline.types import Completion, Generate, Message, Prompt
+
+
+def chat(text: str) -> Prompt:
+    return [Message(role="user", content=text)]
+
+
+@pytest.fixture(scope="module")
+def engine(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transformers]:
+    settings = models.Options(name=str(tiny), max_context=64)
+    started = Transformers(Options(name="transformers", max_sequences=4), tiny, settings, tmp_path_factory.mktemp("log"))
+    yield started
+    started.close()
+
+
+def answers(engine: Transformers, *requests: Generate) -> list[list[Completion]]:
+    tickets = [engine.submit(request) for request in requests]
+    replies: dict[int, list[Completion]] = {}
+    while len(replies) < len(tickets):
+        replies.update(engine.poll())
+    return [replies[ticket] for ticket in tickets]
+
+
+def test_a_batch_answers_as_each_alone(engine: Transformers) -> None:
+    requests = [Generate(chat(text), temperature=0, max_tokens=8) for text in ("1 + 1?", "What is 23 + 27?", "Hi")]
+    together = answers(engine, *requests)
+    alone = [answers(engine, request)[0] for request in requests]
+    assert [one[0].tokens for one in together] == [one[0].tokens for one in alone]
+    assert all(one[0].policy == "base" and len(one[0].tokens) <= 8 for one in together)
+
+
+def test_samples_differ_and_the_same_seed_gives_the_same(engine: Transformers) -> None:
+    request = Generate(chat("1 + 1?"), n=3, temperature=1.0, max_tokens=8, seed=5)
+    first, second = answers(engine, request)[0], answers(engine, request)[0]
+    assert [one.tokens for one in first] == [one.tokens for one in second]
+    assert len({tuple(one.tokens) for one in first}) == 3
+    assert [one.seed for one in first] == [5, 6, 7]
+
+
+def test_a_cut_answer_says_so_and_a_stop_string_ends_one(engine: Transformers) -> None:
+    whole = answers(engine, Generate(chat("1 + 1?"), temperature=0, max_tokens=8))[0][0]
+    assert whole.finish_reason == "length" and len(whole.tokens) == 8
+    stop = whole.text[3:6]
+    cut = answers(engine, Generate(chat("1 + 1?"), temperature=0, max_tokens=8, stop=(stop,)))[0][0]
+    assert cut.finish_reason == "stop" and cut.text == whole.text.partition(stop)[0]
+
+
+def test_a_prompt_that_does_not_fit_is_refused(engine: Transformers) -> None:
+    with pytest.raises(ModelError, match="does not fit a context of 64"):
+        engine.submit(Generate(chat("word " * 100)))
