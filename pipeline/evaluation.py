@@ -19,9 +19,9 @@ from scipy import stats
 from pipeline import recipe
 from pipeline.run import Journal, Stage, read_records, stage, write_records
 from pipeline.strategies import direct
-from pipeline.strategies.sampling import Judge, attempt
-from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Record, digest
-from pipeline.verifiers.judge import current
+from pipeline.strategies.sampling import attempt
+from pipeline.types import Attempts, Engine, Policy, Problems, Record, Rollout, Verdict, digest
+from pipeline.verifiers.judge import Judge, judged
 
 
 class Options(recipe.Options):
@@ -96,20 +96,20 @@ def _measured(
             temperature=options.temperature,
             max_tokens=options.max_tokens,
         )
-    found: dict[str, dict[str, Attempts]] = {}
+    answers: dict[str, dict[str, list[tuple[Rollout, Verdict]]]] = {}
     for kind, asked in kinds.items():
         name = f"{policy.id}-{kind}-{digest(asked.model_dump())[:6]}"
         journal = Journal(work.run_dir / "measures", name, Attempts)
         seed = f"{work.seed} measure {policy.id}"
         solve = lambda problem, asked=asked: direct.solve(problem, asked)
         attempts = attempt(work, journal, every, solve, engine, judge, seed, f"{work.name} ({kind})")
-        found[kind] = {one.problem_id: one for one in attempts}
+        verdicts = iter(judged(every, attempts, judge))
+        answers[kind] = {one.problem_id: list(zip(one.rollouts, verdicts, strict=False)) for one in attempts}
     measure = Measure(
         policy.id,
         {
             name: [
-                _answer(problem, found["greedy"][problem.id], found.get("sampled", {}).get(problem.id))
-                for problem in part
+                _answer(one.id, answers["greedy"][one.id], answers.get("sampled", {}).get(one.id, [])) for one in part
             ]
             for name, part in splits.items()
         },
@@ -118,18 +118,18 @@ def _measured(
     return measure
 
 
-def _answer(problem: Problem, greedy: Attempts, sampled: Attempts | None) -> Answer:
-    verdicts = current(problem, greedy)
-    scores = [verdict for verdict in current(problem, sampled) if verdict.score is not None] if sampled else []
-    if not greedy.rollouts:  # the engine refused the prompt
-        return Answer(problem.id, None, 0, greedy.failure or "")
+def _answer(name: str, greedy: list[tuple[Rollout, Verdict]], sampled: list[tuple[Rollout, Verdict]]) -> Answer:
+    if not greedy:
+        return Answer(name, None, 0, "(the engine refused the prompt)")
+    [(rollout, verdict)] = greedy
+    scores = [one for _, one in sampled if one.score is not None]
     return Answer(
-        problem_id=problem.id,
-        right=None if verdicts[0].score is None else verdicts[0].correct,
-        num_tokens=greedy.rollouts[0].num_tokens,
-        response=greedy.rollouts[0].response,
+        problem_id=name,
+        right=None if verdict.score is None else verdict.correct,
+        num_tokens=rollout.num_tokens,
+        response=rollout.response,
         samples=len(scores),
-        samples_right=sum(verdict.correct for verdict in scores),
+        samples_right=sum(one.correct for one in scores),
     )
 
 

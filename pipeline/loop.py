@@ -11,10 +11,10 @@ from pipeline.evaluation import baseline, compare, evaluate
 from pipeline.objectives.training import train
 from pipeline.recipe import Recipe
 from pipeline.run import Run
-from pipeline.strategies.sampling import Judge, sample
+from pipeline.strategies.sampling import sample
 from pipeline.tasks.splits import load
 from pipeline.types import Engine
-from pipeline.verifiers.judge import verify
+from pipeline.verifiers.judge import Judge, verify
 
 
 def run_round(run: Run, n: int, recipe: Recipe, engine: Engine, judge: Judge) -> None:
@@ -23,7 +23,7 @@ def run_round(run: Run, n: int, recipe: Recipe, engine: Engine, judge: Judge) ->
     problems = run.stage(n, "load", load, recipe.task, recipe.seed)
     before = run.stage(n, "baseline", baseline, problems, policy, recipe.evaluation, engine, judge)
     rollouts = run.stage(n, "sample", sample, problems, policy, recipe.strategy, engine, judge)
-    verdicts = run.stage(n, "verify", verify, problems, rollouts)
+    verdicts = run.stage(n, "verify", verify, problems, rollouts, judge)
     dataset = run.stage(n, "curate", curate, rollouts, verdicts, recipe.curation)
     adapter = run.stage(n, "train", train, dataset, policy, recipe.objective)
     after = run.stage(n, "evaluate", evaluate, problems, adapter, recipe.evaluation, engine, judge)

@@ -220,7 +220,8 @@ class Run:
 
 
 def identity(value: Any) -> Any:
-    """What of a stage's input decides its result, as JSON: all of a record or of options, nothing of an engine."""
+    """What of a stage's input decides its result, as JSON: all of a record or of options, the code of a judge, and
+    nothing of an engine."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, Policy):
@@ -231,7 +232,7 @@ def identity(value: Any) -> Any:
         return value.to_dict()  # type: ignore[union-attr]
     if isinstance(value, list | tuple):
         return [identity(item) for item in value]
-    return None if hasattr(value, "poll") else value
+    return getattr(value, "identity", None) if hasattr(value, "poll") else value
 
 
 # Files

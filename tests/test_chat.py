@@ -52,11 +52,13 @@ def test_trl_trains_exactly_those_tokens(model: str, request: pytest.FixtureRequ
     """The batch that the real SFTTrainer would feed its model: nothing cut, prompt and padding without loss."""
     import datasets
     from transformers import AutoModelForCausalLM
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTTrainer
 
-    from pipeline.objectives.sft import tokenized
+    from pipeline.objectives.sft import Options, settings, tokenized
+    from pipeline.objectives.training import Job
 
     path = request.getfixturevalue(model)
+    job = Job("sft", {}, path, None, tmp_path, tmp_path, tmp_path, seed=0, allow_pickle=False)
     words = tokenizer(path)
     examples = [
         {"prompt": CHAT, "completion": [{"role": "assistant", "content": text}]}
@@ -64,7 +66,7 @@ def test_trl_trains_exactly_those_tokens(model: str, request: pytest.FixtureRequ
     ]
     trainer = SFTTrainer(
         AutoModelForCausalLM.from_pretrained(path),
-        args=SFTConfig(output_dir=str(tmp_path), max_length=None, use_cpu=True, report_to=[], bf16=False),
+        args=settings(job, Options(name="sft"), len(examples)),
         train_dataset=tokenized(datasets.Dataset.from_list(examples), words),
         processing_class=words,
     )

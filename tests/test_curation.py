@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline import recipe
 from pipeline.curation import concise, correct, curate, distinct, example, read_dataset, read_rows, text
 from pipeline.run import Run
-from pipeline.types import Attempts, Dataset, Example, FinishReason, Problems, Prompt, Rollout, Verdict
+from pipeline.types import Attempts, Dataset, Example, FinishReason, Prompt, Rollout, Verdict
 
 settled = settings(deadline=None, max_examples=100)
 COLUMNS = {
@@ -146,7 +146,7 @@ def opened(folder: Path, **curation: Any) -> Run:
 def curated(run: Run, n: int, rollouts: Sequence[Rollout], verdicts: Sequence[Verdict] | None = None) -> Dataset:
     attempts = [Attempts(one.problem_id, [one], []) for one in rollouts]
     verdicts = [judged(one) for one in rollouts] if verdicts is None else verdicts
-    return run.stage(n, "curate", curate, Problems([], [], []), attempts, verdicts, run.recipe.curation)
+    return run.stage(n, "curate", curate, attempts, verdicts, run.recipe.curation)
 
 
 def names(run: Run, n: int) -> list[str]:

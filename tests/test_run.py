@@ -136,7 +136,7 @@ def test_sampling_and_verifying_are_read_as_they_were_whatever_finished_first(tm
     for _ in range(2):
         rollouts = run.stage(1, "sample", sample, problems, Policy("m"), run.recipe.strategy, engine, Judge())
         sampled.append(rollouts)
-        verified.append(run.stage(1, "verify", verify, problems, rollouts))
+        verified.append(run.stage(1, "verify", verify, problems, rollouts, Judge()))
     assert [one.problem_id for one in sampled[0]] == [problem.id for problem in problems.train]
     assert [len(one.rollouts) for one in sampled[0]] == [3, 1, 3]
     assert sampled[1] == sampled[0]

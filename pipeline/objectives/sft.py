@@ -41,7 +41,7 @@ def fit(job: Job, options: Options) -> float:
     from peft import LoraConfig, PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.trainer_utils import get_last_checkpoint
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTTrainer
 
     from pipeline.objectives.training import Report
     from pipeline.weights import save_merged
@@ -59,25 +59,7 @@ def fit(job: Job, options: Options) -> float:
     rows = datasets.load_dataset("parquet", data_dir=str(job.dataset), split="train", cache_dir=str(job.scratch))
     trainer = SFTTrainer(
         model,
-        args=SFTConfig(
-            output_dir=str(job.scratch),
-            max_steps=options.steps(len(rows)),
-            per_device_train_batch_size=options.batch_size,
-            learning_rate=options.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=2,
-            max_length=None,  # a row is a prompt and a completion that fitted the context: nothing is cut
-            bf16=on_gpu,
-            use_cpu=not on_gpu,
-            gradient_checkpointing=options.gradient_checkpointing,
-            dataloader_pin_memory=on_gpu,
-            logging_steps=5,
-            save_steps=50,
-            save_total_limit=1,
-            report_to=[],
-            disable_tqdm=True,
-            seed=job.seed,
-        ),
+        args=settings(job, options, len(rows)),
         train_dataset=tokenized(rows, tokenizer),
         processing_class=tokenizer,
         peft_config=lora,
@@ -90,6 +72,34 @@ def fit(job: Job, options: Options) -> float:
     if trainer.accelerator.is_main_process:
         save_merged(trainer.accelerator.unwrap_model(trainer.model), tokenizer, job.out)
     return float(seconds)
+
+
+def settings(job: Job, options: Options, num_rows: int) -> Any:
+    """The trl SFTConfig of a job with so many rows."""
+    import torch
+    from trl import SFTConfig
+
+    on_gpu = torch.cuda.is_available()
+    return SFTConfig(
+        output_dir=str(job.scratch),
+        max_steps=options.steps(num_rows),
+        per_device_train_batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=2,
+        completion_only_loss=True,  # trl's default would train the prompt of a tokenized dataset
+        max_length=None,  # a row is a prompt and a completion that fitted the context: nothing is cut
+        bf16=on_gpu,
+        use_cpu=not on_gpu,
+        gradient_checkpointing=options.gradient_checkpointing,
+        dataloader_pin_memory=on_gpu,
+        logging_steps=5,
+        save_steps=50,
+        save_total_limit=1,
+        report_to=[],
+        disable_tqdm=True,
+        seed=job.seed,
+    )
 
 
 def tokenized(rows: Any, tokenizer: Any) -> Any:

@@ -15,7 +15,7 @@ from pipeline.run import STAGES, read_json
 from pipeline.strategies.sampling import read_rollouts
 from pipeline.tasks.splits import read_problems
 from pipeline.types import Problem, Rollout, Verdict
-from pipeline.verifiers.judge import current
+from pipeline.verifiers.judge import UNASKED, read_verdicts
 
 SPLITS = {"train": "trained on", "dev": "development", "held_out": "held out"}
 """Split -> what it is called to a person."""
@@ -40,12 +40,14 @@ class Round:
         return found
 
     def solutions(self) -> Iterator[tuple[Problem, Rollout, Verdict]]:
-        """Everything sampled so far, with its verdict."""
+        """Everything sampled so far, with the verdict of the verify stage, or before it the one given on the way."""
         problems = self.problems()
+        done = (self.folder / "verdicts.jsonl").is_file()
+        final = {verdict.rollout_id: verdict for verdict in read_verdicts(self.folder)} if done else {}
         for attempts in read_rollouts(self.folder):
-            problem = problems[attempts.problem_id]
-            for rollout, verdict in zip(attempts.rollouts, current(problem, attempts), strict=True):
-                yield problem, rollout, verdict
+            given = {verdict.rollout_id: verdict for verdict in attempts.verdicts} | final
+            for rollout in attempts.rollouts:
+                yield problems[attempts.problem_id], rollout, given.get(rollout.id, UNASKED)
 
     def costs(self) -> list[dict[str, Any]]:
         """Seconds a stage, apart: the engine generating, the trainer training, starting the engine, all else."""

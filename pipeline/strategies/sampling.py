@@ -10,9 +10,8 @@ from pipeline import registry
 from pipeline.errors import EngineError
 from pipeline.run import Journal, Stage, stage
 from pipeline.strategies.driver import drive
-from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Service, Solver, Verdict, Verify
-
-Judge = Service[Verify, Verdict]
+from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Solver
+from pipeline.verifiers.judge import Judge
 
 
 def read_rollouts(folder: Path) -> list[Attempts]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline import registry
 from pipeline.run import Stage, read_records, stage, write_records
-from pipeline.types import Attempts, Problem, Problems, Verdict, Verify
+from pipeline.types import Attempts, Problem, Problems, Verdict, Verify, digest, replace
 
 
 class Judgement(NamedTuple):
@@ -28,9 +28,13 @@ class Judgement(NamedTuple):
 
 
 class Judge:
-    """Answers Verify requests with Verdicts, whatever the problem's verifier."""
+    """Answers Verify requests with Verdicts, whatever the problem's verifier.
+
+    `identity` names the code of all verifiers: where it changed, stages that judge are done again, without sampling.
+    """
 
     def __init__(self) -> None:
+        self.identity = digest(*(path.read_text("utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))))
         self._answered: deque[tuple[int, Verdict]] = deque()
         self._tickets = 0
 
@@ -61,11 +65,31 @@ def present(key: str) -> tuple[Any, str]:
     return function, f"{key}@{hashlib.sha256(source).hexdigest()[:8]}"
 
 
-def current(problem: Problem, attempts: Attempts) -> list[Verdict]:
-    """A verdict of the present verifier for each rollout, in order: the one it was given, or else one made now."""
-    name = present(problem.verifier)[1]
-    given = {verdict.rollout_id: verdict for verdict in attempts.verdicts if verdict.verifier == name}
-    return [given.get(one.id) or judge(problem, one.response, one.id) for one in attempts.rollouts]
+def judged(problems: Iterable[Problem], attempts: Iterable[Attempts], service: Judge) -> list[Verdict]:
+    """A verdict of the present verifier for every rollout, in order: the one it was given, or else one asked for now.
+
+    `service` is what answers; every problem that was attempted is among `problems`.
+    """
+    by_id = {problem.id: problem for problem in problems}
+    verdicts: dict[str, Verdict] = {}
+    asked: dict[int, str] = {}
+    for one in attempts:
+        problem = by_id[one.problem_id]
+        given = {
+            verdict.rollout_id: verdict for verdict in one.verdicts if verdict.verifier == present(problem.verifier)[1]
+        }
+        for rollout in one.rollouts:
+            verdicts[rollout.id] = given.get(rollout.id) or UNASKED
+            if rollout.id not in given:
+                asked[service.submit(Verify(problem, rollout.response))] = rollout.id
+    while asked:
+        for ticket, verdict in service.poll():
+            rollout_id = asked.pop(ticket)
+            verdicts[rollout_id] = replace(verdict, rollout_id=rollout_id)
+    return list(verdicts.values())
+
+
+UNASKED = Verdict("", "", None, None, "not judged yet")
 
 
 def read_verdicts(folder: Path) -> list[Verdict]:
@@ -73,11 +97,8 @@ def read_verdicts(folder: Path) -> list[Verdict]:
 
 
 @stage(read_verdicts)
-def verify(work: Stage, problems: Problems, rollouts: Sequence[Attempts]) -> list[Verdict]:
+def verify(work: Stage, problems: Problems, rollouts: Sequence[Attempts], service: Judge) -> list[Verdict]:
     """A verdict of the present verifier for every rollout: those given while sampling, and the rest judged now."""
-    by_id = {problem.id: problem for problem in problems.train}
-    verdicts: list[Verdict] = []
-    for attempts in work.track(rollouts, "verify", "problems"):
-        verdicts += current(by_id[attempts.problem_id], attempts)
+    verdicts = judged(problems.train, rollouts, service)
     write_records(work.dir / "verdicts.jsonl", verdicts)
     return verdicts

@@ -20,7 +20,9 @@ def chat(text: str) -> Prompt:
 @pytest.fixture(scope="module")
 def engine(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transformers]:
     settings = models.Options(name=str(tiny), max_context=64)
-    started = Transformers(Options(name="transformers", max_sequences=4), tiny, settings, tmp_path_factory.mktemp("log"))
+    started = Transformers(
+        Options(name="transformers", max_sequences=4), tiny, settings, tmp_path_factory.mktemp("log")
+    )
     yield started
     started.close()
 

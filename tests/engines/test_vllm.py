@@ -70,8 +70,8 @@ def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    from pipeline.weights import of_policy
     from pipeline.types import Policy
+    from pipeline.weights import of_policy
 
     torch.manual_seed(1)
     settings = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
@@ -84,7 +84,7 @@ def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_swapped_policy_answers_as_a_fresh_engine_does(tiny: Path, adapter: Path, tmp_path: Path) -> None:
     base, sampled, again, swapped, back = run(tiny, adapter, tmp_path / "a.log")
     fresh, *_ = run(adapter.parent / "merged", "", tmp_path / "b.log")
-    tokens = lambda rows: [[one["tokens"] for one in row] for row in rows]  # noqa: E731
+    tokens = lambda rows: [[one["tokens"] for one in row] for row in rows]
     assert tokens(swapped) == tokens(fresh)
     assert tokens(swapped) != tokens(base)  # else the adapter, or the test, does nothing
     assert tokens(back) == tokens(base)

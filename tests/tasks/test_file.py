@@ -109,7 +109,7 @@ def test_a_bad_row_is_refused_with_its_file_and_line(tmp_path: Path, row: object
 
 def test_chat_messages_are_refused_without_chat(tmp_path: Path) -> None:
     path = jsonl(tmp_path, GOOD, {"prompt": [{"role": "user", "content": "x"}], "answer": "4"})
-    with pytest.raises(TaskError, match="line 2: .*task.chat=false"):
+    with pytest.raises(TaskError, match=r"line 2: .*task\.chat=false"):
         read(path, chat=False)
 
 
@@ -138,6 +138,7 @@ def test_a_bad_row_of_parquet_is_refused_with_its_row(tmp_path: Path) -> None:
         ("mine.parquet", b"PAR1 and then nothing that Parquet knows", "not a readable Parquet file"),
         ("mine.parquet", b"PAR1" + b"\xff" * 40 + b"\x28\x00\x00\x00PAR1", "not a readable Parquet file"),
     ],
+    ids=["empty", "blank", "latin-1", "csv", "empty parquet", "no parquet", "torn parquet"],
 )
 def test_a_file_that_is_no_source_is_refused(tmp_path: Path, name: str, content: bytes, words: str) -> None:
     path = tmp_path / name

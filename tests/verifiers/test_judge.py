@@ -11,7 +11,7 @@ from pipeline import recipe, verifiers
 from pipeline.errors import RecipeError
 from pipeline.run import Run
 from pipeline.types import Attempts, Completion, Problem, Problems, Rollout, Verdict, Verify, replace
-from pipeline.verifiers.judge import Judge, current, judge, present, verify
+from pipeline.verifiers.judge import Judge, judge, judged, present, verify
 
 SUM = Problem.of("2 + 2", "4", "number")
 
@@ -59,11 +59,11 @@ def test_a_verifier_is_named_by_its_key_and_its_code() -> None:
     assert fingerprint != present("exact")[1].partition("@")[2]
 
 
-def test_current_keeps_verdicts_of_the_present_verifier_and_makes_the_rest_anew() -> None:
+def test_verdicts_of_the_present_verifier_are_kept_and_the_rest_made_anew() -> None:
     first, second, third = (rollout(SUM, "4", seed) for seed in range(3))
     kept = Verdict(first.id, present("number")[1], 0.0, "kept", "as it was given")
     outdated = Verdict(second.id, "number@00000000", 0.0, "4", "by code of before")
-    verdicts = current(SUM, Attempts(SUM.id, [third, second, first], [outdated, kept]))
+    verdicts = judged([SUM], [Attempts(SUM.id, [third, second, first], [outdated, kept])], Judge())
     assert [verdict.rollout_id for verdict in verdicts] == [third.id, second.id, first.id]
     assert verdicts[2] == kept
     assert [verdict.score for verdict in verdicts[:2]] == [1.0, 1.0]
@@ -106,10 +106,10 @@ def test_the_verify_stage_judges_every_rollout_and_reads_it_again(tmp_path: Path
         Attempts("refused", [], [], "too long"),
     ]
     problems = Problems([SUM, other, Problem("refused", "x", "1", "number")], [], [])
-    made = run.stage(1, "verify", verify, problems, attempts)
+    made = run.stage(1, "verify", verify, problems, attempts, Judge())
     assert [verdict.score for verdict in made] == [None, 1.0, 0.0]
     assert [verdict.rollout_id for verdict in made] == [one.id for part in attempts for one in part.rollouts]
-    assert run.stage(1, "verify", verify, problems, attempts) == made
+    assert run.stage(1, "verify", verify, problems, attempts, Judge()) == made
     run.close()
 
 
@@ -119,7 +119,7 @@ def test_a_changed_verifier_judges_anew_what_it_judged_before(strict: Path) -> N
     before = judge(problem, one.response, one.id)
     assert before.score == 0.0
     changed(strict)
-    [after] = current(problem, Attempts(problem.id, [one], [before]))
+    [after] = judged([problem], [Attempts(problem.id, [one], [before])], Judge())
     assert after.score == 1.0
     assert after.verifier != before.verifier
 
@@ -128,7 +128,7 @@ def test_the_verify_stage_of_a_round_at_hand_is_done_again_for_a_changed_verifie
     run = Run(tmp_path / "run", recipe.parse({"name": "t", "model": {"name": "m"}, "task": {"name": "times_table"}}))
     problem = replace(SUM, verifier="strict")
     problems, attempts = Problems([problem], [], []), [Attempts(problem.id, [rollout(problem, "4")], [])]
-    assert [verdict.score for verdict in run.stage(1, "verify", verify, problems, attempts)] == [0.0]
+    assert [verdict.score for verdict in run.stage(1, "verify", verify, problems, attempts, Judge())] == [0.0]
     changed(strict)
-    assert [verdict.score for verdict in run.stage(1, "verify", verify, problems, attempts)] == [1.0]
+    assert [verdict.score for verdict in run.stage(1, "verify", verify, problems, attempts, Judge())] == [1.0]
     run.close()
