@@ -6,6 +6,7 @@ came from and what its verifier said. Rows go through the functions in the order
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -129,7 +130,10 @@ def _write(work: Stage, rows: list[Example], options: Options) -> None:
     part, target = work.dir / "dataset.part", work.dir / "dataset"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
-    parquet.write_table(pyarrow.Table.from_pylist(rows, schema=_schema(rows)), part / _FILE)
+    with (part / _FILE).open("wb") as file:
+        parquet.write_table(pyarrow.Table.from_pylist(rows, schema=_schema(rows)), file)
+        file.flush()
+        os.fsync(file.fileno())
     templates = Environment(loader=PackageLoader("pipeline"), undefined=StrictUndefined, trim_blocks=True)
     card = templates.get_template("dataset_card.md").render(
         recipe=work.recipe, round=work.round, notes=work.notes, options=options, rows=rows[:3], text=text

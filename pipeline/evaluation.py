@@ -98,7 +98,7 @@ def _measured(
         )
     answers: dict[str, dict[str, list[tuple[Rollout, Verdict]]]] = {}
     for kind, asked in kinds.items():
-        name = f"{policy.id}-{kind}-{digest(asked.model_dump())[:6]}"
+        name = f"{policy.id}-{kind}-{digest(work.recipe.model.model_dump(), asked.model_dump())[:6]}"
         journal = Journal(work.run_dir / "measures", name, Attempts)
         seed = f"{work.seed} measure {policy.id}"
         solve = lambda problem, asked=asked: direct.solve(problem, asked)

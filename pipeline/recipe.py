@@ -11,6 +11,7 @@ section's `name`; an unknown key, a missing one or a wrong type is a RecipeError
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +109,17 @@ def parse(raw: dict[str, Any], where: str = "recipe") -> Recipe:
                 kind = registry.options(FAMILIES[section], name)
             except RecipeError as error:
                 raise RecipeError(f"{where}: {section}.name: {error}") from None
-        fields[section] = (kind, ...)
-    exact: type[Recipe] = create_model("Recipe", __base__=Recipe, **fields)
+        fields[section] = kind
+    exact = _exact(**fields)
     try:
         return exact.model_validate(raw)
     except ValidationError as error:
         raise RecipeError("\n".join(f"{where}: {_say(problem, exact)}" for problem in error.errors())) from None
+
+
+@cache
+def _exact(**kinds: type[Options]) -> type[Recipe]:
+    return create_model("Recipe", __base__=Recipe, **{name: (kind, ...) for name, kind in kinds.items()})  # type: ignore[call-overload, no-any-return]
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -143,7 +149,10 @@ def _override(raw: dict[str, Any], override: str) -> None:
         branch = branch.setdefault(parent, {})
         if not isinstance(branch, dict):
             raise RecipeError(f"{override!r}: {parent} holds a value, not a section")
-    branch[leaf] = yaml.safe_load(value)
+    try:
+        branch[leaf] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise RecipeError(f"{override!r}: the value is not YAML") from None
 
 
 def _say(problem: Any, model: type[BaseModel]) -> str:
@@ -153,7 +162,8 @@ def _say(problem: Any, model: type[BaseModel]) -> str:
         return f"unknown key {where!r}{registry.nearest(str(problem['loc'][-1]), _siblings(problem['loc'], model))}"
     if problem["type"] == "missing":
         return f"{where} is missing"
-    return f"{where}: {problem['msg'][0].lower()}{problem['msg'][1:]}, this is {problem['input']!r}"
+    hint = "; YAML reads it as a number with a dot, 1.0e-3" if problem["type"] == "float_type" else ""
+    return f"{where}: {problem['msg'][0].lower()}{problem['msg'][1:]}, this is {problem['input']!r}{hint}"
 
 
 def _siblings(loc: tuple[Any, ...], model: type[BaseModel]) -> list[str]:

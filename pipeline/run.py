@@ -13,7 +13,6 @@ and renamed; journals are appended a line at a time, and a torn last line is owe
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import json
 import os
@@ -88,9 +87,13 @@ class Run:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise RunError(f"{folder}: another byheart process holds this run; wait for it, or name another") from None
-        if redo_from:
-            self._set_aside(redo_from)
-        self._check_recipe()
+        try:
+            if redo_from:
+                self._set_aside(redo_from)
+            self._check_recipe()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._lock.release()
@@ -104,6 +107,8 @@ class Run:
 
     def target(self, rounds: int) -> int:
         """The round to reach: `rounds` more than are finished, or what an interrupted command was to reach."""
+        if self.only:
+            return self.finished + 1
         state = self._state()
         if self.finished >= state["target"]:
             state["target"] = self.finished + rounds
@@ -182,12 +187,12 @@ class Run:
     def _set_aside(self, n: int) -> None:
         """Move round `n` and all after it, with their recipe, to a directory of their own."""
         rounds = [path for path in self.dir.glob("round-*") if int(path.name.removeprefix("round-")) >= n]
-        aside = self.dir / f"replaced-{time.strftime('%Y%m%d-%H%M%S')}"
+        kept = self._state()["rounds"][: n - 1]
+        self._save({"rounds": kept, "target": len(kept)})
+        aside = self.dir / f"replaced-{len(list(self.dir.glob('replaced-*'))) + 1}"
         aside.mkdir()
         for path in [*rounds, *self.dir.glob("recipe.yaml")]:
             path.rename(aside / path.name)
-        kept = self._state()["rounds"][: n - 1]
-        self._save({"rounds": kept, "target": len(kept)})
 
     # The files of the run itself
 
@@ -228,8 +233,8 @@ def identity(value: Any) -> Any:
         return value.id
     if isinstance(value, Dataset):
         return value.digest
-    if dataclasses.is_dataclass(value):
-        return value.to_dict()  # type: ignore[union-attr]
+    if isinstance(value, Record):
+        return value.to_dict()
     if isinstance(value, list | tuple):
         return [identity(item) for item in value]
     return getattr(value, "identity", None) if hasattr(value, "poll") else value
@@ -255,8 +260,9 @@ class Journal(Generic[R]):
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._file = (self._folder / f"{self._name}-{len(self._files()):05d}.jsonl").open("x", encoding="utf-8")
-        self._file.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
-        self._file.flush()
+        with room(self._folder):
+            self._file.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
+            self._file.flush()
 
     def close(self) -> None:
         if self._file:
@@ -300,7 +306,7 @@ def write_text(path: Path, text: str) -> None:
     """Beside its place, synced, then renamed: a reader sees the old file or the new one, whole."""
     part = path.with_name(path.name + ".part")
     try:
-        with part.open("w", encoding="utf-8") as file:
+        with room(path.parent), part.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

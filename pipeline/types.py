@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar
 
@@ -41,12 +41,13 @@ class Record:
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)  # type: ignore[call-overload, no-any-return]  # every subclass is a dataclass
+        row: dict[str, Any] = _adapter(type(self)).dump_python(self, mode="json")
+        return row
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Self:
         """Raises pydantic.ValidationError where a field is missing, unknown or of the wrong type."""
-        record: Self = _adapter(cls).validate_python(row)
+        record: Self = _adapter(cls).validate_python(row, extra="forbid")
         return record
 
 

@@ -90,7 +90,7 @@ def llama3_tokenizer() -> object:
 def byheart(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line in a process of its own, in `tmp_path`."""
 
-    def call(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "pipeline.cli", *arguments],
             cwd=tmp_path,
@@ -99,7 +99,6 @@ def byheart(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             text=True,
             timeout=280,
             check=False,
-            **options,  # type: ignore[call-overload]
         )
 
     return call

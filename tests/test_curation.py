@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as parquet
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -200,13 +201,10 @@ PLAIN: Prompt = "2 + 2 ="
     [
         ([rolled("a", "it is 4"), rolled("b", problem="q")], (CHAT, [{"role": "assistant", "content": "it is 4"}])),
         ([rolled("a", " 4", prompt=PLAIN)], (PLAIN, " 4")),
-        ([], None),
     ],
-    ids=["chat", "plain text", "no rows"],
+    ids=["chat", "plain text"],
 )
-def test_the_dataset_loads_as_its_card_says(
-    tmp_path: Path, rollouts: list[Rollout], first: tuple[Any, Any] | None
-) -> None:
+def test_the_dataset_loads_as_its_card_says(tmp_path: Path, rollouts: list[Rollout], first: tuple[Any, Any]) -> None:
     from datasets import disable_progress_bars, load_dataset
 
     disable_progress_bars()
@@ -215,9 +213,18 @@ def test_the_dataset_loads_as_its_card_says(
     loaded = load_dataset(str(dataset.folder), split="train", cache_dir=str(tmp_path / "cache"))
     assert set(loaded.column_names) == COLUMNS
     assert len(loaded) == dataset.num_rows == len(rollouts)
-    if first:
-        assert (loaded[0]["prompt"], loaded[0]["completion"]) == first
-        assert (loaded[0]["score"], loaded[0]["round"], loaded[0]["hinted"]) == (1.0, 1, False)
+    assert (loaded[0]["prompt"], loaded[0]["completion"]) == first
+    assert (loaded[0]["score"], loaded[0]["round"], loaded[0]["hinted"]) == (1.0, 1, False)
+
+
+def test_a_round_without_a_row_has_the_same_columns(tmp_path: Path) -> None:
+    """load_dataset itself refuses a split without a row, so this one is read by pyarrow."""
+    run = opened(tmp_path, accumulate=False)
+    some, none = curated(run, 1, [rolled("a")]), curated(run, 2, [])
+    assert (none.num_rows, read_rows(run.round_dir(2)), read_dataset(run.round_dir(2))) == (0, [], none)
+    schemas = [parquet.read_schema(next(one.folder.glob("*.parquet"))) for one in (some, none)]
+    assert schemas[0].equals(schemas[1])
+    assert set(schemas[1].names) == COLUMNS
 
 
 @pytest.mark.parametrize("rollouts", [[rolled("a", "it is 4")], [rolled("a", "it is 4", prompt=PLAIN)], []])

@@ -132,13 +132,15 @@ def test_sampling_and_verifying_are_read_as_they_were_whatever_finished_first(tm
     )
     engine = Scripted(run.recipe.engine, Path(), run.recipe.model, run.dir / "engine.log")
     problems = Problems([Problem.of(asked, "4", "number") for asked in answers], [], [])
+    run.round_dir(1).mkdir()
+    write_records(run.round_dir(1) / "problems.jsonl", [problems])
     sampled, verified = [], []
     for _ in range(2):
         rollouts = run.stage(1, "sample", sample, problems, Policy("m"), run.recipe.strategy, engine, Judge())
         sampled.append(rollouts)
         verified.append(run.stage(1, "verify", verify, problems, rollouts, Judge()))
-    assert [one.problem_id for one in sampled[0]] == [problem.id for problem in problems.train]
-    assert [len(one.rollouts) for one in sampled[0]] == [3, 1, 3]
+    counts = {one.problem_id: len(one.rollouts) for one in sampled[0]}
+    assert counts == {problem.id: count for problem, count in zip(problems.train, [3, 1, 3], strict=True)}
     assert sampled[1] == sampled[0]
     assert verified[1] == verified[0]
     run.close()
@@ -428,8 +430,14 @@ def old(tmp_path: Path) -> Path:
 
 def test_a_file_is_replaced_whole(old: Path) -> None:
     write_text(old, "new 7 × 8\n")
-    assert old.read_text() == "new 7 × 8\n"
+    assert old.read_text("utf-8") == "new 7 × 8\n"
     assert list(old.parent.iterdir()) == [old]
+
+
+def test_who_reads_a_file_while_it_is_replaced_sees_the_old_one_whole(old: Path) -> None:
+    with old.open() as reader:
+        write_text(old, "new\n")
+        assert reader.read() == "old\n"
 
 
 def test_a_write_that_fails_leaves_the_old_file(old: Path) -> None:

@@ -40,7 +40,7 @@ class _Active:
     problem: Problem
     solver: Solver
     requests: Sequence[Request] = ()
-    replies: list[Any] = field(default_factory=list)
+    replies: list[Any] | None = None
     missing: int = 0
     generated: int = 0
     verdicts: dict[str, Verdict] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class _Driver:
         """Give a solver its replies and submit what it asks for next, until it waits or has ended."""
         while one.missing == 0 and one.ended is None:
             try:
-                one.requests = one.solver.send(one.replies if one.requests else None)
+                one.requests = one.solver.send(one.replies)
                 one.replies, one.missing = [None] * len(one.requests), len(one.requests)
                 for place, request in enumerate(one.requests):
                     if isinstance(request, Verify):
@@ -84,6 +84,7 @@ class _Driver:
         for one, place, reply in arrived:
             if one.ended:
                 continue  # it was given up while this was under way
+            assert one.replies is not None
             one.replies[place] = reply
             one.missing -= 1
             request = one.requests[place]
@@ -109,15 +110,15 @@ def drive(
     waiting = iter(solvers)
     active = 0
     while True:
-        for problem, solver in itertools.islice(waiting, MAX_ACTIVE - active):
-            one = _Active(problem, solver)
+        admitted = [_Active(problem, solver) for problem, solver in itertools.islice(waiting, MAX_ACTIVE - active)]
+        for one in admitted:
             driver.resume(one)
             if one.ended:
                 yield one.ended
             else:
                 active += 1
-        if not active:
-            return
+        if not (admitted or active or driver.generating or driver.judging):
+            return  # and nothing is left in either service
         for one in driver.step():
             if one.ended:
                 active -= 1

@@ -8,14 +8,17 @@ from typing import Any
 
 from pipeline import registry
 from pipeline.errors import EngineError
-from pipeline.run import Journal, Stage, stage
+from pipeline.run import Journal, Stage, read_records, stage
 from pipeline.strategies.driver import drive
 from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Solver
 from pipeline.verifiers.judge import Judge
 
 
 def read_rollouts(folder: Path) -> list[Attempts]:
-    return Journal(folder, "rollouts", Attempts).read()
+    """In the order of the problems, whatever the order in which they were finished."""
+    done = {one.problem_id: one for one in Journal(folder, "rollouts", Attempts).read()}
+    problems = read_records(folder / "problems.jsonl", Problems)[0]
+    return [done[problem.id] for problem in problems.train if problem.id in done]
 
 
 @stage(read_rollouts)

@@ -18,6 +18,8 @@ from pipeline.types import Message, Problem, Prompt
 OPERATIONS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 _LISTED = 200_000
 """Up to so many pairs are listed and shuffled, so that none is missed; from more, they are drawn."""
+_MISSES = 100_000
+"""So many draws in a row that were drawn before: there is next to nothing left."""
 
 
 class Options(splits.Options):
@@ -40,10 +42,7 @@ class Options(splits.Options):
             raise ValueError(f"low {self.low} is above high {self.high}")
         if not self.ranges() or any(count < 1 for count in _counts(self.digits)):
             raise ValueError("digits must be one or more, or a list of such numbers")
-        try:
-            self.prompt.format(a=1, b=2, op="+")
-        except (KeyError, IndexError, ValueError) as error:
-            raise ValueError(f"prompt may use {{a}}, {{b}} and {{op}} only ({error!r})") from None
+        splits.check_template(self.prompt, a=1, b=2, op=3)
         return self
 
     def ranges(self) -> list[tuple[int, int]]:
@@ -59,9 +58,15 @@ def problems(options: Options, seed: int) -> Iterator[Problem]:
     ranges = options.ranges()
     size = sum((high - low + 1) ** 2 for low, high in ranges) * len(options.operations)
     seen: set[tuple[str, int, int]] = set()
+    misses = 0
     for op, a, b in _listed(options, rng) if size <= _LISTED else _drawn(options, rng):
         key = (op, a, b) if op == "-" else (op, min(a, b), max(a, b))
-        if key not in seen:
+        if key in seen:
+            misses += 1
+            if misses > _MISSES:
+                return
+        else:
+            misses = 0
             seen.add(key)
             text = options.prompt.format(a=a, b=b, op=op)
             prompt: Prompt = [Message(role="user", content=text)] if options.chat else text

@@ -77,16 +77,19 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
         try:
             rows = parquet.read_table(path).to_pylist()
-        except ArrowInvalid as error:
+        except (ArrowInvalid, OSError) as error:
             raise TaskError(f"{path}: not a readable Parquet file: {error}") from None
         yield from ((f"{path}, row {number}", row) for number, row in enumerate(rows, 1))
     elif path.suffix == ".jsonl":
-        with path.open(encoding="utf-8-sig") as lines:
+        with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
                 try:
-                    row = json.loads(line)
+                    row = json.loads(line.decode("utf-8-sig"))
+                    json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair can't be written again
+                except UnicodeError as error:
+                    raise TaskError(f"{path}, line {number}: not UTF-8 text: {error}") from None
                 except ValueError as error:
                     raise TaskError(f"{path}, line {number}: not JSON: {error}") from None
                 if not isinstance(row, dict):
@@ -114,9 +117,12 @@ def _prompt(value: Any, options: Options, where: str) -> Prompt:
     if isinstance(value, str) and value.strip():
         return [Message(role="user", content=value)] if options.chat else value
     if isinstance(value, list) and value and options.chat:
-        if all(isinstance(turn, dict) and turn.get("role") and isinstance(turn.get("content"), str) for turn in value):
+        if all(
+            isinstance(turn, dict) and isinstance(turn.get("role"), str) and isinstance(turn.get("content"), str)
+            for turn in value
+        ):
             return [Message(role=turn["role"], content=turn["content"]) for turn in value]
         raise TaskError(f"{where}: a message of the prompt has no role or no content")
-    if value:
+    if value and not isinstance(value, str):
         raise TaskError(f"{where}: the prompt is neither text nor chat messages (with task.chat=false: not text)")
     raise TaskError(f"{where}: no prompt (column {options.prompt_column!r})")

@@ -36,6 +36,7 @@ def read_problems(folder: Path) -> Problems:
 def load(work: Stage, options: Options, seed: int) -> Problems:
     """The splits of this round. Raises TaskError where the source has too few problems or repeats itself."""
     problems = split(source(options, seed), options, work.round)
+    check_same(problems, work.dir.parent / f"round-{work.round - 1:03d}")
     check_prompts(problems, work.recipe.model)
     write_records(work.dir / "problems.jsonl", [problems])
     work.notes |= {f"num_{name}": len(part) for name, part in problems.splits().items()}
@@ -64,6 +65,17 @@ def split(problems: Iterator[Problem], options: Options, n: int) -> Problems:
     return Problems([pool[place % len(pool)] for place in range(first, first + options.num_train)], dev, held_out)
 
 
+def check_same(problems: Problems, before: Path) -> None:
+    """Raises TaskError where the development and held-out problems are not those of the round in `before`."""
+    if before.is_dir():
+        old = read_problems(before)
+        if (old.dev, old.held_out) != (problems.dev, problems.held_out):
+            raise TaskError(
+                "the development and held-out problems are not those of the round before, so the data changed and what "
+                "was trained on may be among them; put the data back, or name a new run with --run-dir"
+            )
+
+
 def check_prompts(problems: Problems, model: models.Options) -> None:
     """Raises ModelError where a prompt does not suit the model: no chat template for it, or longer than the context."""
     path = models.fetch(model)
@@ -82,6 +94,15 @@ def check_prompts(problems: Problems, model: models.Options) -> None:
                 f"problem {problem.id}: its prompt has {length} tokens and the context {context}, prompt and answer "
                 "together; raise model.max_context if the model allows it, or drop the problem"
             )
+
+
+def check_template(template: str, **numbers: int) -> None:
+    """Raises ValueError where the prompt `template` uses other names than those of `numbers`."""
+    try:
+        template.format(**numbers)
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        names = " and ".join(f"{{{name}}}" for name in numbers)
+        raise ValueError(f"prompt may use {names} only ({error!r})") from None
 
 
 def _take(problems: Iterator[Problem], size: int, key: str, options: Options) -> list[Problem]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.tasks import splits
 from pipeline.types import Message, Problem, Prompt
@@ -21,6 +21,12 @@ class Options(splits.Options):
     high: int = Field(default=12, ge=0)
     prompt: str = "What is {a} times {b}? Reply with just the number."
     chat: bool = True
+
+    @field_validator("prompt")
+    @classmethod
+    def _sound(cls, template: str) -> str:
+        splits.check_template(template, a=1, b=2)
+        return template
 
 
 def problems(options: Options, seed: int) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""The response is the answer, spelled alike: case, accents' encoding, outer punctuation and spacing do not matter."""
+"""The response is the answer: case, the encoding of accents, spacing and a full stop at the end do not matter."""
 
 from __future__ import annotations
 

@@ -7,10 +7,10 @@ does not belong in this process.
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +34,7 @@ class Judge:
     """
 
     def __init__(self) -> None:
-        self.identity = digest(*(path.read_text("utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))))
+        self.identity = digest({key: fingerprint(place) for key, place in registry.known("verifiers").items()})
         self._answered: deque[tuple[int, Verdict]] = deque()
         self._tickets = 0
 
@@ -61,8 +61,14 @@ def judge(problem: Problem, response: str, rollout_id: str = "") -> Verdict:
 def present(key: str) -> tuple[Any, str]:
     """The verifier function and its name: key and fingerprint of its source, so that changed code judges afresh."""
     function = registry.resolve("verifiers", key)
-    source = Path(str(sys.modules[function.__module__].__file__)).read_bytes()
-    return function, f"{key}@{hashlib.sha256(source).hexdigest()[:8]}"
+    return function, f"{key}@{fingerprint(registry.known('verifiers')[key])}"
+
+
+def fingerprint(place: str) -> str:
+    """A name for the source of the module in "module:name", which is not imported for it."""
+    spec = find_spec(place.partition(":")[0])
+    source = Path(spec.origin).read_bytes() if spec and spec.origin else place.encode()
+    return hashlib.sha256(source).hexdigest()[:8]
 
 
 def judged(problems: Iterable[Problem], attempts: Iterable[Attempts], service: Judge) -> list[Verdict]:

@@ -8,19 +8,20 @@ from decimal import Decimal
 from pipeline.verifiers.judge import Judgement
 
 # A sign counts where it can't be a minus between two numbers; commas count where they group by thousands.
-_NUMBER = re.compile(r"(?<![\w.])(?:(?<![\d)] )(?<!\))[-\u2212+])?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
+_NUMBER = re.compile(r"(?<![\w.])(?:(?<![\d)] )(?<!\))[-\u2212+])?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)")
 
 
 def verify(answer: str, response: str) -> Judgement:
     """Right where the last number equals the gold one exactly: 7.50 is 7.5, 1,000 is 1000, 0.333 is not 1/3."""
+    if not _NUMBER.fullmatch(answer.strip()):
+        return Judgement(None, None, f"the gold answer {answer[:40]!r} is not a plain number")
     gold = last_number(answer)
-    if gold is None:
-        return Judgement(None, None, f"the gold answer {answer!r} is not a number")
+    assert gold is not None
     found = last_number(response)
     if found is None:
         return Judgement(0.0, None, "no number in the response")
     right = Decimal(found) == Decimal(gold)
-    return Judgement(float(right), found, "" if right else f"{found} is not {gold}")
+    return Judgement(float(right), found, "" if right else f"{found[:40]} is not {gold[:40]}")
 
 
 def last_number(text: str) -> str | None:

@@ -23,8 +23,9 @@ from pipeline.engines.vllm import Options, VLLM
 from pipeline.types import Generate, Policy
 
 base, adapter, log = sys.argv[1], sys.argv[2], sys.argv[3]
-engine = VLLM(Options(name="vllm", max_sequences=8), Path(base), models.Options(name=base, max_context=128), Path(log))
-prompts = [[{"role": "user", "content": f"What is {a} + {b}? Reply with just the number."}] for a in (3, 14) for b in (5, 26)]
+model = models.Options(name=base, max_context=128)
+engine = VLLM(Options(name="vllm", max_sequences=8), Path(base), model, Path(log))
+prompts = [[{"role": "user", "content": f"What is {a} + {b}?"}] for a in (3, 14) for b in (5, 26)]
 
 def ask(**options):
     tickets = [engine.submit(Generate(prompt, max_tokens=12, **options)) for prompt in prompts]
@@ -63,6 +64,10 @@ def run(base: Path, adapter: Path | str, log: Path) -> list[Any]:
     return [json.loads(line.removeprefix("RESULT ")) for line in done.stdout.splitlines()]
 
 
+def tokens(rows: list[list[dict[str, Any]]]) -> list[list[list[int]]]:
+    return [[one["tokens"] for one in row] for row in rows]
+
+
 @pytest.fixture(scope="module")
 def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LoRA adapter that changes what the tiny model says, with its merged weights beside it."""
@@ -84,7 +89,6 @@ def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_swapped_policy_answers_as_a_fresh_engine_does(tiny: Path, adapter: Path, tmp_path: Path) -> None:
     base, sampled, again, swapped, back = run(tiny, adapter, tmp_path / "a.log")
     fresh, *_ = run(adapter.parent / "merged", "", tmp_path / "b.log")
-    tokens = lambda rows: [[one["tokens"] for one in row] for row in rows]
     assert tokens(swapped) == tokens(fresh)
     assert tokens(swapped) != tokens(base)  # else the adapter, or the test, does nothing
     assert tokens(back) == tokens(base)
@@ -104,8 +108,10 @@ from pipeline import models
 from pipeline.engines.vllm import Options, VLLM
 from pipeline.types import Generate
 base = Path({str(tiny_llama3)!r})
-engine = VLLM(Options(name="vllm", max_sequences=8), base, models.Options(name=str(base), max_context=128), Path({str(tmp_path / "log")!r}))
-engine.submit(Generate([{{"role": "user", "content": "What is 3 + 5?"}}], max_tokens=2, temperature=0))
+model = models.Options(name=str(base), max_context=128)
+engine = VLLM(Options(name="vllm", max_sequences=8), base, model, Path({str(tmp_path / "log")!r}))
+prompt = [{{"role": "user", "content": "What is 3 + 5?"}}]
+engine.submit(Generate(prompt, max_tokens=2, temperature=0))
 seen = []
 step = engine._llm.llm_engine.step
 def spy():
