@@ -18,7 +18,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import Field
 
 from pipeline import recipe
-from pipeline.run import Stage, stage, write_text
+from pipeline.files import write_text
+from pipeline.run import Stage, stage
 from pipeline.types import Attempts, Dataset, Example, Rollout, Verdict, digest
 
 

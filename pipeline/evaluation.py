@@ -17,7 +17,8 @@ from pydantic import Field
 from scipy import stats
 
 from pipeline import recipe
-from pipeline.run import Journal, Stage, read_records, stage, write_records
+from pipeline.files import Journal, read_records, write_records
+from pipeline.run import Stage, stage
 from pipeline.strategies import direct
 from pipeline.strategies.sampling import attempt
 from pipeline.types import Attempts, Engine, Policy, Problems, Record, Rollout, Verdict, digest

@@ -14,8 +14,9 @@ import yaml
 from tokenizers import Tokenizer
 
 from pipeline import models
+from pipeline.files import read_json
 from pipeline.recipe import Recipe
-from pipeline.run import STAGES, read_json
+from pipeline.run import STAGES
 from pipeline.tasks.splits import source, split
 from pipeline.types import Problems
 

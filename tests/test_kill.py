@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline.run import Journal
+from pipeline.files import Journal
 from pipeline.types import Attempts
 from tests.conftest import ROOT
 

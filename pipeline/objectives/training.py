@@ -26,8 +26,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline import models, registry
 from pipeline.errors import TrainError
+from pipeline.files import read_json, write_json, write_text
 from pipeline.progress import console
-from pipeline.run import Stage, read_json, stage, write_json, write_text
+from pipeline.run import Stage, stage
 from pipeline.types import Dataset, Policy
 
 _MARK = "byheart "

@@ -11,7 +11,8 @@ import yaml
 
 from pipeline.errors import InputError
 from pipeline.evaluation import Measure, read_measure
-from pipeline.run import STAGES, read_json
+from pipeline.files import read_json
+from pipeline.run import STAGES
 from pipeline.strategies.sampling import read_rollouts
 from pipeline.tasks.splits import read_problems
 from pipeline.types import Problem, Rollout, Verdict

@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.evaluation import Answer
+from pipeline.files import write_text
 from pipeline.report.data import SPLITS, Round, RunView, asked, view, word
-from pipeline.run import write_text
 from pipeline.types import Problem, Rollout, Verdict
 
 ORDER = ("held_out", "dev", "train")

@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline import registry
 from pipeline.errors import EngineError
-from pipeline.run import Journal, Stage, read_records, stage
+from pipeline.files import Journal, read_records
+from pipeline.run import Stage, stage
 from pipeline.strategies.driver import drive
 from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Solver
 from pipeline.verifiers.judge import Judge

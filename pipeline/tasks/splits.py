@@ -16,7 +16,8 @@ from pydantic import Field
 
 from pipeline import chat, models, recipe, registry
 from pipeline.errors import ModelError, TaskError
-from pipeline.run import Stage, read_records, stage, write_records
+from pipeline.files import read_records, write_records
+from pipeline.run import Stage, stage
 from pipeline.types import Problem, Problems, digest
 
 
@@ -101,8 +102,8 @@ def check_template(template: str, **numbers: int) -> None:
     try:
         template.format(**numbers)
     except (KeyError, IndexError, ValueError, AttributeError) as error:
-        names = " and ".join(f"{{{name}}}" for name in numbers)
-        raise ValueError(f"prompt may use {names} only ({error!r})") from None
+        *names, last = (f"{{{name}}}" for name in numbers)
+        raise ValueError(f"prompt may use {', '.join(names)} and {last} only ({error!r})") from None
 
 
 def _take(problems: Iterator[Problem], size: int, key: str, options: Options) -> list[Problem]:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline import registry
-from pipeline.run import Stage, read_records, stage, write_records
+from pipeline.files import read_records, write_records
+from pipeline.run import Stage, stage
 from pipeline.types import Attempts, Problem, Problems, Verdict, Verify, digest, replace
 
 

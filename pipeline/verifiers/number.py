@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"(?<![\w.])(?:(?<![\d)] )(?<!\))[-\u2212+])?(?:(?:\d{1,3}(
 def verify(answer: str, response: str) -> Judgement:
     """Right where the last number equals the gold one exactly: 7.50 is 7.5, 1,000 is 1000, 0.333 is not 1/3."""
     if not _NUMBER.fullmatch(answer.strip()):
-        return Judgement(None, None, f"the gold answer {answer[:40]!r} is not a plain number")
+        return Judgement(None, None, f"the gold answer {answer[:40]!r} is not a number")
     gold = last_number(answer)
     assert gold is not None
     found = last_number(response)

@@ -15,9 +15,10 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.evaluation import Answer, Measure, compare, read_measure
+from pipeline.files import Journal, write_records
 from pipeline.recipe import Recipe, parse
 from pipeline.report.page import MAX_MOVED, MAX_PROBLEMS, MAX_SOLUTIONS, clip, write_page
-from pipeline.run import Journal, Run, Stage, stage, write_records
+from pipeline.run import Run, Stage, stage
 from pipeline.strategies.sampling import read_rollouts
 from pipeline.tasks.splits import read_problems
 from pipeline.types import Attempts, Completion, Policy, Problem, Problems, Rollout, replace

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline import recipe
 from pipeline.errors import TaskError
-from pipeline.run import write_records
+from pipeline.files import write_records
 from pipeline.tasks.splits import Options, read_problems, source, split
 from pipeline.types import Problem, Problems, digest
 
