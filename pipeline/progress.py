@@ -60,9 +60,9 @@ class Progress:
             self._bar.update(task, completed=self._done, note=note or self._bar.tasks[0].fields["note"])
         elif now - self._said >= EVERY:
             self._said = now
-            took = now - self._began
-            left = took / self._done * (self._total - self._done) if self._done else 0
-            self._line(f"{self._done}/{self._total} {self._unit}, {took:.0f} s, {left:.0f} s left", note)
+            took, share = now - self._began, self._done / self._total
+            left = f", {took / share - took:.0f} s left" if share > 0.1 else ""  # before that it is no estimate
+            self._line(f"{self._done}/{self._total} {self._unit}, {took:.0f} s{left}", note)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
