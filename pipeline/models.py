@@ -97,6 +97,14 @@ def context_length(path: Path) -> int:
     return int(config(path).get("max_position_embeddings", 2048))
 
 
+def cache_bytes(path: Path, tokens: int, width: int = 4) -> int:
+    """Bytes of keys and values for so many tokens, `width` bytes a number: 2 x layers x key-value heads x head size."""
+    shape = config(path)
+    heads = shape["num_attention_heads"]
+    size = shape.get("head_dim") or shape["hidden_size"] // heads
+    return int(2 * shape["num_hidden_layers"] * shape.get("num_key_value_heads", heads) * size * width * tokens)
+
+
 def num_parameters(path: Path) -> int:
     """Parameters in the safetensors files, read from their headers (8 bytes of length, then JSON)."""
     total = 0

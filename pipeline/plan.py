@@ -90,7 +90,8 @@ def _memory(recipe: Recipe, path: Path | None) -> list[str]:
         return [f"model: {recipe.model.name} is not on this machine yet; the run would get it first"]
     parameters = models.num_parameters(path)
     weights = 4 * parameters / GIB  # float32, as on a CPU; half of it in bfloat16
-    cache = getattr(recipe.engine, "kv_cache_gib", 0)
+    context = min(recipe.model.max_context, models.context_length(path))
+    cache = models.cache_bytes(path, context * recipe.engine.max_sequences) / GIB
     sampling, training = weights + cache + 1.5, 2 * weights + 1.5  # 1.5 GiB of libraries in each process
     return [
         f"model: {path}, {parameters / 1e6:.0f} M parameters",

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 from pydantic import Field
 
 from pipeline import chat, models, recipe, weights
@@ -26,11 +27,11 @@ from pipeline.types import Completion, Generate, Policy
 
 
 class Options(recipe.Choice):
-    """`max_sequences` is how many completions are decoded at once; `kv_cache_gib` the CPU's key-value cache;
-    `gpu_memory` the share of a GPU that vLLM may take, the rest is for training."""
+    """`max_sequences` is how many completions are decoded at once; `gpu_memory` the share of a GPU that vLLM may take,
+    the rest is for training. On a CPU the key-value cache holds every sequence at full length, if a quarter of the
+    free memory is enough for it."""
 
     max_sequences: int = Field(default=128, ge=1)
-    kv_cache_gib: int = Field(default=1, ge=1)
     gpu_memory: float = Field(default=0.5, gt=0, le=1)
 
 
@@ -44,22 +45,25 @@ class VLLM:
         self._open: dict[str, Generate] = {}
         self._tickets = 0
         self.seconds = 0.0
-        _environment(options, log)
+        _environment(log)
         with _quiet(log):
             try:
                 import vllm
                 from vllm.platforms import current_platform
 
                 on_cpu = current_platform.is_cpu()
+                context = min(model.max_context, models.context_length(base))
+                cache = models.cache_bytes(base, context * options.max_sequences)
+                cache = min(cache, psutil.virtual_memory().available // 4)
                 self._llm = vllm.LLM(
                     str(base),
                     dtype="float32" if model.dtype == "auto" and on_cpu else model.dtype,
-                    max_model_len=min(model.max_context, models.context_length(base)),
+                    max_model_len=context,
                     max_num_seqs=options.max_sequences,
                     gpu_memory_utilization=options.gpu_memory,
                     enable_prefix_caching=True,
                     disable_log_stats=True,
-                    **({"block_size": 32, "enforce_eager": True} if on_cpu else {}),
+                    **({"block_size": 32, "enforce_eager": True, "kv_cache_memory_bytes": cache} if on_cpu else {}),
                 )
             except Exception as error:
                 raise EngineError(
@@ -126,11 +130,10 @@ class VLLM:
         ]
 
 
-def _environment(options: Options, log: Path) -> None:
+def _environment(log: Path) -> None:
     """What vLLM reads from the environment, only at its import, and where its log goes."""
     cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", cores)
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(options.kv_cache_gib))
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # in this process, so that it dies with it
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "0")
