@@ -1,22 +1,21 @@
 # make iterate                         one round of recipes/addition.yaml; again: the next round
-# make iterate RECIPE=times_table ROUNDS=3
+# make iterate RECIPE=times_table ROUNDS=3        RUN=runs/name: another run of the same recipe
 # make test                            the tests;  make check: format, lint, types, import contracts
 RECIPE ?= addition
-ROUNDS ?= 1
-RUN ?= runs/$(notdir $(basename $(RECIPE)))
 BIN := .venv/bin
+PINS := scripts/setup requirements/cpu.txt requirements/cuda.txt
 
 .PHONY: setup iterate run test check bench report clean lock format
 
 iterate run: .venv/.ready
-	@$(BIN)/byheart run $(RECIPE) --rounds $(ROUNDS) --run-dir $(RUN)
+	@$(BIN)/byheart run $(RECIPE) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(RUN),--run-dir $(RUN))
 
 setup: .venv/.ready
 
-.venv/.ready: scripts/setup requirements/cpu.txt requirements/cuda.txt
+.venv/.ready: $(PINS)
 	@scripts/setup
 
-.venv/.dev: scripts/setup requirements/dev.txt requirements/cpu.txt requirements/cuda.txt
+.venv/.dev: $(PINS) requirements/dev.txt
 	@scripts/setup dev
 
 check: .venv/.dev
@@ -32,7 +31,7 @@ bench: .venv/.dev
 	$(BIN)/python scripts/bench/driver.py
 
 report: .venv/.ready
-	@$(BIN)/byheart report $(RUN)
+	@$(BIN)/byheart report $(or $(RUN),runs/addition)
 
 format: .venv/.dev
 	$(BIN)/ruff format .
@@ -42,4 +41,4 @@ lock: .venv/.dev
 	scripts/lock
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info

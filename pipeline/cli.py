@@ -49,8 +49,7 @@ def run(
         terminal.show_plan(plan(chosen, folder, rounds or chosen.rounds))
         return
     _work(chosen, folder, rounds or chosen.rounds, redo_from=redo_from)
-    again = "make iterate" if recipe == "addition" else f"make iterate RECIPE={recipe}"
-    terminal.show_result(folder, again)
+    terminal.show_result(folder)
 
 
 def _stage_command(name: str) -> None:
@@ -125,7 +124,10 @@ def _work(chosen: Recipe, folder: Path, rounds: int, only: str | None = None, re
     held = Run(folder, chosen, only, redo_from)
     try:
         with engines.Lazy(chosen.engine, chosen.model, folder / "engine.log") as engine:
-            run_rounds(held, chosen, held.target(rounds), engine, Judge())
+            target = held.target(rounds)
+            if target != held.finished + rounds:
+                typer.echo(f"byheart: going on to round {target}, as the interrupted command was to", err=True)
+            run_rounds(held, chosen, target, engine, Judge())
     except Halt as done:
         typer.echo(done)
     except KeyboardInterrupt:

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet as parquet
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import Field
 
 from pipeline import recipe
 from pipeline.files import write_text
 from pipeline.run import Stage, stage
+from pipeline.templates import render_card
 from pipeline.types import Attempts, Dataset, Example, Rollout, Verdict, digest
+from pipeline.verifiers.judge import present
 
 
 class Options(recipe.Options):
@@ -61,6 +62,11 @@ def example(rollout: Rollout, verdict: Verdict, n: int) -> Example:
         "answer": verdict.answer,
         "round": n,
     }
+
+
+def believed(row: Example) -> bool:
+    """Whether the verifier that let this row in is still the one we have."""
+    return bool(row["verifier"] == present(row["verifier"].partition("@")[0])[1])
 
 
 def distinct(rows: Iterable[Example]) -> list[Example]:
@@ -109,7 +115,7 @@ def curate(work: Stage, rollouts: Sequence[Attempts], verdicts: Sequence[Verdict
     rows = [example(rollout, verdict, work.round) for rollout, verdict in right]
     earlier = work.dir.parent / f"round-{work.round - 1:03d}"
     if options.accumulate and work.round > 1:
-        rows = read_rows(earlier) + rows
+        rows = [row for row in read_rows(earlier) if believed(row)] + rows
     rows = concise(distinct(rows), options.keep, options.min_tokens)
     work.notes |= {
         "num_right": sum(verdict.correct for verdict in verdicts),
@@ -135,11 +141,8 @@ def _write(work: Stage, rows: list[Example], options: Options) -> None:
         parquet.write_table(pyarrow.Table.from_pylist(rows, schema=_schema(rows)), file)
         file.flush()
         os.fsync(file.fileno())
-    templates = Environment(loader=PackageLoader("pipeline"), undefined=StrictUndefined, trim_blocks=True)
-    card = templates.get_template("dataset_card.md").render(
-        recipe=work.recipe, round=work.round, notes=work.notes, options=options, rows=rows[:3], text=text
-    )
-    write_text(part / "README.md", card + "\n")
+    known = {"recipe": work.recipe, "round": work.round, "notes": work.notes, "options": options}
+    write_text(part / "README.md", render_card("dataset_card.md", rows=rows[:3], text=text, **known))
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
 

@@ -7,6 +7,7 @@
     |   `-- ModelError              the model's name, files, template or context
     |-- RunError                    exit code 3: the run directory refuses (locked, changed recipe, no room)
     |-- EngineError                 exit code 4: the engine could not start or failed while sampling
+    |   `-- PromptError             one prompt that the engine refuses: costs its problem, not the run
     `-- TrainError                  exit code 5: the training process failed
 
 Ctrl-C is exit code 130. The message is for the person: what was wrong, where, and what to do. The CLI prints it
@@ -40,6 +41,10 @@ class RunError(ByheartError):
 
 class EngineError(ByheartError):
     exit_code = 4
+
+
+class PromptError(EngineError):
+    pass
 
 
 class TrainError(ByheartError):

@@ -99,8 +99,8 @@ def _measured(
         )
     answers: dict[str, dict[str, list[tuple[Rollout, Verdict]]]] = {}
     for kind, asked in kinds.items():
-        name = f"{policy.id}-{kind}-{digest(work.recipe.model.model_dump(), asked.model_dump())[:6]}"
-        journal = Journal(work.run_dir / "measures", name, Attempts)
+        how = digest(work.recipe.model.model_dump(), work.recipe.engine.model_dump(), asked.model_dump())[:6]
+        journal = Journal(work.run_dir / "measures", f"{policy.id}-{kind}-{how}", Attempts)
         seed = f"{work.seed} measure {policy.id}"
         solve = lambda problem, asked=asked: direct.solve(problem, asked)
         attempts = attempt(work, journal, every, solve, engine, judge, seed, f"{work.name} ({kind})")
@@ -163,7 +163,7 @@ def sampled(answers: Sequence[Answer], k: int) -> dict[str, float] | None:
     rates = [pass_at_k(one.samples, one.samples_right, k) for one in answers if one.samples >= k]
     if not rates:
         return None
-    low, high = _bootstrap(rates)
+    low, high = _bootstrap(rates, 0.0)
     return {"k": k, "rate": float(numpy.mean(rates)), "low": low, "high": high}
 
 
@@ -182,7 +182,7 @@ def paired(before: Sequence[Answer], after: Sequence[Answer]) -> dict[str, Any]:
     moved = len(gained) + len(lost)
     p_worse = stats.binomtest(len(lost), moved, alternative="greater").pvalue if moved else 1.0
     changes = [float(bool(now)) - float(bool(was)) for _, was, now in both]
-    low, high = _bootstrap(changes)
+    low, high = _bootstrap(changes, -1.0)
     return {
         "problems": len(both),
         "change": float(numpy.mean(changes)) if changes else 0.0,
@@ -207,19 +207,22 @@ def compare(before: Measure, after: Measure, options: Options) -> dict[str, Any]
         | {"paired": paired(before.splits[name], after.splits[name])}
         for name in before.splits
     }
-    new = before.policy != after.policy
+    new, dev = before.policy != after.policy, splits["dev"]["paired"]
     return {
         "before": before.policy,
         "after": after.policy,
-        "promoted": bool(new and splits["dev"]["paired"]["p_worse"] >= options.alpha),
+        "promoted": bool(new and dev["problems"] and dev["p_worse"] >= options.alpha),
         "splits": splits,
     }
 
 
-def _bootstrap(values: Sequence[float]) -> tuple[float, float]:
-    if len(set(values)) < 2:
-        return (values[0], values[0]) if values else (0.0, 0.0)
-    drawn = stats.bootstrap(
-        (values,), numpy.mean, method="percentile", n_resamples=4000, rng=numpy.random.default_rng(0)
-    )
+def _bootstrap(values: Sequence[float], lowest: float) -> tuple[float, float]:
+    """A 95 % interval of the mean of `values`, which lie in `lowest`..1; where all are equal, 3/n either way (the rule
+    of three for what was not seen in n trials)."""
+    if not values:
+        return lowest, 1.0
+    if len(set(values)) == 1:
+        return max(lowest, values[0] - 3 / len(values)), min(1.0, values[0] + 3 / len(values))
+    rng = numpy.random.default_rng(0)
+    drawn = stats.bootstrap((values,), numpy.mean, method="percentile", n_resamples=4000, rng=rng)
     return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)

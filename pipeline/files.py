@@ -27,9 +27,7 @@ class Journal(Generic[R]):
 
     def read(self) -> list[R]:
         """Every whole record, in the order in which they were written."""
-        return [
-            record for path in self._files() for record in parse_lines(path.read_text("utf-8", "replace"), self._kind)
-        ]
+        return [record for path in self._files() for record in self._parse(path)]
 
     def append(self, record: R) -> None:
         if self._file is None:
@@ -45,15 +43,16 @@ class Journal(Generic[R]):
             self._file.close()
             self._file = None
 
+    def _parse(self, path: Path) -> Iterator[R]:
+        *whole, _ = path.read_bytes().split(b"\n")  # what follows the last line break is torn
+        for number, line in enumerate(whole, 1):
+            try:
+                yield self._kind.from_dict(json.loads(line))
+            except (ValueError, ValidationError) as error:
+                raise RunError(f"{path}, line {number}: not a {self._kind.__name__} of this version: {error}") from None
+
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob(f"{self._name}-*.jsonl"))
-
-
-def parse_lines(text: str, kind: type[R]) -> Iterator[R]:
-    """The records of a journal; a line that is torn, the last of a killed process, is passed over."""
-    for line in text.split("\n"):  # not splitlines: a response may hold other characters that break lines
-        with contextlib.suppress(ValueError, ValidationError):
-            yield kind.from_dict(json.loads(line))
 
 
 def read_records(path: Path, kind: type[R]) -> list[R]:

@@ -49,12 +49,15 @@ def find(options: Options) -> Path | None:
             f"model.name: {name!r} is no directory here, no hub id (owner/name), and not one of {_names()}"
         )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        return _checked(Path(snapshot_download(name, local_files_only=True)), options)
+        found = snapshot_download(name, allow_patterns=_patterns(options), local_files_only=True)
+    except HFValidationError as error:
+        raise ModelError(f"model.name: {error}") from None
     except LocalEntryNotFoundError:
         return None
+    return _checked(Path(found), options)
 
 
 def fetch(options: Options) -> Path:
@@ -69,17 +72,12 @@ def has_chat_template(path: Path) -> bool:
     if (path / "chat_template.jinja").is_file() or (path / "chat_template.json").is_file():
         return True
     settings = path / "tokenizer_config.json"
-    return settings.is_file() and "chat_template" in json.loads(settings.read_text("utf-8"))
+    return settings.is_file() and "chat_template" in _read(settings)
 
 
 def config(path: Path) -> dict[str, Any]:
     """The model's config.json. Raises ModelError where it is missing or broken."""
-    try:
-        found = json.loads((path / "config.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: config.json can't be read ({error}); is this a transformers model?") from None
-    assert isinstance(found, dict)
-    return found
+    return _read(path / "config.json")
 
 
 def tokenizer(path: Path) -> Any:
@@ -100,9 +98,12 @@ def context_length(path: Path) -> int:
 def cache_bytes(path: Path, tokens: int, width: int = 4) -> int:
     """Bytes of keys and values for so many tokens, `width` bytes a number: 2 x layers x key-value heads x head size."""
     shape = config(path)
-    heads = shape["num_attention_heads"]
-    size = shape.get("head_dim") or shape["hidden_size"] // heads
-    return int(2 * shape["num_hidden_layers"] * shape.get("num_key_value_heads", heads) * size * width * tokens)
+    try:
+        heads, layers = shape["num_attention_heads"], shape["num_hidden_layers"]
+        size = shape.get("head_dim") or shape["hidden_size"] // heads
+    except KeyError as error:
+        raise ModelError(f"{path}: config.json has no {error}; is this a language model?") from None
+    return int(2 * layers * shape.get("num_key_value_heads", heads) * size * width * tokens)
 
 
 def num_parameters(path: Path) -> int:
@@ -134,15 +135,27 @@ def _checked(path: Path, options: Options) -> Path:
     raise ModelError(f"{path}: no weights here (*.safetensors); a config alone can't be sampled from")
 
 
+def _patterns(options: Options) -> list[str]:
+    """The files of a hub repository that are wanted."""
+    return ["*.json", "*.jinja", "*.model", "*.safetensors", *(["*.bin"] if options.allow_pickle else [])]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} can't be read ({error}); is this a transformers model?") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} is not a JSON object; is this a transformers model?")
+    return found
+
+
 def _download(options: Options) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
-    files = ["*.safetensors", *(["*.bin"] if options.allow_pickle else [])]
     try:
-        return _checked(
-            Path(snapshot_download(options.name, allow_patterns=["*.json", "*.jinja", "*.model", *files])), options
-        )
+        return _checked(Path(snapshot_download(options.name, allow_patterns=_patterns(options))), options)
     except GatedRepoError:
         raise ModelError(
             f"model.name: {options.name} wants its licence accepted on its hub page first, then `hf auth login`"

@@ -14,9 +14,10 @@ import yaml
 from tokenizers import Tokenizer
 
 from pipeline import models
+from pipeline.errors import RunError
 from pipeline.files import read_json
 from pipeline.recipe import Recipe
-from pipeline.run import STAGES
+from pipeline.run import STAGES, changes
 from pipeline.tasks.splits import source, split
 from pipeline.types import Problems
 
@@ -24,7 +25,10 @@ GIB = 2**30
 
 
 def plan(recipe: Recipe, folder: Path, rounds: int) -> dict[str, Any]:
-    """What `rounds` more rounds in `folder` would be. Raises what a real run would raise before a model is loaded."""
+    """What `rounds` more rounds in `folder` would be. Raises what a real run would of the recipe, the problems and the
+    model's files; prompts are held against the context only by a real run, which loads the model's tokenizer."""
+    if changed := changes(folder, recipe):
+        raise RunError(f"{folder} was made with another recipe: {'; '.join(changed)}; name a new run with --run-dir")
     done = len(read_json(folder / "state.json", {"rounds": []})["rounds"])
     n = done + 1
     problems = split(source(recipe.task, recipe.seed), recipe.task, n)

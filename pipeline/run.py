@@ -125,7 +125,7 @@ class Run:
         mark = digest(name, *(identity(value) for value in inputs))
         record = self.records(n).get(name)
         if record and record["status"] == "done" and record["digest"] == mark:
-            if self.only == name:
+            if self.only == name != STAGES[-1]:
                 raise Halt(f"round {n}: {name} was done before")
             with room(self.dir):
                 return function.read(self.round_dir(n))  # type: ignore[attr-defined, no-any-return]
@@ -149,6 +149,7 @@ class Run:
             {
                 "status": "done",
                 "digest": mark,
+                "resumed": bool(record and record["status"] == "started"),
                 "seconds": round(time.monotonic() - began, 3),
                 "generating_seconds": round(generating, 3),
                 "training_seconds": round(work.trained_seconds, 3),
@@ -157,7 +158,7 @@ class Run:
                 **work.notes,
             },
         )
-        if self.only == name:
+        if self.only == name != STAGES[-1]:  # after the last stage the round is still to be finished
             raise Halt(f"round {n}: {name} done")
         return result
 
@@ -171,17 +172,26 @@ class Run:
             self._save(state)
         keep = policy.adapter.parent / "merged" if policy.adapter else None
         for merged in self.dir.glob("round-*/merged"):
-            if merged != keep:
-                shutil.rmtree(merged)  # made again from the adapter if it is ever needed
+            if merged != keep:  # made again from the adapter if it is ever needed
+                part = merged.with_name("merged.part")
+                shutil.rmtree(part, ignore_errors=True)
+                merged.rename(part)
+                shutil.rmtree(part)
 
     def _set_aside(self, n: int) -> None:
         """Move round `n` and all after it, with their recipe, to a directory of their own."""
+        if n > self.finished + 1:
+            raise RunError(f"{self.dir}: --redo-from {n}, but only {self.finished} rounds are finished")
+        basic = [change for change in self._changes() if change.startswith(("model.", "task.", "seed"))]
+        if n > 1 and basic:
+            raise RunError(f"{self.dir}: the rounds before {n} would not fit {'; '.join(basic)}: --redo-from 1")
         rounds = [path for path in self.dir.glob("round-*") if int(path.name.removeprefix("round-")) >= n]
         kept = self._state()["rounds"][: n - 1]
         self._save({"rounds": kept, "target": len(kept)})
         aside = self.dir / f"replaced-{len(list(self.dir.glob('replaced-*'))) + 1}"
         aside.mkdir()
-        for path in [*rounds, *self.dir.glob("recipe.yaml")]:
+        measures = [*self.dir.glob("measures")] if n == 1 else []
+        for path in [*sorted(rounds, reverse=True), *measures, *self.dir.glob("recipe.yaml")]:
             path.rename(aside / path.name)
 
     # The files of the run itself
@@ -197,21 +207,38 @@ class Run:
 
     def _write_recipe(self) -> None:
         text = yaml.safe_dump(self.recipe.resolved(), sort_keys=False)
-        write_text(self.dir / "recipe.yaml", text)
+        head = f"# {self.recipe.digest()} names everything below that decides the result: all but `rounds`.\n"
+        write_text(self.dir / "recipe.yaml", head + text)
 
     def _check_recipe(self) -> None:
-        path = self.dir / "recipe.yaml"
-        if not path.exists():
-            self._write_recipe()
-            return
-        old = yaml.safe_load(path.read_text("utf-8"))
-        old.pop("rounds", None)
-        if changes := recipe.changed(recipe.flatten(old), self.recipe.deciding()):
+        changes = self._changes()
+        begun = any(
+            record["status"] == "done"
+            for path in self.dir.glob("round-*/stages.json")
+            for record in read_json(path, {}).values()
+        )
+        if changes and begun:
             raise RunError(
                 f"{self.dir} was made with another recipe:\n  "
                 + "\n  ".join(changes)
                 + "\nname a new run with --run-dir, or say from which round to begin anew with --redo-from N"
             )
+        if changes or not (self.dir / "recipe.yaml").exists():
+            self._write_recipe()
+
+    def _changes(self) -> list[str]:
+        """Which keys of the recipe on record differ from the one at hand."""
+        return changes(self.dir, self.recipe)
+
+
+def changes(folder: Path, new: Recipe) -> list[str]:
+    """Which deciding keys of the run in `folder` differ from those of `new`; none where it is no run yet."""
+    path = folder / "recipe.yaml"
+    if not path.exists():
+        return []
+    old = yaml.safe_load(path.read_text("utf-8"))
+    old.pop("rounds", None)
+    return recipe.changed(recipe.flatten(old), new.deciding())
 
 
 def identity(value: Any) -> Any:

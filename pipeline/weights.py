@@ -12,14 +12,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ModelError
+from pipeline.errors import EngineError
 from pipeline.types import Policy
 
 
 def of_policy(policy: Policy, base: Path) -> Path:
     """The directory with the plain weights of `policy`, which is what engines load; `base` is the base model's.
 
-    Training leaves the merged weights beside the adapter; where they are gone they are made again. Raises ModelError
+    Training leaves the merged weights beside the adapter; where they are gone they are made again. Raises EngineError
     where that fails.
     """
     if policy.adapter is None:
@@ -31,11 +31,11 @@ def of_policy(policy: Policy, base: Path) -> Path:
 
 
 def in_child(what: str, *paths: Path) -> None:
-    """Run `convert` or `merge` in a process of its own. Raises ModelError with the end of what it printed."""
+    """Run `convert` or `merge` in a process of its own. Raises EngineError with the end of what it printed."""
     command = [sys.executable, "-m", "pipeline.weights", what, *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ModelError(f"{what} of {paths[0]} to {paths[1]} failed:\n{done.stderr[-2000:]}")
+        raise EngineError(f"{what} of {paths[0]} to {paths[1]} failed:\n{done.stderr[-2000:]}")
 
 
 def convert(source: Path, target: Path) -> None:

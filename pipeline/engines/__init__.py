@@ -27,7 +27,7 @@ class Lazy:
         self._options, self._model, self._log = options, model, log
         self._wanted: Policy | None = None
         self._engine: Engine | None = None
-        self._loaded: Policy | None = None
+        self._loaded = "base"
         self.start_seconds = 0.0
         self.swap_seconds = 0.0
 
@@ -47,7 +47,7 @@ class Lazy:
     def close(self) -> None:
         if self._engine:
             self._engine.close()
-            self._engine = self._loaded = None
+            self._engine = None
 
     def __enter__(self) -> Self:
         return self
@@ -63,10 +63,11 @@ class Lazy:
             )
             kind = registry.resolve("engines", self._options.name)
             self._engine = kind(self._options, models.fetch(self._model), self._model, self._log)
+            self._loaded = "base"
             self.start_seconds += time.monotonic() - began
-        if self._wanted is not None and self._wanted != self._loaded:
+        if self._wanted is not None and self._wanted.id != self._loaded:
             began = time.monotonic()
             self._engine.load(self._wanted)
-            self._loaded = self._wanted
+            self._loaded = self._wanted.id
             self.swap_seconds += time.monotonic() - began
         return self._engine

@@ -2,6 +2,7 @@
 
 The file is JSON, the text of a problem's last message -> a list of answers. A sampled completion is the answer that
 its seed picks, so that the same request is answered the same way in every process; a greedy one is the first answer.
+A key "adapter: ..." holds what a trained policy says, where that is something else.
 """
 
 from __future__ import annotations
@@ -54,10 +55,11 @@ class Scripted:
 
     def _reply(self, ticket: int, request: Generate) -> tuple[int, list[Completion]]:
         last = request.prompt if isinstance(request.prompt, str) else request.prompt[-1]["content"]
-        try:
-            answers = self._answers[last]
-        except KeyError:
-            raise EngineError(f"{self._options.script} has no answers to {last!r}") from None
+        answers = self._answers.get(last)
+        if self._policy != "base":
+            answers = self._answers.get(f"adapter: {last}", answers)
+        if answers is None:
+            raise EngineError(f"{self._options.script} has no answers to {last!r}")
         seeds = [request.seed + index for index in range(request.n)]
         texts = [answers[seed % len(answers) if request.temperature else 0] for seed in seeds]
         return ticket, [

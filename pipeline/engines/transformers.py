@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from pipeline import chat, models, recipe, weights
-from pipeline.errors import ModelError
+from pipeline.errors import PromptError
 from pipeline.types import Completion, Generate, Policy
 
 
@@ -51,7 +51,7 @@ class Transformers:
     def submit(self, request: Generate) -> int:
         tokens = chat.encode_prompt(self._tokenizer, request.prompt)
         if len(tokens) + 1 > self._context:
-            raise ModelError(f"a prompt of {len(tokens)} tokens does not fit a context of {self._context}")
+            raise PromptError(f"a prompt of {len(tokens)} tokens does not fit a context of {self._context}")
         self._tickets += 1
         self._queue.append((self._tickets, request, tokens))
         return self._tickets
@@ -87,15 +87,16 @@ class Transformers:
             output = self._model.generate(
                 input_ids=padded,
                 attention_mask=mask,
-                max_new_tokens=min(settings.max_tokens, self._context - width),
+                max_new_tokens=min(settings.max_tokens, self._context - min(map(len, rows))),
                 eos_token_id=end,
                 pad_token_id=end,
                 **(sampling if settings.temperature else {"do_sample": False}),
                 **({"stop_strings": list(settings.stop), "tokenizer": self._tokenizer} if settings.stop else {}),
             )[:, width:].tolist()
         replies = []
-        for ticket, request, _ in batch:
-            mine, output = output[: request.n], output[request.n :]
+        for ticket, request, prompt in batch:
+            room = self._context - len(prompt)
+            mine, output = [row[:room] for row in output[: request.n]], output[request.n :]
             seeds = range(request.seed, request.seed + request.n)  # a name for each row; the batch has one generator
             replies.append(
                 (ticket, [self._completion(row, end, request, seed) for row, seed in zip(mine, seeds, strict=True)])

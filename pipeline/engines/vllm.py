@@ -22,7 +22,7 @@ import psutil
 from pydantic import Field
 
 from pipeline import chat, models, recipe, weights
-from pipeline.errors import EngineError, ModelError
+from pipeline.errors import EngineError, PromptError
 from pipeline.types import Completion, Generate, Policy
 
 
@@ -99,7 +99,7 @@ class VLLM:
         try:
             self._llm.llm_engine.add_request(str(self._tickets), {"prompt_token_ids": tokens}, params)
         except ValueError as error:
-            raise ModelError(f"vLLM refuses a prompt of {len(tokens)} tokens: {error}") from error
+            raise PromptError(f"vLLM refuses a prompt of {len(tokens)} tokens: {error}") from error
         self._open[str(self._tickets)] = request
         return self._tickets
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -40,7 +43,6 @@ def fit(job: Job, options: Options) -> float:
     import torch
     from peft import LoraConfig, PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.trainer_utils import get_last_checkpoint
     from trl import SFTTrainer
 
     from pipeline.objectives.training import Report
@@ -65,8 +67,7 @@ def fit(job: Job, options: Options) -> float:
         peft_config=lora,
         callbacks=[Report()],
     )
-    last = get_last_checkpoint(str(job.scratch)) if job.scratch.is_dir() else None
-    seconds = trainer.train(resume_from_checkpoint=last).metrics["train_runtime"]
+    seconds = trainer.train(resume_from_checkpoint=last_checkpoint(job.scratch)).metrics["train_runtime"]
     trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(job.out))
     if trainer.accelerator.is_main_process:
@@ -100,6 +101,17 @@ def settings(job: Job, options: Options, num_rows: int) -> Any:
         disable_tqdm=True,
         seed=job.seed,
     )
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint in `folder`; one that a kill left torn has no readable trainer_state.json, which is
+    written last, and is passed over."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    for path in found:
+        with contextlib.suppress(OSError, ValueError):
+            json.loads((path / "trainer_state.json").read_text("utf-8"))
+            return str(path)
+    return None
 
 
 def tokenized(rows: Any, tokenizer: Any) -> Any:

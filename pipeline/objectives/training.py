@@ -8,6 +8,7 @@ ends when the process that started it does, however that ends.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -22,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline import models, registry
 from pipeline.errors import TrainError
 from pipeline.files import read_json, write_json, write_text
 from pipeline.progress import console
 from pipeline.run import Stage, stage
+from pipeline.templates import render_card
 from pipeline.types import Dataset, Policy
 
 _MARK = "byheart "
@@ -137,6 +138,8 @@ def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
+    if code and "No space left on device" in _tail(log):
+        raise OSError(errno.ENOSPC, "no space left while training", str(work.dir))  # run.stage says what to do
     if code:
         raise TrainError(
             f"training failed (exit code {code}); all before it is kept. Its log, {log}, ends:\n{_tail(log)}"
@@ -149,12 +152,9 @@ def _record(work: Stage, policy: Policy) -> None:
 
 
 def _card(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> None:
-    templates = Environment(loader=PackageLoader("pipeline"), undefined=StrictUndefined, trim_blocks=True)
-    card = templates.get_template("model_card.md").render(
-        recipe=work.recipe, round=work.round, dataset=dataset, policy=policy, options=options, notes=work.notes
-    )
     assert policy.adapter is not None
-    write_text(policy.adapter / "README.md", card + "\n")
+    known = {"recipe": work.recipe, "round": work.round, "notes": work.notes, "options": options}
+    write_text(policy.adapter / "README.md", render_card("model_card.md", dataset=dataset, policy=policy, **known))
 
 
 def _has_gpu() -> bool:

@@ -19,8 +19,8 @@ if not console.is_terminal and "COLUMNS" not in os.environ:
     console.width = 120
 
 
-def show_result(folder: Path, again: str) -> None:
-    """The table that ends a command: what changed, what it cost, where things are, what to type next (`again`)."""
+def show_result(folder: Path) -> None:
+    """The table that ends a command: what changed, what it cost, where things are, what to type next."""
     run = view(folder)
     last = run.finished[-1]
     assert last.metrics is not None
@@ -33,16 +33,24 @@ def show_result(folder: Path, again: str) -> None:
             + _examples(last, moved["lost"], "lost")
         )
     console.print(_costs(last))
-    decision = (
-        "The new policy is promoted: the next round starts from it."
-        if last.metrics["promoted"]
-        else "The new policy is [bold]not promoted[/]: it was worse on the development problems; the old one stays."
-    )
-    console.print(decision)
-    console.print(
-        f"adapter  {last.folder / 'adapter'}\ndataset  {last.folder / 'dataset'}\nreport   {folder / 'report.html'}"
-    )
-    console.print(f"next     {again}  does round {last.n + 1};  byheart show {folder}  shows what it wrote")
+    if any(record.get("resumed") for record in last.stages.values()):
+        console.print("A stage was resumed after an interruption; the time before that is not counted.")
+    adapter = f"{last.folder / 'adapter'}"
+    if last.metrics["before"] == last.metrics["after"]:
+        console.print("No solution was right, so there was nothing to learn and there is [bold]no new policy[/].")
+        adapter = "none"
+    elif last.metrics["promoted"]:
+        console.print("The new policy is promoted: the next round starts from it.")
+    else:
+        console.print("The new policy is [bold]not promoted[/]: it was worse on the development problems.")
+        adapter += " (not promoted)"
+    for what, where in (
+        ("adapter", adapter),
+        ("dataset", f"{last.folder / 'dataset'}"),
+        ("report", f"{folder / 'report.html'}"),
+        ("next", f"the same command does round {last.n + 1};  byheart show {folder}  shows what it wrote"),
+    ):
+        console.print(f"{what:8} {where}", markup=False, soft_wrap=True)
 
 
 def show_status(folder: Path) -> None:

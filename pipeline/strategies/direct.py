@@ -39,6 +39,6 @@ def solve(problem: Problem, options: Options) -> Solver:
         verdicts = yield [Verify(problem, completion.text) for completion in completions]
         for completion, verdict in zip(completions, verdicts, strict=True):
             rollouts.append(Rollout.of(problem, completion, options.name))
-            if verdict.correct:
-                right.add(" ".join(completion.text.split()))
+            if verdict.correct and completion.finish_reason == "stop":
+                right.add(" ".join(completion.text.casefold().split()))
     return rollouts

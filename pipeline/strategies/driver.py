@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.errors import ModelError
+from pipeline.errors import PromptError
 from pipeline.types import (
     Attempts,
     Completion,
@@ -66,7 +66,7 @@ class _Driver:
                         self.generating[self.engine.submit(self.seeded(one, request))] = (one, place)
             except StopIteration as end:
                 one.ended = _attempts(one, end.value)
-            except ModelError as refused:
+            except PromptError as refused:
                 one.solver.close()
                 one.ended = Attempts(one.problem.id, [], [], failure=str(refused))
 

@@ -33,13 +33,10 @@ def sample(
     seed = f"{work.seed} round {work.round}"
     attempts = attempt(work, journal, problems.train, lambda one: solve(one, options), engine, judge, seed, "sample")
     rollouts = [rollout for one in attempts for rollout in one.rollouts]
-    failed = [one for one in attempts if one.failure]
-    if failed and len(failed) == len(attempts):
-        raise EngineError(f"every problem failed; the first one, {failed[0].problem_id}: {failed[0].failure}")
     work.notes |= {
         "num_rollouts": len(rollouts),
         "num_tokens": sum(rollout.num_tokens for rollout in rollouts),
-        "num_failed": len(failed),
+        "num_failed": sum(one.failure is not None for one in attempts),
     }
     return attempts
 
@@ -54,7 +51,10 @@ def attempt(
     seed: str,
     doing: str,
 ) -> list[Attempts]:
-    """What `solve` comes to for each of `problems`, in their order; written to `journal` as each is finished."""
+    """What `solve` comes to for each of `problems`, in their order; written to `journal` as each is finished.
+
+    Raises EngineError where the engine refused every single one.
+    """
     known = {one.problem_id: one for one in journal.read()}
     owed = [problem for problem in problems if problem.id not in known]
     tokens, before = 0, engine.seconds
@@ -69,4 +69,7 @@ def attempt(
                 bar.advance(1, f"{tokens / max(engine.seconds - before, 1e-9):.0f} tokens/s")
     finally:
         journal.close()
-    return [known[problem.id] for problem in problems]
+    attempts = [known[problem.id] for problem in problems]
+    if attempts and all(one.failure for one in attempts):
+        raise EngineError(f"every problem failed; the first one, {attempts[0].problem_id}: {attempts[0].failure}")
+    return attempts

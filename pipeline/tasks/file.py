@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -20,6 +21,8 @@ from pipeline.types import Message, Problem, Prompt, digest
 class Options(splits.Options):
     """`path` ends in .jsonl or .parquet. A prompt is text or a list of chat messages; text is put as a user's message,
     or with `chat: false` as plain text for a base model. `id_column` and `meta_columns` are optional."""
+
+    finite: ClassVar[bool] = True
 
     path: str
     verifier: str
@@ -71,6 +74,8 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """('FILE, line N', row) for every row."""
     if not path.is_file():
         raise TaskError(f"task.path: no file {path}")
+    if not os.access(path, os.R_OK):
+        raise TaskError(f"task.path: {path} may not be read")
     if path.suffix == ".parquet":
         import pyarrow.parquet as parquet
         from pyarrow import ArrowInvalid

@@ -7,11 +7,12 @@ again. No problem comes twice, so the splits are disjoint by content.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from jinja2 import TemplateError
 from pydantic import Field
 
 from pipeline import chat, models, recipe, registry
@@ -23,6 +24,9 @@ from pipeline.types import Problem, Problems, digest
 
 class Options(recipe.Choice):
     """Base of every task's options: the sizes of the splits, in problems."""
+
+    finite: ClassVar[bool] = False
+    """Whether all the problems there are can be looked at before the first round."""
 
     num_train: int = Field(default=400, ge=1)
     num_dev: int = Field(default=200, ge=1)
@@ -38,7 +42,9 @@ def load(work: Stage, options: Options, seed: int) -> Problems:
     """The splits of this round. Raises TaskError where the source has too few problems or repeats itself."""
     problems = split(source(options, seed), options, work.round)
     check_same(problems, work.dir.parent / f"round-{work.round - 1:03d}")
-    check_prompts(problems, work.recipe.model)
+    whole = options.finite and work.round == 1  # so that no later round meets a prompt that can't be used
+    parts = [source(options, seed)] if whole else problems.splits().values()
+    check_prompts([problem for part in parts for problem in part], work.recipe.model)
     write_records(work.dir / "problems.jsonl", [problems])
     work.notes |= {f"num_{name}": len(part) for name, part in problems.splits().items()}
     return problems
@@ -70,17 +76,21 @@ def check_same(problems: Problems, before: Path) -> None:
     """Raises TaskError where the development and held-out problems are not those of the round in `before`."""
     if before.is_dir():
         old = read_problems(before)
-        if (old.dev, old.held_out) != (problems.dev, problems.held_out):
+        if any(_said(a) != _said(b) for a, b in ((old.dev, problems.dev), (old.held_out, problems.held_out))):
             raise TaskError(
                 "the development and held-out problems are not those of the round before, so the data changed and what "
                 "was trained on may be among them; put the data back, or name a new run with --run-dir"
             )
 
 
-def check_prompts(problems: Problems, model: models.Options) -> None:
-    """Raises ModelError where a prompt does not suit the model: no chat template for it, or longer than the context."""
+def _said(problems: list[Problem]) -> list[str]:
+    return [digest(problem.to_dict()) for problem in problems]
+
+
+def check_prompts(everything: Sequence[Problem], model: models.Options) -> None:
+    """Raises ModelError where a prompt does not suit the model: no chat template for it, one that the template
+    refuses, or one longer than the context."""
     path = models.fetch(model)
-    everything = [problem for part in problems.splits().values() for problem in part]
     if any(not isinstance(problem.prompt, str) for problem in everything) and not models.has_chat_template(path):
         raise ModelError(
             f"model.name: {model.name} has no chat template and the problems are chats; say task.chat=false to put "
@@ -88,8 +98,12 @@ def check_prompts(problems: Problems, model: models.Options) -> None:
         )
     tokenizer = models.tokenizer(path)
     context = min(model.max_context, models.context_length(path))
+    chat.end_token(tokenizer, everything[0].prompt)
     for problem in everything:
-        length = len(chat.encode_prompt(tokenizer, problem.prompt))
+        try:
+            length = len(chat.encode_prompt(tokenizer, problem.prompt))
+        except TemplateError as error:
+            raise ModelError(f"problem {problem.id}: the model's chat template refuses its prompt: {error}") from None
         if length >= context:
             raise ModelError(
                 f"problem {problem.id}: its prompt has {length} tokens and the context {context}, prompt and answer "

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import models
 from pipeline.engines.transformers import Options, Transformers
-from pipeline.errors import ModelError
+from pipeline.errors import PromptError
 from pipeline.types import Completion, Generate, Message, Prompt
 
 
@@ -60,5 +60,5 @@ def test_a_cut_answer_says_so_and_a_stop_string_ends_one(engine: Transformers) -
 
 
 def test_a_prompt_that_does_not_fit_is_refused(engine: Transformers) -> None:
-    with pytest.raises(ModelError, match="does not fit a context of 64"):
+    with pytest.raises(PromptError, match="does not fit a context of 64"):
         engine.submit(Generate(chat("word " * 100)))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import ModelError
+from pipeline.errors import PromptError
 from pipeline.strategies import driver
 from pipeline.strategies.driver import drive
 from pipeline.types import Attempts, Completion, Generate, Problem, Request, Rollout, Solver, Verdict, Verify
@@ -52,7 +52,7 @@ class Picky(Desk[Generate, list[Completion]]):
 
     def submit(self, request: Generate) -> int:
         if request.prompt == "too long":
-            raise ModelError("the prompt does not fit")
+            raise PromptError("the prompt does not fit")
         return super().submit(request)
 
 

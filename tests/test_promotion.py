@@ -1,0 +1,47 @@
+"""A policy that is worse on the development problems is kept from what follows: the next round starts from the old."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+RECIPE = """
+name: r
+model: {{name: {model}, max_context: 128}}
+task: {{name: arithmetic, num_train: 8, num_dev: 12, num_held_out: 12}}
+engine: {{name: scripted, script: script.json}}
+strategy: {{name: direct, samples: 2, enough: 1, max_samples: 2}}
+objective: {{name: sft, start: previous, min_steps: 1, max_steps: 1, batch_size: 4}}
+evaluation: {{num_train: 4}}
+"""
+
+
+@pytest.mark.parametrize("better", [True, False], ids=["better", "worse"])
+def test_the_next_round_starts_from_what_was_promoted(
+    byheart: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, tiny: Path, better: bool
+) -> None:
+    script = {}
+    for a in range(10, 100):
+        for b in range(10, 100):
+            asked = f"What is {a} + {b}? Reply with just the number."
+            right, wrong = [f"{a} + {b} = {a + b}"], ["0", f"{a} + {b} = {a + b}"]
+            script[asked], script[f"adapter: {asked}"] = (wrong, right) if better else (right, ["0"])
+    (tmp_path / "script.json").write_text(json.dumps(script))
+    (tmp_path / "r.yaml").write_text(RECIPE.format(model=tiny))
+    done = byheart("run", "r.yaml", "--rounds", "2")
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((tmp_path / f"runs/r/round-00{n}/metrics.json").read_text()) for n in (1, 2))
+    assert first["before"] == "base" and first["after"].startswith("adapter-")
+    assert first["promoted"] is better
+    assert second["before"] == (first["after"] if better else "base")
+    assert first["splits"]["held_out"]["after"]["accuracy"] == (1.0 if better else 0.0)
+    assert ("not promoted" in done.stdout) is not better
+    kept = {path.parent.name for path in (tmp_path / "runs/r").glob("round-*/merged")}
+    state = json.loads((tmp_path / "runs/r/state.json").read_text())
+    assert kept <= {Path(str(state["rounds"][-1]["adapter"])).parent.name}
+    rollouts = (tmp_path / "runs/r/round-002/rollouts-00000.jsonl").read_text()
+    assert f'"policy": "{second["before"]}"' in rollouts
