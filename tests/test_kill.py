@@ -77,7 +77,7 @@ def result(folder: Path) -> dict[str, Any]:
     return {
         "rollouts": {one.problem_id: one for one in rollouts},
         "verdicts": sorted((folder / "round-001/verdicts.jsonl").read_text().splitlines()),
-        "rows": parquet.read_table(folder / "round-001/dataset").to_pylist(),
+        "rows": parquet.read_table(next((folder / "round-001/dataset").glob("*.parquet"))).to_pylist(),
         "policy": json.loads((folder / "round-001/policy.json").read_text())["id"],
         "metrics": json.loads((folder / "round-001/metrics.json").read_text()),
         "state": json.loads((folder / "state.json").read_text())["rounds"],
