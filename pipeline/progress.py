@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -39,7 +38,6 @@ class Progress:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[unit]}"),
-                TaskProgressColumn(),
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
@@ -55,9 +53,11 @@ class Progress:
         """`by` more units are done; `note` is shown beside the bar."""
         self._done += by
         now = time.monotonic()
+        rate = f"{self._done / max(now - self._began, 1e-9):.1f} {self._unit}/s"
+        note = f"{rate}, {note}" if note else rate
         if self._bar:
             task = self._bar.task_ids[0]
-            self._bar.update(task, completed=self._done, note=note or self._bar.tasks[0].fields["note"])
+            self._bar.update(task, completed=self._done, note=note)
         elif now - self._said >= EVERY:
             self._said = now
             took, share = now - self._began, self._done / self._total
