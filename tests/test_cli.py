@@ -15,10 +15,10 @@ import pytest
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def write(folder: Path, model: object, **changes: str) -> None:
+def write(folder: Path, base: object, **changes: str) -> None:
     """A recipe r.yaml whose sections are given as YAML."""
     sections = {
-        "model": f"{{name: {model}, max_context: 128}}",
+        "model": f"{{name: {base}, max_context: 128}}",
         "task": "{name: arithmetic, num_train: 8, num_dev: 4, num_held_out: 4}",
         "evaluation": "{num_train: 4}",
     } | changes

@@ -15,6 +15,7 @@ from pipeline import recipe
 from pipeline.curation import concise, correct, curate, distinct, example, read_dataset, read_rows, text
 from pipeline.run import Run
 from pipeline.types import Attempts, Dataset, Example, FinishReason, Prompt, Rollout, Verdict
+from pipeline.verifiers.judge import present
 
 settled = settings(deadline=None, max_examples=100)
 COLUMNS = {
@@ -47,7 +48,7 @@ def rolled(
 
 
 def judged(rollout: Rollout, score: float | None = 1.0) -> Verdict:
-    return Verdict(rollout.id, "number@0", score, "4", "")
+    return Verdict(rollout.id, present("number")[1], score, "4", "")
 
 
 def row(name: str, response: str = "4", num_tokens: int = 5, problem: str = "p") -> Example:
@@ -177,6 +178,14 @@ def test_rows_accumulate_over_rounds_and_the_most_concise_win(tmp_path: Path) ->
     assert names(run, 2) == names(run, 3) == ["d", "b", "c", "f"]
     assert [one["round"] for one in read_rows(run.round_dir(3))] == [2, 1, 1, 2]
     assert run.records(3)["curate"]["num_rows_new"] == 0
+
+
+def test_rows_that_another_verifier_let_in_are_not_carried_on(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    old = rolled("a")
+    curated(run, 1, [old, rolled("b", problem="q")], [Verdict("a", "number@old", 1.0, "4", ""), judged(rolled("b"))])
+    curated(run, 2, [rolled("c", problem="s")])
+    assert (names(run, 1), names(run, 2)) == (["a", "b"], ["b", "c"])
 
 
 def test_without_accumulation_a_round_stands_alone(tmp_path: Path) -> None:

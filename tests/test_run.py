@@ -248,8 +248,37 @@ def test_one_stage_alone_wants_those_before_it_done(tmp_path: Path) -> None:
 # The recipe of a run, and beginning anew
 
 
+def begun(folder: Path) -> None:
+    """A run with one stage on record."""
+    run = opened(folder)
+    run.stage(1, "load", step, "a")
+    run.close()
+
+
+def test_a_recipe_may_be_mended_until_a_stage_is_done(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    with pytest.raises(OSError, match="on fire"):
+        run.stage(1, "load", step, "fail")
+    run.close()
+    opened(tmp_path, seed=4).close()
+    assert yaml.safe_load((tmp_path / "run/recipe.yaml").read_text())["seed"] == 4
+
+
+@pytest.mark.parametrize(("n", "rest", "words"), [(3, {}, "only 1 rounds"), (2, {"seed": 9}, "seed: 0 -> 9")])
+def test_redoing_what_would_not_fit_is_refused_and_moves_nothing(
+    tmp_path: Path, n: int, rest: dict[str, Any], words: str
+) -> None:
+    run = opened(tmp_path)
+    finished(run, 1)
+    run.close()
+    before = contents(tmp_path)
+    with pytest.raises(RunError, match=words):
+        opened(tmp_path, redo_from=n, **rest)
+    assert contents(tmp_path) == before
+
+
 def test_a_changed_recipe_is_refused_with_its_keys(tmp_path: Path) -> None:
-    opened(tmp_path).close()
+    begun(tmp_path)
     with pytest.raises(RunError) as error:
         opened(tmp_path, seed=4, task={"name": "arithmetic", "digits": 3})
     message = str(error.value)
@@ -261,7 +290,7 @@ def test_a_changed_recipe_is_refused_with_its_keys(tmp_path: Path) -> None:
 
 
 def test_a_refused_run_is_not_held(tmp_path: Path) -> None:
-    opened(tmp_path).close()
+    begun(tmp_path)
     with pytest.raises(RunError) as error:
         opened(tmp_path, seed=4)
     opened(tmp_path).close()  # while `error` still holds the frame in which it was refused
@@ -286,7 +315,7 @@ def test_redoing_moves_rounds_aside_unharmed(tmp_path: Path) -> None:
     before = {n: contents(run.round_dir(n)) for n in (1, 2, 3, 4)}
     old = (run.dir / "recipe.yaml").read_bytes()
     run.close()
-    run = opened(tmp_path, redo_from=2, seed=9)
+    run = opened(tmp_path, redo_from=2, curation={"keep": 9})
     [aside] = run.dir.glob("replaced-*")
     assert contents(run.round_dir(1)) == before[1]
     assert {n: contents(aside / f"round-{n:03d}") for n in (2, 3, 4)} == {n: before[n] for n in (2, 3, 4)}
@@ -295,7 +324,7 @@ def test_redoing_moves_rounds_aside_unharmed(tmp_path: Path) -> None:
     assert run.target(1) == 2
     assert not run.round_dir(2).exists()
     run.close()
-    opened(tmp_path, seed=9).close()
+    opened(tmp_path, curation={"keep": 9}).close()
 
 
 # One process
@@ -484,7 +513,7 @@ def test_a_line_torn_anywhere_is_owed_again_and_nothing_else_is(tmp_path: Path) 
     last = whole.rindex(b"\n", 0, -1) + 1
     for cut in range(last, len(whole)):
         path.write_bytes(whole[:cut])
-        assert read(tmp_path) == (STEPS if cut == len(whole) - 1 else STEPS[:2])
+        assert read(tmp_path) == STEPS[:2]
     path.write_bytes(whole[: last + 9])
     journal(tmp_path, STEPS[2], Step("more"))
     assert read(tmp_path) == [*STEPS, Step("more")]

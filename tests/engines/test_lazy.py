@@ -36,7 +36,12 @@ def test_a_policy_is_loaded_once_until_another_is_wanted(
 ) -> None:
     loaded: list[str] = []
     real = Scripted.load
-    monkeypatch.setattr(Scripted, "load", lambda self, policy: (loaded.append(policy.id), real(self, policy)))
+
+    def spy(engine: Scripted, policy: Policy) -> None:
+        loaded.append(policy.id)
+        real(engine, policy)
+
+    monkeypatch.setattr(Scripted, "load", spy)
     with lazy(script, tiny) as engine:
         for wanted in ("base", "base", "adapter-1", "adapter-1", "base"):
             engine.load(Policy("m", None, wanted))
