@@ -1,12 +1,16 @@
 """byheart: language models that learn by heart what they first had to work out.
 
-The loop is in pipeline/loop.py; the nouns are in pipeline/types.py. Importing this package imports neither torch nor
-vllm.
+The loop is in pipeline/loop.py; the nouns are in pipeline/types.py. The names below are public, and imported when they
+are first asked for, so that `byheart --help` need not wait for them.
 """
 
-from pipeline.errors import ByheartError
-from pipeline.recipe import Recipe
-from pipeline.types import Attempts, Completion, Generate, Policy, Problem, Problems, Rollout, Step, Verdict, Verify
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.errors import ByheartError
+    from pipeline.recipe import Recipe
+    from pipeline.types import Attempts, Completion, Generate, Policy, Problem, Problems, Rollout, Step, Verdict, Verify
 
 __version__ = "0.1.0"
 __all__ = [
@@ -23,3 +27,10 @@ __all__ = [
     "Verdict",
     "Verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        home = {"ByheartError": "errors", "Recipe": "recipe"}.get(name, "types")
+        return getattr(import_module(f"pipeline.{home}"), name)
+    raise AttributeError(f"module 'pipeline' has no attribute {name!r}")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.errors import ByheartError
-from pipeline.run import STAGES
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
@@ -60,6 +59,9 @@ def _stage_command(name: str) -> None:
     command.__doc__ = f"Do only the stage {name} of the round at hand."
     app.command(name, rich_help_panel="One stage at a time, in this order")(command)
 
+
+STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
+"""Those of pipeline.run, which is not imported for `--help`."""
 
 for _name in STAGES:
     _stage_command(_name)

@@ -132,6 +132,12 @@ def test_help_and_dry_run_are_quick_and_do_nothing(byheart: Call, tmp_path: Path
     assert "400 problems to train on" in said and "num_held_out: 200" in said and "GiB" in said
 
 
+def test_every_stage_has_a_command() -> None:
+    from pipeline import cli, run
+
+    assert cli.STAGES == run.STAGES
+
+
 def test_recipes_and_doctor(byheart: Call) -> None:
     assert {"addition", "times_table"} <= {line.split()[0] for line in byheart("recipes").stdout.splitlines() if line}
     found = byheart("doctor")
