@@ -130,6 +130,7 @@ def _work(chosen: Recipe, folder: Path, rounds: int, only: str | None = None, re
             if target != held.finished + rounds:
                 typer.echo(f"byheart: going on to round {target}, as the interrupted command was to", err=True)
             run_rounds(held, chosen, target, engine, Judge())
+            typer.echo(f"round {target} is finished")
     except Halt as done:
         typer.echo(done)
     except KeyboardInterrupt:
