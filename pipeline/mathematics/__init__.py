@@ -1,0 +1,1 @@
+"""Mathematical answers: written in LaTeX or plainly, read into parts, compared. The verifier `math` is made of it."""
