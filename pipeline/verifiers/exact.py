@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import unicodedata
 
-from pipeline.verifiers.judge import Judgement
+from pipeline import recipe
+from pipeline.types import Judgement, Problem
 
 
-def verify(answer: str, response: str) -> Judgement:
-    found = normalized(response)
+class Options(recipe.Choice):
+    pass
+
+
+def verify(problem: Problem, response: str, options: Options) -> Judgement:
+    if problem.answer is None:
+        return Judgement(None, None, "the problem has no gold answer")
+    found, gold = normalized(response), normalized(problem.answer)
     if not found:
         return Judgement(0.0, None, "the response is empty")
-    right = found == normalized(answer)
-    return Judgement(float(right), found, "" if right else f"{found[:80]!r} is not {normalized(answer)[:80]!r}")
+    right = found == gold
+    return Judgement(float(right), found, "" if right else f"{found[:80]!r} is not {gold[:80]!r}")
+
+
+def extract(problem: Problem, response: str) -> str | None:
+    return normalized(response) or None
 
 
 def normalized(text: str) -> str:

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.verifiers.exact import normalized, verify
+from pipeline.types import Judgement, Problem
+from pipeline.verifiers.exact import Options, extract, normalized, verify
+
+
+def judged(gold: str | None, response: str) -> Judgement:
+    return verify(Problem.of("Which city?", gold, "exact"), response, Options(name="exact"))
 
 
 @pytest.mark.parametrize(
@@ -27,15 +32,20 @@ from pipeline.verifiers.exact import normalized, verify
     ],
 )
 def test_spelling_decides(gold: str, response: str, right: bool) -> None:
-    judgement = verify(gold, response)
+    judgement = judged(gold, response)
     assert judgement.score == float(right)
-    assert judgement.answer == normalized(response)
+    assert judgement.answer == extract(Problem.of("Which city?", gold, "exact"), response) == normalized(response)
     assert (judgement.reason == "") is right
 
 
 @pytest.mark.parametrize("response", ["", " \n", ".", " . . "])
 def test_an_empty_response_is_wrong_and_says_so(response: str) -> None:
-    assert verify("Paris", response) == (0.0, None, "the response is empty")
+    assert judged("Paris", response)[:3] == (0.0, None, "the response is empty")
+    assert extract(Problem.of("Which city?", "Paris", "exact"), response) is None
+
+
+def test_nothing_is_compared_with_no_gold_answer() -> None:
+    assert judged(None, "Paris")[:3] == (None, None, "the problem has no gold answer")
 
 
 @settings(deadline=None)
@@ -43,9 +53,9 @@ def test_an_empty_response_is_wrong_and_says_so(response: str) -> None:
 def test_a_text_is_itself_however_it_is_encoded_or_spaced(text: str) -> None:
     if normalized(text):
         for same in (text, f"  {text}. \n", unicodedata.normalize("NFD", text)):
-            assert verify(text, same).score == 1.0
-        assert verify(text, text + " x").score == 0.0
+            assert judged(text, same).score == 1.0
+        assert judged(text, text + " x").score == 0.0
 
 
 def test_a_reason_stays_short() -> None:
-    assert len(verify("a" * 10**5, "b" * 10**5).reason) < 200
+    assert len(judged("a" * 10**5, "b" * 10**5).reason) < 200

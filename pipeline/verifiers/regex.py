@@ -1,0 +1,42 @@
+r"""The last place in the response that fits `pattern` is the answer: its first group, or all of it where it has none.
+
+It is compared with the gold answer as `exact` does it. `pattern: 'Capital: (.+)'` reads "... Capital: Paris." as Paris.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import field_validator
+
+from pipeline.types import Judgement, Problem
+from pipeline.verifiers import pool
+from pipeline.verifiers.exact import normalized
+
+
+class Options(pool.Options):
+    """`pattern` is one of Python's; `(?i)`, `(?m)` and `(?s)` at its start make it blind to case, or to lines."""
+
+    pattern: str
+
+    @field_validator("pattern")
+    @classmethod
+    def _sound(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return pattern
+
+
+def verify(problem: Problem, response: str, options: Options) -> Judgement:
+    if problem.answer is None:
+        return Judgement(None, None, "the problem has no gold answer")
+    last = None
+    for last in re.finditer(options.pattern, response):  # noqa: B007
+        pass
+    if last is None:
+        return Judgement(0.0, None, "nothing in the response fits the pattern")
+    found, gold = normalized(last[1 if last.re.groups else 0] or ""), normalized(problem.answer)
+    right = found == gold
+    return Judgement(float(right), found or None, "" if right else f"{found[:80]!r} is not {gold[:80]!r}")

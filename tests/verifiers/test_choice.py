@@ -1,0 +1,202 @@
+"""One option, by its letter or its text; who names two has not answered."""
+
+import time
+from string import ascii_uppercase
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.types import Judgement, Problem
+from pipeline.verifiers.choice import Options, extract, verify
+
+settled = settings(deadline=None, max_examples=200)
+CITIES = {"A": "London", "B": "Paris", "C": "New Paris", "D": "a dog"}
+PATTERNS = [
+    "A",
+    "A ",
+    "(A)",
+    "A or ",
+    "Paris ",
+    "New ",
+    "New Paris",
+    "not ",
+    "is A",
+    "'s ",
+    "**",
+    "(",
+    "A.",
+    "A\n",
+    " ",
+]
+PATTERNS += ["answer is A ", "answer is ", "because ", "\\boxed{", "\\boxed{A}", "-", "\n", ". "]
+
+
+def problem(gold: str | None, choices: object = CITIES) -> Problem:
+    return Problem.of("Which?", gold, "choice", {} if choices is None else {"choices": choices})
+
+
+def judged(gold: str | None, response: str, choices: object = CITIES) -> Judgement:
+    return verify(problem(gold, choices), response, Options(name="choice"))
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        *(
+            "B",
+            "b",
+            "(B)",
+            "B.",
+            "b.",
+            "**B**",
+            "\\boxed{B}",
+            "\\boxed{\\text{B}}",
+            "#### B",
+            "<answer>B</answer>",
+            "$B$",
+        ),
+        *("B) Paris", "B. Paris", "B: Paris", "(B) Paris", "**B) Paris**", "B, because it is big", "B\nIt is big."),
+        *("Paris", "paris", "Paris.", "It is Paris.", "Paris is the capital of France."),
+        *("Option B", "I choose option B, as it is big.", "It's B.", "So it is B", "My choice B stands"),
+        *(
+            "The answer is B",
+            "The answer is B.",
+            "The answer is (B).",
+            "The answer is b.",
+            "Answer: B",
+            "**Answer: B**",
+        ),
+        *(
+            "The answer is Paris.",
+            "The answer is B. Paris",
+            "The correct answer is: B) Paris",
+            "The answer is option B",
+        ),
+        *("The answer is B because London is in England", "The answer is B, not A", "It isn't A. The answer is B"),
+        *("A) London - no\nB) Paris - yes\n\nThe answer is B", "First A, then C. The answer is B.\nIt was not A."),
+        *("The answer is A. No: the answer is B.", "\\boxed{A}, or rather \\boxed{B}", "A is wrong. The answer is B"),
+    ],
+)
+def test_one_option_is_an_answer(response: str) -> None:
+    assert judged("B", response)[:3] == (1.0, "B", "")
+    assert judged("A", response)[:3] == (0.0, "B", "B is not A")
+    assert extract(problem("A"), response) == "B"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        *("A or B", "either A or B", "A and B", "A/B", "A, B", "(A) or (B)", "A or Paris", "both A and B", "A & B"),
+        *("London and Paris", "London or Paris", "B) London", "The answer is A or B", "The answer is B) London"),
+        *("The answer is either London or Paris.", "\\boxed{A, B}", "The answer is B and C", "Answer: A/B"),
+    ],
+)
+def test_two_options_are_none(response: str) -> None:
+    for gold in "AB":
+        score, answer, reason, *_ = judged(gold, response)
+        assert (score, answer) == (0.0, None)
+        assert "more than one option" in reason
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        *(
+            "",
+            "all of the above",
+            "none of these",
+            "I do not know",
+            "vitamin C",
+            "E",
+            "Parisian",
+            "The answer is not B",
+        ),
+        *("a cat", "A cat is here", "The answer is a cat", "The answer is A cat", "I like it", "BA", "-B"),
+    ],
+)
+def test_what_names_no_option_is_wrong_and_says_so(response: str) -> None:
+    for gold in CITIES:
+        assert judged(gold, response)[:3] == (0.0, None, "no option is named")
+
+
+@pytest.mark.parametrize(
+    ("response", "label"),
+    [("The answer is A dog", "D"), ("a dog", "D"), ("A dog is here.", "D"), ("a", "A"), ("New Paris", "C")],
+)
+def test_words_are_told_from_letters_and_long_texts_from_short_ones(response: str, label: str) -> None:
+    assert extract(problem("A"), response) == label
+
+
+def test_labels_may_be_digits() -> None:
+    choices = {"1": "4", "2": "8", "3": "2", "4": "nine"}
+    for response, label in [
+        ("2", "2"),
+        ("(2)", "2"),
+        ("8", "2"),
+        ("The answer is 2.", "2"),
+        ("2) 8", "2"),
+        ("nine", "4"),
+    ]:
+        assert judged(label, response, choices).score == 1.0
+    for response in ("-2", "2.5", "The answer is 2 apples", "The answer is 2.5", "1 or 2", "22"):
+        assert judged("2", response, choices).score == 0.0
+
+
+def test_a_list_of_texts_has_letters_in_its_order() -> None:
+    assert judged("B", "Paris", ["London", "Paris"]).score == 1.0
+    assert judged("B", "B", ["London", "Paris"]).score == 1.0
+    assert judged("B", "C", ["London", "Paris"]).reason == "no option is named"
+
+
+def test_without_the_options_letters_are_read() -> None:
+    assert judged("E", "The answer is (E).", None).score == 1.0
+    assert judged("E", "Paris", None).score == 0.0
+
+
+@pytest.mark.parametrize("gold", ["E", "", "Paris", "AB"])
+def test_a_gold_answer_that_is_no_label_is_not_judged(gold: str) -> None:
+    score, _, reason, *_ = judged(gold, "A")
+    assert score is None
+    assert reason == f"the gold answer {gold!r} is not one of A, B, C, D"
+
+
+def test_nothing_is_compared_with_no_gold_answer() -> None:
+    assert judged(None, "A")[:3] == (None, None, "the problem has no gold answer")
+
+
+@settled
+@given(
+    st.lists(st.text("abcdefg ", min_size=2, max_size=12).map(str.split).filter(bool), min_size=2, max_size=6),
+    st.data(),
+)
+def test_each_option_is_itself_and_no_other(words: list[list[str]], data: st.DataObject) -> None:
+    texts = list({f"x{' '.join(each)}" for each in words})
+    right = data.draw(st.sampled_from(range(len(texts))))
+    for response in (
+        ascii_uppercase[right],
+        f"({ascii_uppercase[right]})",
+        texts[right],
+        f"The answer is {texts[right]}.",
+    ):
+        for place, label in enumerate(ascii_uppercase[: len(texts)]):
+            assert judged(label, response, texts).score == float(place == right)
+
+
+@settled
+@given(st.text(max_size=60), st.lists(st.text(max_size=8), max_size=5))
+def test_no_text_makes_it_raise(response: str, texts: list[str]) -> None:
+    assert judged("A", response, texts).score in (0.0, 1.0, None)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_no_input_makes_it_slow(pattern: str) -> None:
+    """Eight times the text takes about eight times as long, not sixty-four."""
+    seconds = []
+    for size in (25_000, 200_000):
+        text = pattern * (size // len(pattern)) + "x"
+        began = time.process_time()
+        judged("A", text)
+        seconds.append(time.process_time() - began)
+    assert seconds[1] < 1
+    assert seconds[1] < 25 * max(seconds[0], 0.02)

@@ -1,0 +1,216 @@
+"""reasoning-gym's own scorers, guarded: its gold answers are right; hedges, code and what they overlook are not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.types import Judgement, Problem
+from pipeline.verifiers.procedural import Options, extract, verify
+
+SEED = {"seed": 11, "size": 4}
+DATASETS = [
+    *("advanced_geometry", "arc_1d", "binary_matrix", "bitwise_arithmetic", "calendar_arithmetic", "chain_sum"),
+    *("circuit_logic", "coin_flip", "complex_arithmetic", "countdown", "decimal_arithmetic", "dice", "figlet_font"),
+    *("fraction_simplification", "game_of_life", "game_of_life_halting", "gsm_symbolic", "jugs", "kakurasu"),
+    *("knights_knaves", "letter_jumble", "manipulate_matrix", "mini_sudoku", "n_queens", "number_sorting"),
+    *("polynomial_equations", "polynomial_multiplication", "prime_factorization", "puzzle24", "quantum_lock", "rearc"),
+    *("shortest_path", "simple_integration", "spiral_matrix", "string_insertion", "time_intervals", "tower_of_hanoi"),
+]
+
+
+def problem(dataset: str, index: int = 0, **config: Any) -> Problem:
+    """A problem as the reasoning_gym task makes it: its entry has been through JSON."""
+    import reasoning_gym
+
+    entry = reasoning_gym.create_dataset(dataset, **SEED | config)[index]
+    made = {"dataset": dataset, "config": config, "entry": json.loads(json.dumps(entry, default=str))}
+    return Problem.of(entry["question"], entry["answer"], "procedural", {"reasoning_gym": made})
+
+
+def asked(dataset: str, answer: str | None, **metadata: Any) -> Problem:
+    """A problem of our own in the form of `dataset`."""
+    entry = {"question": "?", "answer": answer, "metadata": metadata}
+    return Problem.of("?", answer, "procedural", {"reasoning_gym": {"dataset": dataset, "config": {}, "entry": entry}})
+
+
+def judged(one: Problem, response: str, threshold: float | None = None) -> Judgement:
+    return verify(one, response, Options(name="procedural", threshold=threshold))
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_gold_answer_is_right_however_it_is_given_and_anothers_is_wrong(dataset: str) -> None:
+    one, other = problem(dataset, 0), problem(dataset, 1)
+    gold = one.answer
+    assert gold is not None
+    for response in (
+        gold,
+        f"Let me see.\n\n{gold}",
+        f"Let me see.\n<answer>{gold}</answer>",
+        f"Is it \\boxed{{7}}? No: \\boxed{{{gold}}}.",
+        f"Let me see.\n\nThe answer is: {gold}",
+        f"Let me see.\n```\n{gold}\n```\nThat is all.",
+    ):
+        assert judged(one, response)[:3] == (1.0, gold, "")
+    for response in ("", "banana", f"{gold} or 7", "<answer></answer>"):
+        assert judged(one, response).score == 0.0
+    if other.answer != gold and dataset != "n_queens":
+        assert judged(one, str(other.answer)).score == 0.0
+
+
+@pytest.mark.parametrize(
+    ("dataset", "solution"),
+    [
+        ("rubiks_cube", "example_correct_answer"),
+        ("graph_color", "possible_answer"),
+        ("propositional_logic", "example_answer"),
+    ],
+)
+def test_what_has_no_gold_answer_has_a_scorer_all_the_same(dataset: str, solution: str) -> None:
+    one = problem(dataset)
+    assert one.answer is None
+    right = one.meta["reasoning_gym"]["entry"]["metadata"][solution]
+    right = right if isinstance(right, str) else json.dumps(right, indent=1)
+    assert judged(one, right).score == 1.0
+    assert judged(one, f"I think:\n```json\n{right}\n```").score == 1.0
+    assert judged(one, "{}").score == 0.0
+
+
+@pytest.mark.parametrize(
+    ("one", "wrong"),
+    [
+        (asked("puzzle24", "4*6*1*1", numbers=[4, 6, 1, 1]), ["3*8*1*1", "4*6", "4*6+1/1", "4*6+1/(1+1)", "24"]),
+        (
+            asked("countdown", "82+20", numbers=[82, 20], target=102),
+            ["82+20+0", "102", "82+19.9999", "20*82", "8*2+20"],
+        ),
+        (asked("number_sorting", "['1', '5']", direction="ascending"), ["['2', '5']", "['1', '5.5']", "['1']", "[]"]),
+        (asked("game_of_life_halting", "True"), ["False", "banana"]),
+        (asked("game_of_life", "[[0, 1], [1, 0]]"), ["[[0,1],[1,0],[1,1]]", "[[0,1,1],[1,0,0]]", "[[0,1],[1,1]]", "7"]),
+        (asked("letter_jumble", "a good day"), ["a good day banana", "a good", "a good dad"]),
+        (asked("gsm_symbolic", "5"), ["-5", "5 of 7", "6", "51"]),
+        (asked("decimal_arithmetic", "4.86"), ["4.87", "4.861", "-4.86"]),
+        (asked("coin_flip", "0.00003"), ["0", "0.0001", "0.00004"]),
+        (asked("coin_flip", "0.234375"), ["0.234376", "0.23", "0.2", "1/4"]),
+        (asked("polynomial_equations", ""), ["banana", "1.5"]),
+        (asked("time_intervals", "5 days", task_type="date"), ["5 or 6 days", "6 days"]),
+    ],
+    ids=lambda part: part.meta["reasoning_gym"]["dataset"] if isinstance(part, Problem) else "",
+)
+def test_what_its_scorers_overlook_is_wrong(one: Problem, wrong: list[str]) -> None:
+    assert judged(one, one.answer or '""').score == 1.0
+    for response in wrong:
+        assert judged(one, response).score == 0.0
+
+
+def test_a_chance_may_be_rounded_and_a_sum_be_written_in_other_ways() -> None:
+    for response in ("15/64", "0.2344", "0.234", "0.23438"):
+        assert judged(asked("coin_flip", "0.234375"), response).score == 1.0
+    for response in ("1 * (4 * 6) / 1", "(4*6)*1*1", "6*(4+1-1)"):
+        assert judged(asked("puzzle24", "4*6*1*1", numbers=[4, 6, 1, 1]), response).score == 1.0
+
+
+@pytest.mark.parametrize(
+    ("dataset", "cheat"),
+    [
+        *(
+            ("simple_integration", cheat)
+            for cheat in ("Integral({0}, {1})", "integrate({0}, {1})", "({0}).integrate({1})")
+        ),
+        *(("polynomial_multiplication", cheat) for cheat in ("expand({2})", "({2}).expand()", "Poly({2})")),
+    ],
+)
+def test_work_that_is_left_to_the_scorer_is_no_answer(dataset: str, cheat: str) -> None:
+    one = problem(dataset)
+    facts = one.meta["reasoning_gym"]["entry"]["metadata"]
+    asked_for = cheat.format(facts.get("integrand"), facts.get("variable"), one.answer)
+    assert judged(one, f"<answer>{asked_for}</answer>").score == 0.0
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        *("string_insertion", "spiral_matrix", "binary_matrix", "n_queens", "polynomial_multiplication"),
+        *("simple_integration", "intermediate_integration", "countdown", "puzzle24"),
+    ],
+)
+def test_an_answer_that_is_code_is_not_run(dataset: str, tmp_path: Path) -> None:
+    one = problem(dataset)
+    code = f"open({str(tmp_path / 'escaped')!r}, 'w')"
+    for answer in (
+        *(
+            code,
+            f"  {code}",
+            f"[{code}]",
+            f"\t{code} # 1",
+            f"({code})",
+            f"[1, {code}]",
+            f"{code} or 1",
+            f"f'{{{code}}}'",
+        ),
+        *(f"(lambda: {code})()", f"[{code} for _ in [1]]", f"__import__('io').{code}", f"1 if {code} else 2"),
+        *(f"\\\n{code}", f"\x0c{code}", f"\ufeff{code}", f"\n\n{code}\n"),
+    ):
+        for response in (answer, f"<answer>{answer}</answer>", f"```\n{answer}\n```"):
+            judged(one, response, threshold=0.01)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_scorer_cannot_be_asked_for_the_gold_answer() -> None:
+    one = problem("string_insertion")
+    for answer in ("oracle_answer", "[oracle_answer]", "entry", "[entry['answer']]"):
+        assert judged(one, answer, threshold=0.01).score == 0.0
+
+
+def test_a_threshold_takes_part_of_the_credit() -> None:
+    one = asked("rectangle_count", "5")
+    score, answer, reason, *_ = judged(one, "6")
+    assert (score, answer) == (0.0, "6")
+    [given] = [float(word) for word in reason.split() if word.startswith("0.")]
+    assert judged(one, "6", threshold=given)[:3] == (1.0, "6", reason)
+    assert judged(one, "6", threshold=min(1.0, given + 0.01)).score == 0.0
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5])
+def test_a_threshold_is_within_the_scores(threshold: float) -> None:
+    with pytest.raises(ValueError, match="threshold"):
+        Options(name="procedural", threshold=threshold)
+
+
+@pytest.mark.parametrize(
+    ("gold", "response", "answer"),
+    [
+        ("7", "**7**", "7"),
+        ("7", "The answer is `7`.", "7"),
+        ("7", "The answer is $7$.\nBecause 3 + 4.", "7"),
+        ("7", "\\boxed{\\text{7}}", "7"),
+        ("7.", "7.", "7."),
+        ("$7$", "$7$", "$7$"),
+        ("1 2\n3 4", "So:\n1 2\n3 4\n", "1 2\n3 4"),
+        ("1 2\n3 4", "Answer:\n1 2\n3 4\n\nThat is all.", "1 2\n3 4"),
+        ("[1, 2]", "[1,\n 2]", "[1,\n 2]"),
+        ("7", "I say\n<answer>7\n8</answer>", "7\n8"),
+        ("7", "", None),
+        ("7", " \n", None),
+    ],
+)
+def test_one_answer_is_read(gold: str, response: str, answer: str | None) -> None:
+    assert extract(asked("dice", gold), response) == answer
+
+
+def test_a_scorer_that_can_make_nothing_of_an_answer_finds_it_wrong() -> None:
+    score, answer, reason, *_ = judged(problem("prime_factorization"), "banana")
+    assert (score, answer) == (0.0, "banana")
+    assert reason == "reasoning-gym can't read 'banana': ValueError"
+
+
+def test_a_problem_from_elsewhere_is_not_judged() -> None:
+    assert judged(Problem.of("?", "7", "procedural"), "7").score is None
+
+
+def test_scorers_do_not_change_the_problem() -> None:
+    one = problem("tower_of_hanoi")
+    before = json.dumps(one.to_dict())
+    judged(one, str(one.answer))
+    assert json.dumps(one.to_dict()) == before
