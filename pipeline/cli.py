@@ -60,11 +60,37 @@ def _stage_command(name: str) -> None:
     app.command(name, rich_help_panel="One stage at a time, in this order")(command)
 
 
+def verify(
+    source: Annotated[str, typer.Argument(metavar="RECIPE|FILE", help="a recipe; or JSONL rows, - for standard input")],
+    overrides: Overrides = None,
+    run_dir: RunDir = None,
+    verifier: Annotated[
+        str | None, typer.Option(help="judge the rows of FILE by this: math, or '{name: number, tolerance: 0.01}'")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="where the judged rows go  [default: standard output]")] = None,
+) -> None:
+    """Do only the stage verify of the round at hand; or, with --verifier, judge the rows of a file.
+
+    A row has `response`, and `answer` (for code: `tests`). It comes back with `score`, `extracted` and `reason`.
+    """
+    if verifier is None:
+        chosen = _recipe(source, overrides)
+        _work(chosen, run_dir or Path("runs") / chosen.name, 1, only="verify")
+    else:
+        from pipeline.verification import verify_file
+
+        if not verify_file(source, verifier, out):
+            raise typer.Exit(1)
+
+
 STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
 """Those of pipeline.run, which is not imported for `--help`."""
 
 for _name in STAGES:
-    _stage_command(_name)
+    if _name == "verify":
+        app.command(rich_help_panel="One stage at a time, in this order")(verify)
+    else:
+        _stage_command(_name)
 
 
 @app.command()
@@ -121,15 +147,19 @@ def _work(chosen: Recipe, folder: Path, rounds: int, only: str | None = None, re
     from pipeline.loop import run_rounds
     from pipeline.report.page import write_page
     from pipeline.run import Halt, Run
-    from pipeline.verifiers.judge import Judge
+    from pipeline.verifiers.judge import Judge, check
+    from pipeline.verifiers.pool import Pool
 
+    by = chosen.verifier or chosen.task.verifier
+    check(by)
+    check(chosen.task.verifier)
     held = Run(folder, chosen, only, redo_from)
     try:
-        with engines.Lazy(chosen.engine, chosen.model, folder / "engine.log") as engine:
+        with engines.Lazy(chosen.engine, chosen.model, folder / "engine.log") as engine, Pool() as pool:
             target = held.target(rounds)
             if target != held.finished + rounds:
                 typer.echo(f"byheart: going on to round {target}, as the interrupted command was to", err=True)
-            run_rounds(held, chosen, target, engine, Judge())
+            run_rounds(held, chosen, target, engine, Judge(by, pool), Judge(chosen.task.verifier, pool))
             typer.echo(f"round {target} is finished")
     except Halt as done:
         typer.echo(done)

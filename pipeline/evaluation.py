@@ -21,8 +21,9 @@ from pipeline.files import Journal, read_records, write_records
 from pipeline.run import Stage, stage
 from pipeline.strategies import direct
 from pipeline.strategies.sampling import attempt
+from pipeline.strategies.verifying import judged
 from pipeline.types import Attempts, Engine, Policy, Problems, Record, Rollout, Verdict, digest
-from pipeline.verifiers.judge import Judge, judged
+from pipeline.verifiers.judge import Judge
 
 
 class Options(recipe.Options):
@@ -104,7 +105,7 @@ def _measured(
         seed = f"{work.seed} measure {policy.id}"
         solve = lambda problem, asked=asked: direct.solve(problem, asked)
         attempts = attempt(work, journal, every, solve, engine, judge, seed, f"{work.name} ({kind})")
-        verdicts = iter(judged(every, attempts, judge))
+        verdicts = iter(judged(work, every, attempts, engine, judge))
         answers[kind] = {one.problem_id: list(zip(one.rollouts, verdicts, strict=False)) for one in attempts}
     measure = Measure(
         policy.id,
@@ -196,7 +197,9 @@ def paired(before: Sequence[Answer], after: Sequence[Answer]) -> dict[str, Any]:
 
 def compare(before: Measure, after: Measure, options: Options) -> dict[str, Any]:
     """Both measures side by side, split by split, and whether the new policy is `promoted`: if it is not worse on the
-    development split by the paired test, and never for what the held-out split says."""
+    development split by the paired test, and never for what the held-out split says. Where no development problem could
+    be judged, before or after, nothing is `measured`, and the new policy is promoted as it is: no gold answer is known.
+    """
     ks = sorted({1, options.samples} - {0}) if options.samples else []
     splits = {
         name: {
@@ -208,10 +211,12 @@ def compare(before: Measure, after: Measure, options: Options) -> dict[str, Any]
         for name in before.splits
     }
     new, dev = before.policy != after.policy, splits["dev"]["paired"]
+    measured = any(answer.right is not None for side in (before, after) for answer in side.splits["dev"])
     return {
         "before": before.policy,
         "after": after.policy,
-        "promoted": bool(new and dev["problems"] and dev["p_worse"] >= options.alpha),
+        "measured": measured,
+        "promoted": bool(new and ((dev["problems"] and dev["p_worse"] >= options.alpha) or not measured)),
         "splits": splits,
     }
 

@@ -12,26 +12,30 @@ from pipeline.objectives.training import train
 from pipeline.recipe import Recipe
 from pipeline.run import Run
 from pipeline.strategies.sampling import sample
+from pipeline.strategies.verifying import verify
 from pipeline.tasks.splits import load
 from pipeline.types import Engine
-from pipeline.verifiers.judge import Judge, verify
+from pipeline.verifiers.judge import Judge
 
 
-def run_round(run: Run, n: int, recipe: Recipe, engine: Engine, judge: Judge) -> None:
-    """Round `n` (from 1) of `run`: teach the policy of the round before what it can work out itself."""
+def run_round(run: Run, n: int, recipe: Recipe, engine: Engine, judge: Judge, examiner: Judge) -> None:
+    """Round `n` (from 1) of `run`: teach the policy of the round before what it can work out itself.
+
+    The judge lets in what is trained on; the examiner, the task's own verifier, says what the measures are.
+    """
     policy = run.policy(n - 1)  # the base model, or what the last round promoted
     problems = run.stage(n, "load", load, recipe.task, recipe.seed)
-    before = run.stage(n, "baseline", baseline, problems, policy, recipe.evaluation, engine, judge)
+    before = run.stage(n, "baseline", baseline, problems, policy, recipe.evaluation, engine, examiner)
     rollouts = run.stage(n, "sample", sample, problems, policy, recipe.strategy, engine, judge)
-    verdicts = run.stage(n, "verify", verify, problems, rollouts, judge)
-    dataset = run.stage(n, "curate", curate, rollouts, verdicts, recipe.curation)
+    verdicts = run.stage(n, "verify", verify, problems, rollouts, policy, engine, judge)
+    dataset = run.stage(n, "curate", curate, problems, rollouts, verdicts, recipe.curation, judge)
     adapter = run.stage(n, "train", train, dataset, policy, recipe.objective)
-    after = run.stage(n, "evaluate", evaluate, problems, adapter, recipe.evaluation, engine, judge)
+    after = run.stage(n, "evaluate", evaluate, problems, adapter, recipe.evaluation, engine, examiner)
     metrics = compare(before, after, recipe.evaluation)
     run.finish(n, adapter if metrics["promoted"] else policy, metrics)
 
 
-def run_rounds(run: Run, recipe: Recipe, target: int, engine: Engine, judge: Judge) -> None:
+def run_rounds(run: Run, recipe: Recipe, target: int, engine: Engine, judge: Judge, examiner: Judge) -> None:
     """Rounds until `target` are finished."""
     for n in range(run.finished + 1, target + 1):
-        run_round(run, n, recipe, engine, judge)
+        run_round(run, n, recipe, engine, judge, examiner)

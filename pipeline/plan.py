@@ -20,6 +20,7 @@ from pipeline.recipe import Recipe
 from pipeline.run import STAGES, changes
 from pipeline.tasks.splits import source, split
 from pipeline.types import Problems
+from pipeline.verifiers import judge
 
 GIB = 2**30
 
@@ -27,6 +28,8 @@ GIB = 2**30
 def plan(recipe: Recipe, folder: Path, rounds: int) -> dict[str, Any]:
     """What `rounds` more rounds in `folder` would be. Raises what a real run would of the recipe, the problems and the
     model's files; prompts are held against the context only by a real run, which loads the model's tokenizer."""
+    for by in (recipe.task.verifier, recipe.verifier or recipe.task.verifier):
+        judge.check(by)
     if changed := changes(folder, recipe):
         raise RunError(f"{folder} was made with another recipe: {'; '.join(changed)}; name a new run with --run-dir")
     done = len(read_json(folder / "state.json", {"rounds": []})["rounds"])
@@ -70,7 +73,7 @@ def _would(recipe: Recipe, problems: Problems, path: Path | None) -> dict[str, t
         "load": (splits, ""),
         "baseline": (f"{answers} answers of the policy as it is{prompt}", most_tokens),
         "sample": (f"{options.name}: {most}", tokens),
-        "verify": (f"with the verifier {problems.train[0].verifier}", ""),
+        "verify": (f"with the verifier {(recipe.verifier or recipe.task.verifier).name}", ""),
         "curate": (f"at most {keep} right solutions a problem", f"at most {sizes['train'] * keep} new rows"),
         "train": (f"{objective.name} from {objective.start}", steps),
         "evaluate": (f"{answers} answers of the new policy", most_tokens),

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from pipeline import registry
 from pipeline.errors import RecipeError
@@ -35,6 +35,31 @@ class Choice(Options):
     name: str
 
 
+def choice(family: str) -> Any:
+    """The type of an option that is a member of `family`: its key, or a mapping with its `name` and options."""
+    return Annotated[Any, BeforeValidator(lambda value: chosen(family, value))]
+
+
+def chosen(family: str, value: Any) -> Choice:
+    """The options that `value`, a key or a mapping, says of a member of `family`. Raises ValueError where there is no
+    such member, or its options do not fit."""
+    if isinstance(value, Choice):
+        return value
+    raw = {"name": value} if isinstance(value, str) else value
+    if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
+        raise ValueError(
+            f"a key, or a mapping with a name, is wanted; known: {', '.join(sorted(registry.known(family)))}"
+        )
+    try:
+        kind = registry.options(family, raw["name"])
+        found: Choice = kind.model_validate(raw)
+    except RecipeError as error:
+        raise ValueError(str(error)) from None
+    except ValidationError as error:
+        raise ValueError("; ".join(_say(problem, kind) for problem in error.errors())) from None
+    return found
+
+
 FAMILIES = {"task": "tasks", "strategy": "strategies", "engine": "engines", "objective": "objectives"}
 SECTIONS = {
     "model": "pipeline.models:Options",
@@ -45,13 +70,17 @@ DEFAULTS = {"strategy": "direct", "engine": "vllm", "objective": "sft"}
 
 
 class Recipe(Options):
-    """Everything that decides a run. `parse` makes a subclass with the exact type of each section."""
+    """Everything that decides a run. `parse` makes a subclass with the exact type of each section.
+
+    What is measured is judged by the task's verifier; so is what is trained on, unless `verifier` names another.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     seed: int = 0
     rounds: int = Field(default=1, ge=1)
     model: Any
     task: Any
+    verifier: choice("verifiers") | None = None  # type: ignore[valid-type]
     strategy: Any
     engine: Any
     curation: Any
@@ -163,7 +192,8 @@ def _say(problem: Any, model: type[BaseModel]) -> str:
     if problem["type"] == "missing":
         return f"{where} is missing"
     hint = "; YAML reads it as a number with a dot, 1.0e-3" if problem["type"] == "float_type" else ""
-    return f"{where}: {problem['msg'][0].lower()}{problem['msg'][1:]}, this is {problem['input']!r}{hint}"
+    said = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {said[0].lower()}{said[1:]}, this is {problem['input']!r}{hint}"
 
 
 def _siblings(loc: tuple[Any, ...], model: type[BaseModel]) -> list[str]:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
@@ -157,13 +157,24 @@ class Rollout(Record):
         )
 
 
+class Judgement(NamedTuple):
+    """What a verifier finds: score (1.0 right, 0.0 wrong, None for unjudged), the answer it read in the response, if
+    any, why the score is not 1.0, and by what share of the votes, in 0..1, where there was a vote."""
+
+    score: float | None
+    answer: str | None
+    reason: str = ""
+    margin: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict(Record):
     """What a verifier says of one rollout.
 
-    `score` is 1.0 (right), 0.0 (wrong), between for partial credit, or None: could not be judged. An unjudged
-    rollout is never trained on, never counted wrong, and always counted in a row of its own. `verifier` is its key
-    and the fingerprint of its code. A strategy is answered before its rollout exists: `rollout_id` is then "".
+    `score` is 1.0 (right), 0.0 (wrong), or None: could not be judged. An unjudged rollout is never trained on, never
+    counted wrong, and always counted in a row of its own. `verifier` is its key and the fingerprint of its code and
+    options; `margin` the share of the votes it won by, in 0..1, where there was a vote. A strategy is answered before
+    its rollout exists: `rollout_id` is then "".
     """
 
     rollout_id: str
@@ -171,10 +182,15 @@ class Verdict(Record):
     score: float | None
     answer: str | None
     reason: str
+    margin: float | None = None
 
     @property
     def correct(self) -> bool:
         return self.score == 1.0
+
+    @property
+    def judgement(self) -> Judgement:
+        return Judgement(self.score, self.answer, self.reason, self.margin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,16 +240,23 @@ class Generate:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Ask whether `response` solves `problem`. The reply is a Verdict."""
+    """Ask which of `responses` solve `problem`. The reply is a list of as many Verdicts.
+
+    They are asked about together, since some verifiers go by how far the responses agree. `by` is the options of the
+    verifier to ask, which only a verifier made of others says; else it is the one of the recipe.
+    """
 
     problem: Problem
-    response: str
+    responses: Sequence[str]
+    by: Any = None
 
 
 Request = Generate | Verify
-Reply = list[Completion] | Verdict
+Reply = list[Completion] | list[Verdict]
 Solver = Generator[Sequence[Request], Any, list[Rollout]]
 """A strategy at work on one problem: yields requests, is sent as many replies in order, returns its rollouts."""
+Hearing = Generator[Sequence[Request], Any, list[Judgement]]
+"""A verifier at work that asks for more than the responses say: other verdicts, or the opinion of a model."""
 
 
 class Strategy(Protocol):
@@ -278,6 +301,8 @@ __all__ = [
     "Example",
     "FinishReason",
     "Generate",
+    "Hearing",
+    "Judgement",
     "Message",
     "Policy",
     "Problem",

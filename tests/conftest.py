@@ -5,12 +5,42 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline import recipe
+from pipeline.strategies.driver import drive
+from pipeline.types import Problem, Solver, Verdict, Verify
+from pipeline.verifiers.judge import Judge
+from pipeline.verifiers.pool import Pool
+
 ROOT = Path(__file__).parent.parent
+
+
+def judge_by(verifier: Any = "number") -> Judge:
+    """A judge by this verifier, with workers of its own that start only when they are needed."""
+    return Judge(recipe.chosen("verifiers", verifier), Pool())
+
+
+def verdicts_by(verifier: Any, problem: Problem, responses: Sequence[str], engine: Any = None) -> list[Verdict]:
+    """What this verifier says of `responses`, asked as a strategy would ask it."""
+    found: list[Verdict] = []
+
+    def asks() -> Solver:
+        [verdicts] = yield [Verify(problem, responses)]
+        found.extend(verdicts)
+        return []
+
+    judge = judge_by(verifier)
+    try:
+        list(drive([(problem, asks())], engine, judge))
+    finally:
+        judge.close()
+    return found
+
 
 # A chat template in the manner of Llama 3: it writes the beginning-of-text token itself and trims what it is given.
 LLAMA3_TEMPLATE = (

@@ -25,7 +25,7 @@ from pipeline.evaluation import (
 )
 from pipeline.run import Run
 from pipeline.types import Policy, Problem, Problems
-from pipeline.verifiers.judge import Judge
+from tests.conftest import judge_by
 
 settled = settings(deadline=None, max_examples=60)
 
@@ -189,7 +189,7 @@ def engine(run: Run, answers: dict[str, list[str]]) -> Scripted:
 
 def measured(run: Run, answers: dict[str, list[str]], n: int = 1) -> Measure:
     policy, options = Policy(run.recipe.model.name), run.recipe.evaluation
-    made: Measure = run.stage(n, "baseline", baseline, PROBLEMS, policy, options, engine(run, answers), Judge())
+    made: Measure = run.stage(n, "baseline", baseline, PROBLEMS, policy, options, engine(run, answers), judge_by())
     return made
 
 

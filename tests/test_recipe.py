@@ -35,7 +35,7 @@ def written(folder: Path, text: str) -> Path:
         ({"task": {"name": "arithmetics"}}, ["task.name", "did you mean 'arithmetic'?", "times_table"]),
         ({"strategy": {"name": "dirct"}}, ["strategy.name", "did you mean 'direct'?"]),
         ({"objective": {"name": "sftt"}}, ["objective.name", "did you mean 'sft'?"]),
-        ({"task": {}}, ["task.name is missing", "arithmetic, file, times_table"]),
+        ({"task": {}}, ["task.name is missing", "arithmetic", "times_table"]),
         ({"task": {"name": 3}}, ["task.name"]),
         ({"model": {}}, ["model.name is missing"]),
         ({"name": "a/b"}, ["name", "'a/b'"]),

@@ -18,8 +18,9 @@ from pipeline.errors import RunError
 from pipeline.files import Journal, read_records, write_json, write_records, write_text
 from pipeline.run import Halt, Run, Stage, stage
 from pipeline.strategies.sampling import sample
+from pipeline.strategies.verifying import verify
 from pipeline.types import Dataset, Policy, Problem, Problems, Step
-from pipeline.verifiers.judge import Judge, verify
+from tests.conftest import judge_by
 
 ROOT = Path(pipeline.__file__).parent.parent
 
@@ -94,9 +95,9 @@ def test_a_stage_is_done_again_when_what_decides_it_changes(tmp_path: Path, befo
 def test_a_stage_is_not_done_again_for_what_does_not_decide_it(tmp_path: Path) -> None:
     run = opened(tmp_path)
     run.stage(
-        1, "train", step, Dataset(Path("runs/a"), 3, "d"), Judge(), Policy("m", Path("runs/a/adapter"), "adapter-1")
+        1, "train", step, Dataset(Path("runs/a"), 3, "d"), judge_by(), Policy("m", Path("runs/a/adapter"), "adapter-1")
     )
-    run.stage(1, "train", step, Dataset(Path("/b"), 3, "d"), Judge(), Policy("m", Path("/b/adapter"), "adapter-1"))
+    run.stage(1, "train", step, Dataset(Path("/b"), 3, "d"), judge_by(), Policy("m", Path("/b/adapter"), "adapter-1"))
     assert calls == ["train"]
     run.close()
 
@@ -137,9 +138,9 @@ def test_sampling_and_verifying_are_read_as_they_were_whatever_finished_first(tm
     write_records(run.round_dir(1) / "problems.jsonl", [problems])
     sampled, verified = [], []
     for _ in range(2):
-        rollouts = run.stage(1, "sample", sample, problems, Policy("m"), run.recipe.strategy, engine, Judge())
+        rollouts = run.stage(1, "sample", sample, problems, Policy("m"), run.recipe.strategy, engine, judge_by())
         sampled.append(rollouts)
-        verified.append(run.stage(1, "verify", verify, problems, rollouts, Judge()))
+        verified.append(run.stage(1, "verify", verify, problems, rollouts, Policy("m"), engine, judge_by()))
     counts = {one.problem_id: len(one.rollouts) for one in sampled[0]}
     assert counts == {problem.id: count for problem, count in zip(problems.train, [3, 1, 3], strict=True)}
     assert sampled[1] == sampled[0]
@@ -169,7 +170,7 @@ def test_a_round_ends_with_a_policy_and_its_metrics(tmp_path: Path) -> None:
     assert run.finished == 3
     promoted = Policy("m", run.dir / "round-002" / "adapter", "adapter-2")
     assert [run.policy(n) for n in range(4)] == [Policy("m"), Policy("m"), promoted, promoted]
-    assert json.loads((run.round_dir(2) / "metrics.json").read_text()) == {"n": 2}
+    assert json.loads((run.round_dir(2) / "metrics.json").read_text()) == {"n": 2, "curation": {}}
     run.close()
 
 

@@ -36,7 +36,7 @@ def solve(problem: Problem, options: Options) -> Solver:
                 max_tokens=options.max_tokens,
             )
         ]
-        verdicts = yield [Verify(problem, completion.text) for completion in completions]
+        [verdicts] = yield [Verify(problem, [completion.text for completion in completions])]
         for completion, verdict in zip(completions, verdicts, strict=True):
             rollouts.append(Rollout.of(problem, completion, options.name))
             if verdict.correct and completion.finish_reason == "stop":

@@ -3,13 +3,14 @@
 A solver is a generator (see strategies/direct.py): it yields a list of requests, gets as many replies, and in the end
 returns its rollouts. The driver hands every request on the moment it is made and resumes a solver the moment its
 replies are complete, so the engine's batch stays full and no problem waits for another: continuous batching across
-problems, with neither threads nor async.
+problems, with neither threads nor async. A verifier that asks in its turn (verifiers/all.py) is run in the same way.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipeline.types import (
     Attempts,
     Completion,
     Generate,
+    Judgement,
     Problem,
     Request,
     Rollout,
@@ -28,6 +30,7 @@ from pipeline.types import (
     digest,
     replace,
 )
+from pipeline.verifiers.judge import Judge
 
 MAX_ACTIVE = 512
 """Solvers alive at once: enough for any engine's batch, few enough to keep memory flat over millions of problems."""
@@ -35,20 +38,23 @@ MAX_ACTIVE = 512
 
 @dataclass(eq=False)
 class _Active:
-    """One solver at work: what it asked for last, what it has been told, and how much is still missing."""
+    """One solver at work, or a verifier that one of them waits for: what it asked for last, what it has been told, and
+    how much is still missing. `waits` is who waits for a verifier's end, and at which place of its requests."""
 
     problem: Problem
-    solver: Solver
+    asking: Generator[Sequence[Request], Any, Any]
+    path: str = ""
+    waits: tuple[_Active, int] | None = None
     requests: Sequence[Request] = ()
     replies: list[Any] | None = None
     missing: int = 0
-    generated: int = 0
+    asked: int = 0
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     ended: Attempts | None = None
 
 
 class _Driver:
-    def __init__(self, engine: Service[Generate, list[Completion]], judge: Service[Verify, Verdict], seed: str):
+    def __init__(self, engine: Service[Generate, list[Completion]] | None, judge: Judge, seed: str):
         self.engine, self.judge, self.seed = engine, judge, seed
         self.generating: dict[int, tuple[_Active, int]] = {}
         self.judging: dict[int, tuple[_Active, int]] = {}
@@ -57,54 +63,89 @@ class _Driver:
         """Give a solver its replies and submit what it asks for next, until it waits or has ended."""
         while one.missing == 0 and one.ended is None:
             try:
-                one.requests = one.solver.send(one.replies)
+                one.requests = one.asking.send(one.replies)
                 one.replies, one.missing = [None] * len(one.requests), len(one.requests)
                 for place, request in enumerate(one.requests):
-                    if isinstance(request, Verify):
-                        self.judging[self.judge.submit(request)] = (one, place)
-                    else:
-                        self.generating[self.engine.submit(self.seeded(one, request))] = (one, place)
+                    self.submit(one, place, request)
             except StopIteration as end:
-                one.ended = _attempts(one, end.value)
+                if one.waits is None:
+                    one.ended = _attempts(one, end.value)
+                else:
+                    self.close(one, end.value)
             except PromptError as refused:
-                one.solver.close()
-                one.ended = Attempts(one.problem.id, [], [], failure=str(refused))
+                self.give_up(one, str(refused))
 
-    def seeded(self, one: _Active, request: Generate) -> Generate:
-        one.generated += 1
-        return replace(request, seed=int(digest(self.seed, one.problem.id, one.generated), 16) % 2**31)
+    def submit(self, one: _Active, place: int, request: Request) -> None:
+        one.asked += 1
+        path = f"{one.path}.{one.asked}"
+        if isinstance(request, Generate):
+            assert self.engine, "nobody is there to ask"
+            seed = int(digest(self.seed, one.problem.id, path), 16) % 2**31
+            self.generating[self.engine.submit(replace(request, seed=seed))] = (one, place)
+        elif (hearing := self.judge.hearing(request)) is None:
+            self.judging[self.judge.submit(request)] = (one, place)
+        else:
+            self.resume(_Active(one.problem, hearing, path, (one, place)))
 
-    def step(self) -> Iterator[_Active]:
-        """Let both services advance; the solvers that now have all their replies, resumed."""
+    def reply(self, one: _Active, place: int, reply: Any) -> None:
+        """Note one reply to `one`, which is not resumed for it."""
+        assert one.replies is not None
+        one.replies[place] = reply
+        one.missing -= 1
+        request = one.requests[place]
+        if isinstance(request, Verify) and request.by is None and request.problem.id == one.problem.id:
+            one.verdicts |= zip(request.responses, reply, strict=True)
+
+    def close(self, one: _Active, judgements: list[Judgement] | None, failure: str = "") -> None:
+        """A verifier came to its end, or failed: that is the reply to who waits for it."""
+        assert one.waits
+        one.ended = Attempts(one.problem.id, [], [])
+        waiting, place = one.waits
+        request = waiting.requests[place]
+        assert isinstance(request, Verify)
+        unjudged = [Judgement(None, None, failure)] * len(request.responses)
+        self.reply(waiting, place, self.judge.verdicts(request, judgements or unjudged))
+
+    def give_up(self, one: _Active, why: str) -> None:
+        """The engine refused a prompt: that costs the problem, or where a judge wanted an opinion, these verdicts."""
+        one.asking.close()
+        if one.waits:
+            self.close(one, None, why)
+        else:
+            one.ended = Attempts(one.problem.id, [], [], failure=why)
+
+    def step(self) -> Iterator[Attempts]:
+        """Let both services advance and resume who now has all replies; the problems that came to their end."""
         arrived: list[tuple[_Active, int, Any]] = []
         if self.judging:
-            arrived += [(*self.judging.pop(ticket), verdict) for ticket, verdict in self.judge.poll()]
-        if self.generating:
+            arrived += [(*self.judging.pop(ticket), verdicts) for ticket, verdicts in self.judge.poll()]
+        if self.engine and self.generating:
             arrived += [(*self.generating.pop(ticket), texts) for ticket, texts in self.engine.poll()]
+        elif not arrived:
+            time.sleep(0.001)  # there is nothing to do but to wait for the judge
         for one, place, reply in arrived:
             if one.ended:
                 continue  # it was given up while this was under way
-            assert one.replies is not None
-            one.replies[place] = reply
-            one.missing -= 1
-            request = one.requests[place]
-            if isinstance(request, Verify) and request.problem.id == one.problem.id:
-                one.verdicts[request.response] = reply
-            if one.missing == 0:
+            self.reply(one, place, reply)
+            while one.missing == 0 and not one.ended:
                 self.resume(one)
-                yield one
+                if one.ended and one.waits:
+                    one = one.waits[0]  # its end was a reply to who waited for it
+                elif one.ended:
+                    yield one.ended
 
 
 def drive(
     solvers: Iterable[tuple[Problem, Solver]],
-    engine: Service[Generate, list[Completion]],
-    judge: Service[Verify, Verdict],
+    engine: Service[Generate, list[Completion]] | None,
+    judge: Judge,
     seed: str = "",
 ) -> Iterator[Attempts]:
     """Run all `solvers` to their ends; yields what each problem came to, in the order in which they finish.
 
-    Every Generate gets a seed made of `seed`, the problem and its place among the problem's requests, so a problem
+    Every Generate gets a seed made of `seed`, the problem and its place among what the problem asked for, so a problem
     that is done again alone asks for the same samples. A prompt that the engine refuses costs its own problem only.
+    `engine` is None where no solver asks for completions.
     """
     driver = _Driver(engine, judge, seed)
     waiting = iter(solvers)
@@ -119,10 +160,9 @@ def drive(
                 active += 1
         if not (admitted or active or driver.generating or driver.judging):
             return  # and nothing is left in either service
-        for one in driver.step():
-            if one.ended:
-                active -= 1
-                yield one.ended
+        for ended in driver.step():
+            active -= 1
+            yield ended
 
 
 def _attempts(one: _Active, rollouts: list[Rollout]) -> Attempts:

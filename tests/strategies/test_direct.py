@@ -26,9 +26,10 @@ def played(texts: list[str], **rest: Any) -> tuple[list[Generate], list[Rollout]
                 reply = [[Completion(text, [1], "stop", "base", given + n) for n, text in enumerate(batch)]]
                 given += request.n
             else:
-                judged = [request for request in requests if isinstance(request, Verify)]
-                assert [one.problem for one in judged] == [PROBLEM] * len(requests)
-                reply = [Verdict("", "v", float(one.response.endswith("4")), None, "") for one in judged]
+                [asking] = requests
+                assert isinstance(asking, Verify)
+                assert asking.problem == PROBLEM
+                reply = [[Verdict("", "v", float(text.endswith("4")), None, "") for text in asking.responses]]
     except StopIteration as end:
         return asked, end.value
 

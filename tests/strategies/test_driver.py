@@ -12,8 +12,19 @@ from hypothesis import strategies as st
 from pipeline.errors import PromptError
 from pipeline.strategies import driver
 from pipeline.strategies.driver import drive
-from pipeline.types import Attempts, Completion, Generate, Problem, Request, Rollout, Solver, Verdict, Verify
-from pipeline.verifiers.judge import Judge
+from pipeline.types import (
+    Attempts,
+    Completion,
+    Generate,
+    Hearing,
+    Problem,
+    Request,
+    Rollout,
+    Solver,
+    Verdict,
+    Verify,
+)
+from tests.conftest import judge_by, verdicts_by
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -56,6 +67,18 @@ class Picky(Desk[Generate, list[Completion]]):
         return super().submit(request)
 
 
+class Bench(Desk[Verify, list[Verdict]]):
+    """A judge who gives each response the verdict that `judge` makes of it, and asks nobody."""
+
+    def __init__(
+        self, judge: Callable[[Problem, str], Verdict], choose: Callable[[list[tuple[int, Verify]]], Any] | None = None
+    ) -> None:
+        super().__init__(lambda asked: [judge(asked.problem, response) for response in asked.responses], choose)
+
+    def hearing(self, request: Verify) -> Hearing | None:
+        return None
+
+
 def problem(name: str) -> Problem:
     return Problem(name, name, "4", "number")
 
@@ -70,9 +93,9 @@ def asking(one: Problem, *turns: Sequence[str]) -> Solver:
     return rollouts
 
 
-def driven(solvers: dict[str, Solver], engine: Any = None, judge: Any = None, seed: str = "") -> list[Attempts]:
+def driven(solvers: dict[str, Solver], engine: Any = None, by: Any = None, seed: str = "") -> list[Attempts]:
     pairs = ((problem(name), solver) for name, solver in solvers.items())
-    return list(drive(pairs, engine or Desk(completed), judge or Judge(), seed))
+    return list(drive(pairs, engine or Desk(completed), by or judge_by(), seed))
 
 
 def names(attempts: list[Attempts]) -> list[str]:
@@ -90,7 +113,7 @@ def test_no_problem_waits_for_a_late_one_and_later_ones_are_admitted_meanwhile(m
 
 def test_a_solver_goes_on_in_the_poll_that_completes_its_replies() -> None:
     engine = Desk(completed)
-    first = next(iter(drive([(problem("a"), asking(problem("a"), ["x"], ["y"]))], engine, Judge())))
+    first = next(iter(drive([(problem("a"), asking(problem("a"), ["x"], ["y"]))], engine, judge_by())))
     assert [request.prompt for request in engine.taken] == ["x", "y"]
     assert [rollout.response for rollout in first.rollouts] == ["x 0", "y 0"]
 
@@ -103,7 +126,7 @@ def test_replies_come_in_the_order_of_their_requests_though_answered_backwards()
 
 def test_both_services_reply_to_one_list_of_requests() -> None:
     def mixed(one: Problem) -> Solver:
-        verdict, texts, other = yield [Verify(one, "4"), Generate("x", n=2), Verify(one, "5")]
+        [verdict], texts, [other] = yield [Verify(one, ["4"]), Generate("x", n=2), Verify(one, ["5"])]
         assert (verdict.score, other.score) == (1.0, 0.0)
         assert [text.text for text in texts] == ["x 0", "x 1"]
         return []
@@ -179,7 +202,7 @@ def test_so_many_solvers_are_alive_at_once_and_no_more() -> None:
             yield problem(str(n)), asking(problem(str(n)), [f"{n} a"], [f"{n} b"])
 
     engine = Desk(completed, lambda waiting: [ticket for ticket, _ in waiting[:7]])
-    for attempts in drive(solvers(), engine, Judge()):
+    for attempts in drive(solvers(), engine, judge_by()):
         alive.discard(attempts.problem_id)
     assert driver.MAX_ACTIVE - 7 <= most <= driver.MAX_ACTIVE
     assert len(engine.taken) == 2400
@@ -213,12 +236,12 @@ def test_a_rollout_keeps_the_verdict_that_was_asked_for_on_the_way() -> None:
     def judged(one: Problem) -> Solver:
         [right, wrong, unseen] = yield [Generate("4 and"), Generate("it is 5,"), Generate("x")]
         rollouts = [Rollout.of(one, reply[0], "test") for reply in (wrong, unseen, right)]
-        yield [Verify(one, "4"), Verify(problem("other"), rollouts[1].response)]
-        yield [Verify(one, rollout.response) for rollout in rollouts if not rollout.response.startswith("x")]
+        yield [Verify(one, ["4"]), Verify(problem("other"), [rollouts[1].response])]
+        yield [Verify(one, [rollout.response for rollout in rollouts if not rollout.response.startswith("x")])]
         return rollouts
 
-    desk = Desk[Verify, Verdict](lambda asked: Verdict("", "v", float(asked.response.startswith("4")), None, ""))
-    [attempts] = driven({"a": judged(problem("a"))}, judge=desk)
+    desk = Bench(lambda _, response: Verdict("", "v", float(response.startswith("4")), None, ""))
+    [attempts] = driven({"a": judged(problem("a"))}, by=desk)
     wrong, _, right = attempts.rollouts
     assert {verdict.rollout_id: verdict.score for verdict in attempts.verdicts} == {wrong.id: 0.0, right.id: 1.0}
 
@@ -236,12 +259,12 @@ def shaped(one: Problem, turns: list[list[str]]) -> Solver:
         for kind in turn:
             count += 1
             words = "too long" if kind == "!" else f"{one.id} {count}"
-            requests.append(Verify(one, words) if kind == "v" else Generate(words))
+            requests.append(Verify(one, [words]) if kind == "v" else Generate(words))
         replies = yield requests
         assert len(replies) == len(requests)
         for request, reply in zip(requests, replies, strict=True):
             if isinstance(request, Verify):
-                assert reply.answer == request.response
+                assert [verdict.answer for verdict in reply] == request.responses
             else:
                 assert reply[0].text == f"{request.prompt} 0"
                 rollouts.append(Rollout.of(one, reply[0], "test"))
@@ -262,14 +285,14 @@ def test_each_problem_comes_to_exactly_one_end_whatever_it_asks_and_whenever_it_
 
     asked: dict[str, int] = defaultdict(int)
 
-    def verdict(request: Verify) -> Verdict:
-        asked[request.problem.id] += 1
-        return Verdict("", "v", 1.0, request.response, "")
+    def verdict(problem: Problem, response: str) -> Verdict:
+        asked[problem.id] += 1
+        return Verdict("", "v", 1.0, response, "")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver, "MAX_ACTIVE", bound)
         solvers = {str(n): shaped(problem(str(n)), turns) for n, turns in enumerate(shapes)}
-        attempts = driven(solvers, Picky(completed, choose), Desk(verdict, choose))
+        attempts = driven(solvers, Picky(completed, choose), Bench(verdict, choose))
     assert sorted(names(attempts)) == sorted(solvers)
     for one in attempts:
         kinds = [kind for turn in shapes[int(one.problem_id)] for kind in turn]
@@ -277,3 +300,44 @@ def test_each_problem_comes_to_exactly_one_end_whatever_it_asks_and_whenever_it_
         if not one.failure:
             assert len(one.rollouts) == kinds.count("g")
             assert asked[one.problem_id] == kinds.count("v")
+
+
+def opinion(*texts: str) -> Callable[[Generate], list[Completion]]:
+    """An engine that gives these opinions, whatever it is asked."""
+    return lambda request: [Completion(text, [1], "stop", "base", request.seed) for text in texts]
+
+
+MODEL = {"name": "model_judge", "votes": 3, "alone": True}
+
+
+def test_a_verifier_that_asks_the_engine_is_answered_in_between() -> None:
+    engine = Desk(opinion("Verdict: right", "so... Verdict: wrong", "Verdict: right"))
+    assert [one.score for one in verdicts_by(MODEL, problem("a"), ["4", "5"], engine)] == [1.0, 1.0]
+    assert ["4" in str(request.prompt) for request in engine.taken] == [True, False]
+    assert len({request.seed for request in engine.taken}) == 2
+
+
+def test_verifiers_nest_and_each_asks_only_about_what_is_left() -> None:
+    engine = Desk(opinion("Verdict: right"))
+    nested = {"name": "all", "of": ["number", {"name": "any", "of": ["exact", MODEL]}]}
+    assert [one.score for one in verdicts_by(nested, problem("a"), ["5", "so 4", "4"], engine)] == [0.0, 1.0, 1.0]
+    assert len(engine.taken) == 1
+
+
+def test_a_refused_opinion_costs_its_verdicts_and_not_the_problem() -> None:
+    class Short(Desk[Generate, list[Completion]]):
+        def submit(self, request: Generate) -> int:
+            if "long" in str(request.prompt):
+                raise PromptError("the prompt does not fit")
+            return super().submit(request)
+
+    def asks(one: Problem) -> Solver:
+        [reply] = yield [Generate("x")]
+        [verdicts, others] = yield [Verify(one, ["short", "long"]), Verify(one, ["short"])]
+        assert [(verdict.score, verdict.reason) for verdict in verdicts] == [(None, "the prompt does not fit")] * 2
+        assert [verdict.score for verdict in others] == [1.0]
+        return [Rollout.of(one, reply[0], "test")]
+
+    [attempts] = driven({"a": asks(problem("a"))}, Short(opinion("Verdict: right")), judge_by(MODEL))
+    assert attempts.failure is None
+    assert len(attempts.rollouts) == 1

@@ -1,134 +1,137 @@
-"""Verifiers as a service, and verdicts that are made anew when a verifier changes."""
+"""Verifiers as a service: the one a recipe names is asked, wherever it has to run."""
 
-import importlib
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline import recipe, verifiers
 from pipeline.errors import RecipeError
-from pipeline.run import Run
-from pipeline.types import Attempts, Completion, Problem, Problems, Rollout, Verdict, Verify, replace
-from pipeline.verifiers.judge import Judge, judge, judged, present, verify
+from pipeline.types import Problem, Verdict, Verify
+from pipeline.verifiers import judge
+from tests.conftest import judge_by
 
 SUM = Problem.of("2 + 2", "4", "number")
 
 
-def rollout(problem: Problem, text: str, seed: int = 0) -> Rollout:
-    return Rollout.of(problem, Completion(text, [1], "stop", "base", seed), "direct")
+def asked(one: judge.Judge, *responses: str) -> list[Verdict]:
+    ticket = one.submit(Verify(SUM, responses))
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        for answered, verdicts in one.poll():
+            assert answered == ticket
+            return verdicts
+        time.sleep(0.001)
+    raise AssertionError("no verdicts")
 
 
-def test_each_verdict_is_polled_once_under_its_ticket() -> None:
-    service = Judge()
-    assert service.poll() == []
-    tickets = {service.submit(Verify(SUM, text)): score for text, score in [("4", 1.0), ("5", 0.0), ("4.0", 1.0)]}
+def test_each_request_is_answered_once_under_its_ticket() -> None:
+    one = judge_by()
+    assert one.poll() == []
+    tickets = {one.submit(Verify(SUM, [text])): score for text, score in [("4", 1.0), ("5", 0.0), ("4.0", 1.0)]}
     assert len(tickets) == 3
-    assert {ticket: verdict.score for ticket, verdict in service.poll()} == tickets
-    assert service.poll() == []
-    later = service.submit(Verify(SUM, "4"))
-    assert later not in tickets
-    assert [ticket for ticket, _ in service.poll()] == [later]
+    assert {ticket: verdicts[0].score for ticket, verdicts in one.poll()} == tickets
+    assert one.poll() == []
 
 
-def test_the_verifier_of_the_problem_judges() -> None:
-    verdict = judge(SUM, "it is 5", "r1")
-    assert (verdict.rollout_id, verdict.score, verdict.answer) == ("r1", 0.0, "5")
-    assert verdict.verifier == present("number")[1]
-    assert judge(Problem.of("Capital?", "Paris", "exact"), "paris.").correct
-    assert judge(Problem.of("Capital?", "Paris", "exact"), "it is paris").score == 0.0
-
-
-def test_a_problem_without_an_answer_is_not_judged() -> None:
-    verdict = judge(Problem.of("2 + 2", None, "number"), "4")
-    assert verdict.score is None
-    assert not verdict.correct
-    assert verdict.reason == "the problem has no gold answer"
-
-
-def test_an_unknown_verifier_is_refused_by_name() -> None:
-    with pytest.raises(RecipeError, match="did you mean 'number'"):
-        judge(Problem.of("2 + 2", "4", "numbr"), "4")
-
-
-def test_a_verifier_is_named_by_its_key_and_its_code() -> None:
-    key, _, fingerprint = present("number")[1].partition("@")
-    assert key == "number"
-    assert len(fingerprint) == 8
-    assert fingerprint != present("exact")[1].partition("@")[2]
-
-
-def test_verdicts_of_the_present_verifier_are_kept_and_the_rest_made_anew() -> None:
-    first, second, third = (rollout(SUM, "4", seed) for seed in range(3))
-    kept = Verdict(first.id, present("number")[1], 0.0, "kept", "as it was given")
-    outdated = Verdict(second.id, "number@00000000", 0.0, "4", "by code of before")
-    verdicts = judged([SUM], [Attempts(SUM.id, [third, second, first], [outdated, kept])], Judge())
-    assert [verdict.rollout_id for verdict in verdicts] == [third.id, second.id, first.id]
-    assert verdicts[2] == kept
-    assert [verdict.score for verdict in verdicts[:2]] == [1.0, 1.0]
-    assert {verdict.verifier for verdict in verdicts} == {present("number")[1]}
+def test_verdicts_come_in_the_order_of_the_responses() -> None:
+    assert [verdict.score for verdict in asked(judge_by(), "4", "5", "none", "is 4")] == [1.0, 0.0, 0.0, 1.0]
+    assert asked(judge_by()) == []
 
 
 @pytest.fixture
-def strict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A verifier in a file of its own, which a test may change."""
-    path = tmp_path / "byheart_test_strict.py"
-    path.write_text(VERIFIER.format(score=0.0))
+    path = tmp_path / "byheart_test_plugin.py"
+    path.write_text(PLUGIN)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(verifiers.REGISTRY, "strict", "byheart_test_strict:verify")
-    present.cache_clear()
+    monkeypatch.setitem(verifiers.REGISTRY, "plugin", "byheart_test_plugin:verify")
+    judge._source.cache_clear()
     yield path
-    present.cache_clear()
-    sys.modules.pop("byheart_test_strict", None)
+    judge._source.cache_clear()
+    judge._load.cache_clear()
+    sys.modules.pop("byheart_test_plugin", None)
 
 
-VERIFIER = """
-from pipeline.verifiers.judge import Judgement
+PLUGIN = """
+from pipeline.types import Judgement
+from pipeline.verifiers import pool
 
-def verify(answer, response):
-    return Judgement({score}, response, "says so")
+class Options(pool.Options):
+    score: float = 1.0
+
+def verify(problem, response, options):
+    if response == "broken":
+        raise RuntimeError("oh no")
+    return Judgement(options.score, response)
 """
 
 
-def changed(path: Path) -> None:
-    path.write_text(VERIFIER.format(score=1.0) + "# longer, so that no cached bytecode fits\n")
-    importlib.reload(sys.modules["byheart_test_strict"])
-    present.cache_clear()
+def test_a_verifier_that_may_be_slow_is_asked_in_another_process_and_still_in_order(plugin: Path) -> None:
+    one = judge_by("plugin")
+    verdicts = asked(one, "a", "broken", "c")
+    one.close()
+    assert [verdict.score for verdict in verdicts] == [1.0, None, 1.0]
+    assert [verdict.answer for verdict in verdicts] == ["a", None, "c"]
+    assert "oh no" in verdicts[1].reason
 
 
-def test_the_verify_stage_judges_every_rollout_and_reads_it_again(tmp_path: Path) -> None:
-    run = Run(tmp_path / "run", recipe.parse({"name": "t", "model": {"name": "m"}, "task": {"name": "times_table"}}))
-    other = Problem.of("3 + 3", None, "number")
-    attempts = [
-        Attempts(other.id, [rollout(other, "6")], []),
-        Attempts(SUM.id, [rollout(SUM, "4"), rollout(SUM, "5")], []),
-        Attempts("refused", [], [], "too long"),
-    ]
-    problems = Problems([SUM, other, Problem("refused", "x", "1", "number")], [], [])
-    made = run.stage(1, "verify", verify, problems, attempts, Judge())
-    assert [verdict.score for verdict in made] == [None, 1.0, 0.0]
-    assert [verdict.rollout_id for verdict in made] == [one.id for part in attempts for one in part.rollouts]
-    assert run.stage(1, "verify", verify, problems, attempts, Judge()) == made
-    run.close()
+def test_a_verifier_that_fails_here_is_unjudged_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = judge_by("exact")
+    monkeypatch.setattr(judge, "_function", lambda _: 1 / 0)
+    [verdict] = asked(one, "4")
+    assert verdict.score is None
+    assert "ZeroDivisionError" in verdict.reason
 
 
-def test_a_changed_verifier_judges_anew_what_it_judged_before(strict: Path) -> None:
-    problem = replace(SUM, verifier="strict")
-    one = rollout(problem, "4")
-    before = judge(problem, one.response, one.id)
-    assert before.score == 0.0
-    changed(strict)
-    [after] = judged([problem], [Attempts(problem.id, [one], [before])], Judge())
-    assert after.score == 1.0
-    assert after.verifier != before.verifier
+def test_a_verifier_is_named_by_its_key_its_options_and_its_code(plugin: Path) -> None:
+    def name(by: Any) -> str:
+        return judge.tag(recipe.chosen("verifiers", by))
+
+    assert name("number").startswith("number@")
+    assert len({name("number"), name({"name": "number", "tolerance": 0.1}), name("exact")}) == 3
+    nested = {"name": "all", "of": ["plugin", "exact"]}
+    before, around = name("plugin"), name(nested)
+    assert name("plugin") == before
+    plugin.write_text(PLUGIN + "# changed")
+    judge._source.cache_clear()
+    assert name("plugin") != before
+    assert name(nested) != around
 
 
-def test_the_verify_stage_of_a_round_at_hand_is_done_again_for_a_changed_verifier(strict: Path, tmp_path: Path) -> None:
-    run = Run(tmp_path / "run", recipe.parse({"name": "t", "model": {"name": "m"}, "task": {"name": "times_table"}}))
-    problem = replace(SUM, verifier="strict")
-    problems, attempts = Problems([problem], [], []), [Attempts(problem.id, [rollout(problem, "4")], [])]
-    assert [verdict.score for verdict in run.stage(1, "verify", verify, problems, attempts, Judge())] == [0.0]
-    changed(strict)
-    assert [verdict.score for verdict in run.stage(1, "verify", verify, problems, attempts, Judge())] == [1.0]
-    run.close()
+def test_what_a_verifier_is_built_on_is_part_of_its_code() -> None:
+    built_on = judge._source("pipeline.verifiers.remote_judge")
+    assert judge._source("pipeline.verifiers.model_judge")[0] in built_on
+    assert judge._source("pipeline.verifiers.pool")[0] in built_on
+
+
+OPINION = {"name": "model_judge"}
+SERVER = {"name": "remote_judge", "url": "http://127.0.0.1:1/v1", "model": "m"}
+
+
+@pytest.mark.parametrize(
+    "by",
+    [OPINION, SERVER, {"name": "any", "of": ["number", OPINION]}, {"name": "all", "of": [OPINION, SERVER]}],
+)
+def test_an_opinion_never_decides_alone_unless_the_recipe_says_so(by: Any) -> None:
+    with pytest.raises(RecipeError, match="alone=true"):
+        judge.check(recipe.chosen("verifiers", by))
+
+
+@pytest.mark.parametrize("by", [OPINION | {"alone": True}, {"name": "all", "of": ["number", OPINION]}, "number"])
+def test_an_opinion_beside_a_proof_or_by_name_is_let_through(by: Any) -> None:
+    judge.check(recipe.chosen("verifiers", by))
+
+
+def test_caveats_of_every_part_are_said() -> None:
+    by = {"name": "all", "of": [{"name": "consensus", "equal": "number"}, OPINION]}
+    agreement, opinion = judge_by(by).caveats
+    assert "no gold answer" in agreement
+    assert "opinion" in opinion
+    assert judge_by("number").caveats == []
+    assert judge_by(by).asks
+    assert judge_by(by).together
+    assert not judge_by().asks

@@ -1,0 +1,159 @@
+"""`byheart verify FILE --verifier math`: verdicts on responses that there are, from wherever they came.
+
+A row is a JSON object with `response` and what the verifier needs: `answer`, for code `tests`, for choice `choices`.
+It comes back with `score` (1.0, 0.0, or null where it could not be judged), `extracted` and `reason`, in order. Rows
+are judged as they arrive, so this can stand in a pipe.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import IO, Any
+
+import yaml
+
+from pipeline.errors import InputError, RecipeError
+from pipeline.files import room
+from pipeline.progress import console
+from pipeline.recipe import Choice, chosen
+from pipeline.strategies.driver import drive
+from pipeline.types import Problem, Solver, Verdict, Verify
+from pipeline.verifiers import judge
+from pipeline.verifiers.pool import Pool
+
+AHEAD = 1024
+"""So many rows are judged at a time, or as many as have come."""
+
+Row = dict[str, Any]
+
+
+def verify_file(source: str, verifier: str, out: Path | None) -> bool:
+    """Judge the rows of `source` ("-": standard input) and write them to `out` (None: standard output).
+
+    Returns whether all rows were good; one that can't be judged at all is said on standard error, with its line, and
+    left out. Raises InputError where a file can't be read or written, RecipeError where the verifier is not known or
+    wants what only a run has.
+    """
+    by = _verifier(verifier)
+    judge.check(by)
+    if out and source != "-" and out.resolve() == Path(source).resolve():
+        raise InputError(f"--out: {out} is the file that is read; name another")
+    counts: Counter[str] = Counter()
+    with ExitStack() as opened:
+        try:
+            lines = sys.stdin.buffer if source == "-" else opened.enter_context(Path(source).open("rb"))
+            target = opened.enter_context(out.open("w", encoding="utf-8")) if out else sys.stdout
+        except OSError as error:
+            raise InputError(f"{error.filename}: {error.strerror}") from None
+        one = judge.Judge(by, opened.enter_context(Pool()))
+        for batch in _batches(lines):
+            rows = [row for number, line in batch if (row := _row(number, line, by, source, counts)) is not None]
+            with room(out.parent if out else Path.cwd()):
+                target.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in _judged(rows, by, one, counts))
+                target.flush()
+    said = ", ".join(f"{counts[word]} {word}" for word in ("right", "wrong", "unjudged", "bad"))
+    console.print(f"{sum(counts.values())} rows: {said}", markup=False)
+    return not counts["bad"]
+
+
+def _verifier(text: str) -> Choice:
+    """The verifier that "math" or "{name: number, tolerance: 0.01}" names."""
+    try:
+        by = chosen("verifiers", yaml.safe_load(text))
+    except (ValueError, yaml.YAMLError) as error:
+        raise RecipeError(f"--verifier: {error}") from None
+    if any(getattr(one, "together", False) for one in judge.tree(by)):
+        raise RecipeError("--verifier: agreement is between all samples of a problem; consensus is for a recipe")
+    if any(getattr(one, "asks", False) for one in judge.tree(by)):
+        raise RecipeError("--verifier: there is no policy here to ask; remote_judge asks a server")
+    return by
+
+
+def _batches(lines: IO[bytes]) -> Iterator[list[tuple[int, bytes]]]:
+    """The lines with their numbers, as many at a time as have come, so that a slow writer gets its answers."""
+    come: Queue[tuple[int, bytes] | None] = Queue(AHEAD)
+
+    def read() -> None:
+        for numbered in enumerate(lines, 1):
+            come.put(numbered)
+        come.put(None)
+
+    Thread(target=read, daemon=True).start()
+    while (first := come.get()) is not None:
+        batch = [first]
+        while len(batch) < AHEAD:
+            try:
+                line = come.get_nowait()
+            except Empty:
+                break
+            if line is None:
+                yield batch
+                return
+            batch.append(line)
+        yield batch
+
+
+def _row(number: int, line: bytes, by: Choice, source: str, counts: Counter[str]) -> Row | None:
+    """The row in a line, or None where there is none in it or it is no good, which is said."""
+    if not line.strip():
+        return None
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+        json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair can't be written again
+        wrong = _wrong(row, by)
+    except UnicodeError:
+        wrong = "it is not UTF-8 text"
+    except (ValueError, RecursionError) as error:
+        wrong = f"it is not JSON ({error})"
+    if wrong:
+        counts["bad"] += 1
+        console.print(f"{source}, line {number}: left out: {wrong}", markup=False)
+        return None
+    return dict(row)
+
+
+def _wrong(row: Any, by: Choice) -> str | None:
+    """What keeps a row from being judged."""
+    if not isinstance(row, dict):
+        return "a JSON object is wanted"
+    if not isinstance(row.get("response"), str):
+        return "it has no response, as text"
+    if not isinstance(row.get("answer"), str | int | float | None) or isinstance(row.get("answer"), bool):
+        return "its answer is neither text nor a number"
+    names = {one.name for one in judge.tree(by)}
+    if "code" in names and "tests" not in row:
+        return "it has no tests"
+    if names & {"number", "exact", "regex", "choice", "math"} and "answer" not in row:
+        return "it has no answer"
+    return None
+
+
+def _judged(rows: list[Row], by: Choice, one: judge.Judge, counts: Counter[str]) -> Iterator[Row]:
+    """The rows with what the verifier says of each, in order."""
+    found: list[Verdict | None] = [None] * len(rows)
+
+    def asking(place: int, problem: Problem) -> Solver:
+        [[found[place]]] = yield [Verify(problem, [rows[place]["response"]])]
+        return []
+
+    problems = [_problem(row, by) for row in rows]
+    for _ in drive(((problem, asking(place, problem)) for place, problem in enumerate(problems)), None, one):
+        pass
+    for row, verdict in zip(rows, found, strict=True):
+        assert verdict
+        counts["unjudged" if verdict.score is None else "right" if verdict.correct else "wrong"] += 1
+        yield row | {"score": verdict.score, "extracted": verdict.answer, "reason": verdict.reason}
+
+
+def _problem(row: Row, by: Choice) -> Problem:
+    answer = row.get("answer")
+    meta = {name: value for name, value in row.items() if name not in ("prompt", "answer", "response")}
+    prompt = row.get("prompt", "")
+    return Problem("", prompt, None if answer is None else str(answer), by.name, meta)

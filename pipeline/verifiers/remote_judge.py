@@ -1,0 +1,50 @@
+"""As model_judge, but another model gives the opinion: one behind an OpenAI-compatible URL (vLLM, SGLang, a provider).
+
+The key is read from the environment by the client (OPENAI_API_KEY) and never written anywhere. The client retries what
+may pass; what does not pass in time is unjudged.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from pydantic import Field
+
+from pipeline.types import Judgement, Problem
+from pipeline.verifiers import pool
+from pipeline.verifiers.model_judge import Asked, caveat, question, tally
+
+__all__ = ["Options", "caveat", "verify"]
+
+
+class Options(Asked, pool.Options):
+    """`model` as the server at `url` knows it, `url` ending in /v1."""
+
+    url: str = Field(pattern="^https?://")
+    model: str
+    time_limit: float = Field(default=120.0, gt=0)
+    workers: int | None = Field(default=16, ge=1)
+
+
+def verify(problem: Problem, response: str, options: Options) -> Judgement:
+    asked = question(problem, response, options)
+    shared = {
+        "model": options.model,
+        "n": options.votes,
+        "temperature": options.temperature,
+        "max_tokens": options.max_tokens,
+    }
+    client = _client(options.url)
+    if isinstance(asked, str):
+        return tally(choice.text for choice in client.completions.create(prompt=asked, **shared).choices)
+    answered = client.chat.completions.create(messages=asked, **shared)
+    return tally(choice.message.content or "" for choice in answered.choices)
+
+
+@cache
+def _client(url: str) -> Any:
+    from openai import OpenAI
+
+    return OpenAI(base_url=url, api_key=os.environ.get("OPENAI_API_KEY", "none"), max_retries=4)

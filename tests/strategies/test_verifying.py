@@ -1,0 +1,79 @@
+"""Verdicts that were given are kept; what is owed, or was said by another verifier, is asked for."""
+
+from pathlib import Path
+from typing import Any
+
+from pipeline import recipe
+from pipeline.run import Run
+from pipeline.strategies.verifying import verify
+from pipeline.types import Attempts, Completion, Policy, Problem, Problems, Rollout, Verdict, replace
+from tests.conftest import judge_by
+
+SUM = Problem.of("2 + 2", "4", "number")
+NUMBER = judge_by().identity
+
+
+def rollout(problem: Problem, text: str, seed: int = 0) -> Rollout:
+    return Rollout.of(problem, Completion(text, [1], "stop", "base", seed), "direct")
+
+
+def verified(folder: Path, problems: list[Problem], attempts: list[Attempts], by: Any = "number") -> list[Verdict]:
+    run = Run(folder / "run", recipe.parse({"name": "t", "model": {"name": "m"}, "task": {"name": "times_table"}}))
+    made = run.stage(
+        1, "verify", verify, Problems(problems, [], []), attempts, Policy("base"), NoEngine(), judge_by(by)
+    )
+    run.close()
+    return made
+
+
+class NoEngine:
+    """It is not asked for anything."""
+
+    seconds = start_seconds = swap_seconds = 0.0
+
+    def poll(self) -> list[Any]:
+        raise AssertionError("nobody waits for completions")
+
+
+def test_every_rollout_has_a_verdict_in_order_and_they_are_read_again(tmp_path: Path) -> None:
+    other = Problem.of("3 + 3", None, "number")
+    attempts = [
+        Attempts(other.id, [rollout(other, "6")], []),
+        Attempts(SUM.id, [rollout(SUM, "4"), rollout(SUM, "5")], []),
+        Attempts("refused", [], [], "too long"),
+    ]
+    problems = [SUM, other, Problem("refused", "x", "1", "number")]
+    made = verified(tmp_path, problems, attempts)
+    assert [verdict.score for verdict in made] == [None, 1.0, 0.0]
+    assert [verdict.rollout_id for verdict in made] == [one.id for part in attempts for one in part.rollouts]
+    assert verified(tmp_path, problems, attempts) == made
+
+
+def test_what_was_judged_on_the_way_is_not_asked_again(tmp_path: Path) -> None:
+    one = rollout(SUM, "4")
+    given = Verdict(one.id, NUMBER, 0.0, "kept", "as it was given")
+    assert verified(tmp_path, [SUM], [Attempts(SUM.id, [one], [given])]) == [given]
+
+
+def test_what_another_verifier_said_is_judged_anew(tmp_path: Path) -> None:
+    first, second = (rollout(SUM, "4", seed) for seed in range(2))
+    outdated = Verdict(first.id, "number@00000000", 0.0, "4", "by code of before")
+    present = Verdict(second.id, NUMBER, 1.0, "4", "")
+    made = verified(tmp_path, [SUM], [Attempts(SUM.id, [first, second], [outdated, present])])
+    assert [(verdict.score, verdict.verifier) for verdict in made] == [(1.0, NUMBER)] * 2
+
+
+def test_the_stage_is_done_again_for_another_verifier(tmp_path: Path) -> None:
+    attempts = [Attempts(SUM.id, [rollout(SUM, "it is 4")], [])]
+    assert [verdict.score for verdict in verified(tmp_path, [SUM], attempts)] == [1.0]
+    assert [verdict.score for verdict in verified(tmp_path, [SUM], attempts, "exact")] == [0.0]
+
+
+def test_agreement_is_between_all_rollouts_of_a_problem_whatever_was_said_of_a_few(tmp_path: Path) -> None:
+    by = {"name": "consensus", "equal": "number", "min_samples": 4}
+    unlabelled = replace(SUM, answer=None)
+    rollouts = [rollout(unlabelled, text, seed) for seed, text in enumerate(["4", "5", "is 4", "4.0", "so 4"])]
+    said = Verdict(rollouts[0].id, judge_by(by).identity, None, "4", "only 1 samples have an answer")
+    made = verified(tmp_path, [unlabelled], [Attempts(unlabelled.id, rollouts, [said])], by)
+    assert [verdict.score for verdict in made] == [1.0, 0.0, 1.0, 1.0, 1.0]
+    assert {verdict.margin for verdict in made} == {3 / 5}

@@ -1,0 +1,30 @@
+"""A verifier that does what the response says: what the pool has to live with."""
+
+import ctypes
+import os
+import time
+from typing import Any
+
+from pipeline.types import Judgement, Problem
+
+
+def verify(problem: Problem, response: str, options: Any) -> Judgement:
+    what, _, how = response.partition(" ")
+    if what == "sleep":
+        time.sleep(float(how))
+    elif what == "spin":
+        while True:
+            pass
+    elif what == "hang":
+        (10**9) ** (10**9)  # in C: no signal handler of Python's would ever run
+    elif what == "exit":
+        os._exit(int(how))
+    elif what == "crash":
+        ctypes.string_at(0)
+    elif what == "memory":
+        bytearray(int(float(how) * 2**30))
+    elif what == "raise":
+        raise RuntimeError(how)
+    elif what == "recurse":
+        return verify(problem, response, options)
+    return Judgement(1.0, str(os.getpid()))

@@ -1,0 +1,185 @@
+"""A solution is right where it passes all of its problem's tests, and what it fails at is said."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from pipeline import sandbox
+from pipeline.errors import SandboxError
+from pipeline.types import Judgement, Problem
+from pipeline.verifiers import code
+from pipeline.verifiers.code import Options, solution, verify
+
+OPTIONS = Options(name="code", test_time_limit=1.0, test_memory=0.25)
+ADD = "def add(a, b):\n    return a + b\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    code._close()
+    code._boxes.clear()
+
+
+def judged(response: str, *tests: Any, **meta: Any) -> Judgement:
+    return verify(Problem.of("", None, "code", {"tests": list(tests), **meta}), response, OPTIONS)
+
+
+def on(given: str, expected: str) -> dict[str, str]:
+    return {"input": given, "output": expected}
+
+
+def says(statement: str) -> dict[str, str]:
+    return {"assert": statement}
+
+
+def test_one_that_passes_all_is_right() -> None:
+    assert judged(f"```python\n{ADD}```", says("assert add(1, 2) == 3"), says("assert add('a', 'b') == 'ab'")) == (
+        Judgement(1.0, None)
+    )
+    program = "```python\na, b = map(int, input().split())\nprint(a + b)\n```"
+    assert judged(program, on("1 2", "3"), on("2 2\n", "4\n")) == Judgement(1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("response", "tests", "reason"),
+    [
+        ("I can't do that.", [says("assert add(1, 2) == 3")], "no code in the response"),
+        ("", [on("", "")], "no code in the response"),
+        ("```python\n\n```", [on("", "")], "no code in the response"),
+        ("```python\nx = 1\ndef f(:\n```", [on("", "")], "compile error: line 2: invalid syntax"),
+        ("```python\nreturn 1\n```", [on("", "")], "compile error: line 1: 'return' outside function"),
+        ("```python\nx = 1\nx.y\n```", [on("", "")],
+         "test 1: runtime error: AttributeError: 'int' object has no attribute 'y'"),
+        ("```python\nexit(3)\n```", [on("", "")], "test 1: runtime error: exit code 3"),
+        ("```python\nprint(4)\n```", [on("", "4"), on("", "5")],
+         "1 of 2 tests failed; first: test 2: line 1 of the output is '4', not '5'"),
+        ("```python\nprint(4)\n```", [on("", "4\n5\n6")], "test 1: 1 lines of output, not 3"),
+        ("```python\nwhile True: pass\n```", [on("", "4"), on("", "5")],
+         "1 of 2 tests failed, 1 not run; first: test 1: time limit of 1 s"),
+        ("```python\nx = [0] * 10**9\n```", [on("", "4")], "test 1: memory limit of 0.25 GiB"),
+        ("```python\nwhile True: print('x' * 9999)\n```", [on("", "4")], "test 1: too much output"),
+        (f"```python\n{ADD}```", [says("assert add(1, 2) == 3"), says("assert add(1, 2) == 4")],
+         "1 of 2 tests failed; first: test 2: assert add(1, 2) == 4: got 3"),
+        (f"```python\n{ADD}```", [says("assert add(1, None) == 3")],
+         "test 1: assert add(1, None) == 3: TypeError: unsupported operand type(s) for +: 'int' and 'NoneType' "
+         "(line 2 of the solution)"),
+        (f"```python\n{ADD}```", [says("assert sub(1, 2) == 3")],
+         "test 1: assert sub(1, 2) == 3: NameError: name 'sub' is not defined"),
+        (f"```python\n{ADD}1 / 0\n```", [says("assert add(1, 2) == 3")],
+         "test 1: the solution does not load: ZeroDivisionError: division by zero (line 3 of the solution)"),
+        ("```python\ndef add(a, b):\n    while True: pass\n```", [says("assert add(1, 2) == 3"), says("assert add")],
+         "1 of 2 tests failed, 1 not run; first: test 1: time limit of 1 s"),
+        ("```python\nprint(4)\n```", [says("assert 2 == 2"), on("", "5"), on("", "4")],
+         "1 of 3 tests failed; first: test 2: line 1 of the output is '4', not '5'"),
+    ],
+)  # fmt: skip
+def test_one_that_does_not_is_wrong_and_told_why(response: str, tests: list[Any], reason: str) -> None:
+    assert judged(response, *tests) == Judgement(0.0, None, reason)
+
+
+@pytest.mark.parametrize(
+    ("printed", "expected", "right"),
+    [
+        ("4", "4\n", True),
+        ("4 \n\n", "4", True),
+        ("1  \n2", "1\n2\n", True),
+        ("4.0", "4", False),
+        (" 4", "4", False),
+        ("1\n\n2", "1\n2", False),
+        ("YES", "yes", False),
+        ("", "", True),
+    ],
+)
+def test_output_is_compared_but_for_space_at_the_ends_of_lines(printed: str, expected: str, right: bool) -> None:
+    assert judged(f"```python\nprint({printed!r})\n```", on("", expected)).score == float(right)
+
+
+@pytest.mark.parametrize(
+    ("response", "found"),
+    [
+        ("First\n```python\nx = 1\n```\nno, better:\n```python\nx = 2\n```\nso.", "x = 2\n"),
+        ("```py\nx = 1\n```\nprints\n```\n3\n```", "x = 1\n"),
+        ("```\nx = 1\n```\n```\nx = 2\n```", "x = 2\n"),
+        ("1. so:\n   ```python\n   if 1:\n       x = 1\n   ```", "if 1:\n    x = 1\n"),
+        ("~~~python\nx = 1\n~~~", "x = 1\n"),
+        ("```python\nx = 1\n", "x = 1\n"),
+        ("x = 1\n", "x = 1\n"),
+        ("Use x = 1.", None),
+        ("``` ```", None),
+    ],
+)
+def test_the_solution_is_the_last_block_of_python_or_all_there_is(response: str, found: str | None) -> None:
+    assert solution(Problem.of("", None, "code"), response) == found
+
+
+PRELUDE = {"entry_point": "add", "prelude": 'from math import floor\n\ndef add(a, b):\n    """The sum."""'}
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "    return floor(a + b)",
+        "```python\n    return floor(a + b)\n```",
+        "```python\nfrom math import floor\ndef add(a, b):\n    return floor(a + b)\n```",
+        "```python\nadd = lambda a, b: a + b\n```",
+    ],
+)
+def test_what_does_not_define_the_entry_point_completes_the_prelude(response: str) -> None:
+    assert judged(response, says("assert add(1, 2) == 3"), **PRELUDE).score == 1.0
+    assert judged(response, says("assert add(1, 2) == 4"), **PRELUDE).score == 0.0
+
+
+def test_what_is_tested_may_be_named_like_something_built_in() -> None:
+    response = "```python\ndef sum(a, b): return a + b\n```"
+    assert judged(response, says("assert sum(1, 2) == 3"), entry_point="sum").score == 1.0
+
+
+@pytest.mark.parametrize("tests", [None, [], "assert 1", ["assert 1"], [{"input": "1"}], [{"assert": 1}], [{}]])
+def test_a_problem_without_proper_tests_is_not_judged(tests: Any) -> None:
+    judgement = verify(Problem.of("", None, "code", {"tests": tests}), "```python\nprint(1)\n```", OPTIONS)
+    assert judgement.score is None
+    assert "test" in judgement.reason
+
+
+def test_a_test_that_is_no_python_is_not_judged() -> None:
+    judgement = judged(f"```python\n{ADD}```", says("assert add(1, 2) =="))
+    assert judgement.score is None
+    assert "no Python" in judgement.reason
+
+
+def test_no_sandbox_is_no_verdict_and_is_told_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox.check.cache_clear()
+    code.check(OPTIONS)
+    sandbox.check.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SandboxError, match="apt-get install bubblewrap"):
+        code.check(OPTIONS)
+    code.check(Options(name="code", isolation="rlimits"))
+
+
+def test_a_weaker_isolation_works_by_its_name_and_is_said_to_be_weaker() -> None:
+    weaker = Options(name="code", isolation="rlimits", test_time_limit=1.0)
+    problem = Problem.of("", None, "code", {"tests": [says("assert add(1, 2) == 3")]})
+    assert verify(problem, f"```python\n{ADD}```", weaker).score == 1.0
+    assert code.caveat(OPTIONS) is None
+    assert "not in a container" in str(code.caveat(weaker))
+
+
+def test_the_sandbox_stays_warm_from_one_response_to_the_next_and_is_not_shared_with_a_fork() -> None:
+    judged(f"```python\n{ADD}```", says("assert add(1, 2) == 3"))
+    warm = psutil.Process().children(recursive=True)
+    judged("```python\nprint(4)\n```", on("", "4"))
+    assert psutil.Process().children(recursive=True) == warm
+    pid = os.fork()
+    if pid == 0:
+        score = judged("```python\nprint(4)\n```", on("", "4")).score
+        own = psutil.Process().children(recursive=True)
+        code._close()
+        os._exit(0 if score == 1.0 and own and not set(own) & set(warm) else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert judged("```python\nprint(4)\n```", on("", "4")).score == 1.0
+    assert psutil.Process().children(recursive=True) == warm

@@ -1,0 +1,58 @@
+"""Agreement between samples, by value and not by letters, and silence where there is none."""
+
+from typing import Any
+
+import pytest
+
+from pipeline import recipe
+from pipeline.errors import RecipeError
+from pipeline.types import Judgement, Problem
+from pipeline.verifiers import judge
+from tests.conftest import verdicts_by
+
+UNLABELLED = Problem.of("2 + 2", None, "consensus")
+
+
+def agreed(*responses: str, **options: Any) -> list[Judgement]:
+    by = {"name": "consensus", "equal": "number"} | options
+    return [verdict.judgement for verdict in verdicts_by(by, UNLABELLED, responses)]
+
+
+def test_most_samples_are_right_and_the_margin_says_by_how_much() -> None:
+    found = agreed("4", "so 4.0", "5", "it is 4", "+4", "6")
+    assert [one.score for one in found] == [1.0, 1.0, 0.0, 1.0, 1.0, 0.0]
+    assert {one.margin for one in found} == {(4 - 1) / 6}
+    assert "4 of 6 samples" in found[2].reason
+
+
+def test_what_has_no_answer_has_no_vote_and_is_wrong() -> None:
+    assert [one.score for one in agreed("4", "4", "4", "4", "I don't know")] == [1.0, 1.0, 1.0, 1.0, 0.0]
+    assert agreed("4", "4", "4", "4", "I don't know")[0].margin == 1.0
+
+
+def test_without_agreement_nothing_is_judged() -> None:
+    assert [one.score for one in agreed("4", "4", "5", "5")] == [None] * 4
+    assert [one.score for one in agreed("4", "4", "4", "5", "5", margin=0.5)] == [None] * 5
+
+
+def test_too_few_samples_agree_on_nothing() -> None:
+    assert [one.score for one in agreed("4", "4", "4")] == [None] * 3
+    assert [one.score for one in agreed("4", "4", min_samples=2)] == [1.0, 1.0]
+    assert [one.score for one in agreed("4")] == [None]
+    assert agreed() == []
+
+
+def test_it_never_looks_at_a_gold_answer() -> None:
+    labelled = Problem.of("2 + 2", "5", "consensus")
+    by = {"name": "consensus", "equal": "number"}
+    assert [one.score for one in verdicts_by(by, labelled, ["4"] * 4 + ["5"])] == [1.0] * 4 + [0.0]
+
+
+def test_mathematics_agrees_by_value() -> None:
+    halves = [r"\boxed{\frac{1}{2}}", "0.5", "$1/2$", "The answer is 2/4", r"\boxed{2}"]
+    assert [one.score for one in agreed(*halves, equal="math")] == [1.0, 1.0, 1.0, 1.0, 0.0]
+
+
+def test_equality_needs_a_verifier_that_reads_answers() -> None:
+    with pytest.raises(RecipeError, match="'code' reads no answers"):
+        judge.check(recipe.chosen("verifiers", {"name": "consensus", "equal": "code"}))

@@ -1,0 +1,118 @@
+"""A verification that hangs, dies, eats memory or fails costs its own verdict, its own time limit, and nothing else."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import wait
+
+import psutil
+import pytest
+
+from pipeline.types import Judgement, Problem
+from pipeline.verifiers.pool import Options, Pool, ended
+from tests.conftest import ROOT
+
+PLACE = "tests.verifiers.misbehaving:verify"
+PROBLEM = Problem.of("What?", "42", "misbehaving")
+LIMITS = Options(name="misbehaving", time_limit=1.0, memory=0.5, workers=2)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    with Pool() as pool:
+        judged(pool, ["warm", "warm"])
+        yield pool
+
+
+def judged(pool: Pool, responses: list[str], options: Options = LIMITS) -> list[Judgement]:
+    futures = [pool.submit(PLACE, PROBLEM, response, options) for response in responses]
+    wait(futures)
+    return [ended(future, options) for future in futures]
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        ("sleep 30", "took more than 1 s"),
+        ("spin", "took more than 1 s"),
+        ("hang", "took more than 1 s"),
+        ("exit 0", "took more than 1 s"),  # a worker may end well between two tasks, so nobody wonders at a 0
+        ("exit 3", "died (exit code 3)"),
+        ("crash", f"died (exit code {-signal.SIGSEGV})"),
+        ("memory 4", "took more than 0.5 GiB"),
+        ("raise oh no", "RuntimeError: oh no"),
+        ("recurse", "RecursionError"),
+    ],
+)
+def test_what_goes_wrong_is_unjudged_and_the_next_is_judged(pool: Pool, response: str, reason: str) -> None:
+    one, after, again = judged(pool, [response, "fine", "fine"])
+    assert one.score is None
+    assert reason in one.reason
+    assert after.score == again.score == 1.0
+
+
+def test_the_clock_starts_with_the_work_not_with_the_wait(pool: Pool) -> None:
+    assert [one.score for one in judged(pool, ["sleep 0.4"] * 10)] == [1.0] * 10  # 2 s of work behind a limit of 1 s
+
+
+def test_a_hang_costs_its_limit_and_nothing_else(pool: Pool) -> None:
+    began = time.monotonic()
+    found = judged(pool, ["spin" if place % 25 == 0 else "fine" for place in range(200)])
+    assert [one.score for one in found] == [None if place % 25 == 0 else 1.0 for place in range(200)]
+    assert (
+        time.monotonic() - began < 2 * 8 * LIMITS.time_limit / 2
+    )  # eight hangs, two workers; half as much again for CI
+
+
+def test_the_worker_that_died_is_replaced(pool: Pool) -> None:
+    before = {one.answer for one in judged(pool, ["sleep 0.05"] * 8)}
+    judged(pool, ["exit 3", "exit 3"])
+    after = {one.answer for one in judged(pool, ["sleep 0.05"] * 8)}
+    assert after
+    assert not before & after
+
+
+def test_memory_is_counted_for_each_verification_and_given_back(pool: Pool) -> None:
+    assert [one.score for one in judged(pool, ["memory 0.3"] * 8)] == [1.0] * 8
+
+
+def test_it_works_off_the_main_thread(pool: Pool) -> None:
+    found: list[Judgement] = []
+    thread = threading.Thread(target=lambda: found.extend(judged(pool, ["spin", "fine"])))
+    thread.start()
+    thread.join()
+    assert [one.score for one in found] == [None, 1.0]
+
+
+def test_nothing_is_left_after_close() -> None:
+    pool = Pool()
+    pids = {int(one.answer or 0) for one in judged(pool, ["sleep 0.05"] * 4)}
+    for _ in range(4):
+        pool.submit(PLACE, PROBLEM, "spin", LIMITS)
+    pool.close()
+    pool.close()
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_workers_end_with_their_parent(tmp_path: object) -> None:
+    code = (
+        "from tests.verifiers.test_pool import *\n"
+        "pool = Pool()\n"
+        "print(*{one.answer for one in judged(pool, ['sleep 0.1'] * 4)}, flush=True)\n"
+        "pool.submit(PLACE, PROBLEM, 'sleep 60', Options(name='misbehaving', time_limit=60.0))\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    assert pids
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    until = time.monotonic() + 20
+    while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not any(psutil.pid_exists(pid) for pid in pids)
