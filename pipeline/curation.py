@@ -17,20 +17,27 @@ import pyarrow.parquet as parquet
 from pydantic import Field
 
 from pipeline import recipe
+from pipeline.contamination import overlapping
 from pipeline.files import write_text
 from pipeline.run import Stage, stage
 from pipeline.templates import render_card
-from pipeline.types import Attempts, Dataset, Example, Rollout, Verdict, digest
-from pipeline.verifiers.judge import present
+from pipeline.types import Attempts, Dataset, Example, Problems, Rollout, Verdict, digest
+from pipeline.verifiers.judge import Judge
 
 
 class Options(recipe.Options):
     """At most `keep` rows a problem, the most concise; none under `min_tokens` (its end token counted), which are
-    often guesses; with `accumulate`, the rows of earlier rounds as well."""
+    often guesses; with `accumulate`, the rows of earlier rounds as well.
+
+    With `decontaminate`, no row that overlaps with a measured problem: by `overlap` (0..1) of its n-grams, of `ngram`
+    words each. Without it such rows are counted all the same, and the card says that they were trained on."""
 
     keep: int = Field(default=4, ge=1)
     min_tokens: int = Field(default=2, ge=1)
     accumulate: bool = True
+    decontaminate: bool = True
+    ngram: int = Field(default=8, ge=1)
+    overlap: float = Field(default=0.8, gt=0, le=1)
 
 
 def correct(rollouts: Iterable[Rollout], verdicts: Iterable[Verdict]) -> list[tuple[Rollout, Verdict]]:
@@ -59,14 +66,10 @@ def example(rollout: Rollout, verdict: Verdict, n: int) -> Example:
         "num_tokens": rollout.num_tokens,
         "verifier": verdict.verifier,
         "score": verdict.score,
+        "margin": verdict.margin,
         "answer": verdict.answer,
         "round": n,
     }
-
-
-def believed(row: Example) -> bool:
-    """Whether the verifier that let this row in is still the one we have."""
-    return bool(row["verifier"] == present(row["verifier"].partition("@")[0])[1])
 
 
 def distinct(rows: Iterable[Example]) -> list[Example]:
@@ -108,32 +111,51 @@ def read_rows(folder: Path) -> list[Example]:
 
 
 @stage(read_dataset)
-def curate(work: Stage, rollouts: Sequence[Attempts], verdicts: Sequence[Verdict], options: Options) -> Dataset:
-    """Write the rows of this round, and of those before it where they accumulate, with a card that says so."""
+def curate(
+    work: Stage,
+    problems: Problems,
+    rollouts: Sequence[Attempts],
+    verdicts: Sequence[Verdict],
+    options: Options,
+    judge: Judge,
+) -> Dataset:
+    """Write the rows of this round, and of those before it where they accumulate, with a card that says so.
+
+    A row of an earlier round that another verifier let in is left out.
+    """
     every = [rollout for attempts in rollouts for rollout in attempts.rollouts]
     right = correct(every, verdicts)
     rows = [example(rollout, verdict, work.round) for rollout, verdict in right]
     earlier = work.dir.parent / f"round-{work.round - 1:03d}"
     if options.accumulate and work.round > 1:
-        rows = [row for row in read_rows(earlier) if believed(row)] + rows
+        rows = [row for row in read_rows(earlier) if row["verifier"] == judge.identity] + rows
+    measured = problems.dev + problems.held_out
+    overlap = overlapping(rows, measured, options.ngram, options.overlap)
+    if options.decontaminate:
+        rows = [row for row, overlaps in zip(rows, overlap, strict=True) if not overlaps]
     rows = concise(distinct(rows), options.keep, options.min_tokens)
     work.notes |= {
         "num_right": sum(verdict.correct for verdict in verdicts),
         "num_cut_off": sum(verdict.correct for verdict in verdicts) - len(right),
         "num_wrong": sum(verdict.score is not None and not verdict.correct for verdict in verdicts),
         "num_unjudged": sum(verdict.score is None for verdict in verdicts),
+        "num_overlapping": sum(overlap),
         "num_solved": len({rollout.problem_id for rollout, _ in right}),
         "num_rows": len(rows),
         "num_rows_new": sum(row["round"] == work.round for row in rows),
+        "caveats": judge.caveats,
     }
-    _write(work, rows, options)
+    if not options.decontaminate:
+        kept = f"Not decontaminated, as the recipe asks: {sum(overlap)} solutions overlap with measured problems."
+        work.notes["caveats"] += [f"{kept} They were not left out, so the measures may be too good."]
+    _write(work, rows, options, judge)
     return Dataset(work.dir / "dataset", len(rows), _name(rows))
 
 
 _FILE = "train-00000-of-00001.parquet"
 
 
-def _write(work: Stage, rows: list[Example], options: Options) -> None:
+def _write(work: Stage, rows: list[Example], options: Options, judge: Judge) -> None:
     part, target = work.dir / "dataset.part", work.dir / "dataset"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
@@ -141,7 +163,7 @@ def _write(work: Stage, rows: list[Example], options: Options) -> None:
         parquet.write_table(pyarrow.Table.from_pylist(rows, schema=_schema(rows)), file)
         file.flush()
         os.fsync(file.fileno())
-    known = {"recipe": work.recipe, "round": work.round, "notes": work.notes, "options": options}
+    known = {"recipe": work.recipe, "round": work.round, "notes": work.notes, "options": options, "judge": judge}
     write_text(part / "README.md", render_card("dataset_card.md", rows=rows[:3], text=text, **known))
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
@@ -156,7 +178,7 @@ def _schema(rows: Sequence[Example]) -> pyarrow.Schema:
         [("prompt", words), ("completion", words)]
         + [(name, pyarrow.string()) for name in names]
         + [(name, pyarrow.int64()) for name in ("seed", "num_tokens", "round")]
-        + [("hinted", pyarrow.bool_()), ("score", pyarrow.float64())]
+        + [("hinted", pyarrow.bool_()), ("score", pyarrow.float64()), ("margin", pyarrow.float64())]
     )
 
 

@@ -32,6 +32,10 @@ T = TypeVar("T")
 
 STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
 
+_COUNTS = ("right", "wrong", "unjudged", "overlapping", "solved", "rows", "rows_new")
+CURATED = ("caveats", *(f"num_{name}" for name in _COUNTS))
+"""What metrics.json repeats of the curate stage's notes."""
+
 
 class Halt(Exception):
     """Raised after the one stage that a command was asked for."""
@@ -164,8 +168,9 @@ class Run:
 
     def finish(self, n: int, policy: Policy, metrics: dict[str, Any]) -> None:
         """Write metrics.json and record `policy` as what round `n` ends with. From here on round `n` is done."""
+        curated = {key: value for key, value in self.records(n).get("curate", {}).items() if key in CURATED}
         with room(self.dir):
-            write_json(self.round_dir(n) / "metrics.json", metrics)
+            write_json(self.round_dir(n) / "metrics.json", {**metrics, "curation": curated})
             state = self._state()
             adapter = str(policy.adapter.relative_to(self.dir)) if policy.adapter else None
             state["rounds"] = [*state["rounds"][: n - 1], {"policy": policy.id, "adapter": adapter}]

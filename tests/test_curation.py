@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from pipeline import recipe
 from pipeline.curation import concise, correct, curate, distinct, example, read_dataset, read_rows, text
 from pipeline.run import Run
-from pipeline.types import Attempts, Dataset, Example, FinishReason, Prompt, Rollout, Verdict
-from pipeline.verifiers.judge import present
+from pipeline.types import Attempts, Dataset, Example, FinishReason, Problem, Problems, Prompt, Rollout, Verdict
+from tests.conftest import judge_by
 
+NUMBER = judge_by().identity
 settled = settings(deadline=None, max_examples=100)
 COLUMNS = {
     "prompt",
@@ -30,6 +31,7 @@ COLUMNS = {
     "num_tokens",
     "verifier",
     "score",
+    "margin",
     "answer",
     "round",
 }
@@ -48,7 +50,7 @@ def rolled(
 
 
 def judged(rollout: Rollout, score: float | None = 1.0) -> Verdict:
-    return Verdict(rollout.id, present("number")[1], score, "4", "")
+    return Verdict(rollout.id, NUMBER, score, "4", "")
 
 
 def row(name: str, response: str = "4", num_tokens: int = 5, problem: str = "p") -> Example:
@@ -145,10 +147,16 @@ def opened(folder: Path, **curation: Any) -> Run:
     return Run(folder / "run", recipe.parse(raw))
 
 
-def curated(run: Run, n: int, rollouts: Sequence[Rollout], verdicts: Sequence[Verdict] | None = None) -> Dataset:
+MEASURED = [Problem.of("What is 99 times 99?", "9801", "number")]
+
+
+def curated(
+    run: Run, n: int, rollouts: Sequence[Rollout], verdicts: Sequence[Verdict] | None = None, by: Any = "number"
+) -> Dataset:
     attempts = [Attempts(one.problem_id, [one], []) for one in rollouts]
     verdicts = [judged(one) for one in rollouts] if verdicts is None else verdicts
-    return run.stage(n, "curate", curate, attempts, verdicts, run.recipe.curation)
+    problems = Problems([], [], MEASURED)
+    return run.stage(n, "curate", curate, problems, attempts, verdicts, run.recipe.curation, judge_by(by))
 
 
 def names(run: Run, n: int) -> list[str]:
@@ -255,3 +263,38 @@ def test_a_dataset_that_was_begun_before_is_replaced_whole(tmp_path: Path) -> No
     curated(run, 1, [rolled("a")])
     assert not list(run.round_dir(1).rglob("left-over.parquet"))
     assert names(run, 1) == ["a"]
+
+
+LEAK: Prompt = [{"role": "user", "content": "What is 99 times 99?"}]
+
+
+def leaked() -> tuple[list[Rollout], list[Verdict]]:
+    """A right solution of a measured problem, and one of another."""
+    same, other = rolled("a", "9801", prompt=LEAK), rolled("b", problem="q")
+    return [same, other], [Verdict("a", NUMBER, 1.0, "9801", ""), judged(other)]
+
+
+def test_what_overlaps_with_a_measured_problem_is_left_out_counted_and_said(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    dataset = curated(run, 1, *leaked())
+    assert names(run, 1) == ["b"]
+    assert run.records(1)["curate"]["num_overlapping"] == 1
+    assert "| overlapping with measured problems | 1 solutions (left out)" in (dataset.folder / "README.md").read_text()
+
+
+def test_the_gate_is_not_switched_off_silently(tmp_path: Path) -> None:
+    run = opened(tmp_path, decontaminate=False)
+    card = (curated(run, 1, *leaked()).folder / "README.md").read_text()
+    assert names(run, 1) == ["a", "b"]
+    assert run.records(1)["curate"]["num_overlapping"] == 1
+    assert "Not decontaminated" in card
+
+
+def test_the_card_says_what_is_no_proof(tmp_path: Path) -> None:
+    by = {"name": "consensus", "equal": "number"}
+    run = opened(tmp_path)
+    right = [Verdict("a", judge_by(by).identity, 1.0, "4", "", 0.8)]
+    card = (curated(run, 1, [rolled("a")], right, by).folder / "README.md").read_text()
+    assert "no gold answer was known" in card
+    assert "proved right" not in card
+    assert read_rows(run.round_dir(1))[0]["margin"] == 0.8

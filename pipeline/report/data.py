@@ -14,9 +14,11 @@ from pipeline.evaluation import Measure, read_measure
 from pipeline.files import read_json
 from pipeline.run import STAGES
 from pipeline.strategies.sampling import read_rollouts
+from pipeline.strategies.verifying import read_verdicts
 from pipeline.tasks.splits import read_problems
 from pipeline.types import Problem, Rollout, Verdict
-from pipeline.verifiers.judge import UNASKED, read_verdicts
+
+UNASKED = Verdict("", "", None, None, "not judged yet")
 
 SPLITS = {"train": "trained on", "dev": "development", "held_out": "held out"}
 """Split -> what it is called to a person."""

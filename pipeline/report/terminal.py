@@ -32,6 +32,11 @@ def show_result(folder: Path) -> None:
             + _examples(last, moved["gained"], "solved")
             + _examples(last, moved["lost"], "lost")
         )
+    curated = last.metrics["curation"]
+    if curated.get("num_overlapping"):
+        console.print(f"{curated['num_overlapping']} right solutions overlap with problems that are measured.")
+    for caveat in curated.get("caveats", []):
+        console.print(f"[bold]Note[/]: {escape(caveat)}")
     console.print(_costs(last))
     if any(record.get("resumed") for record in last.stages.values()):
         console.print("A stage was resumed after an interruption; the time before that is not counted.")
@@ -39,6 +44,8 @@ def show_result(folder: Path) -> None:
     if last.metrics["before"] == last.metrics["after"]:
         console.print("No solution was right, so there was nothing to learn and there is [bold]no new policy[/].")
         adapter = "none"
+    elif not last.metrics["measured"]:
+        console.print("No development problem could be judged: the new policy is promoted [bold]unmeasured[/].")
     elif last.metrics["promoted"]:
         console.print("The new policy is promoted: the next round starts from it.")
     else:

@@ -21,8 +21,8 @@ from pipeline.report.page import MAX_MOVED, MAX_PROBLEMS, MAX_SOLUTIONS, clip, w
 from pipeline.run import Run, Stage, stage
 from pipeline.strategies.sampling import read_rollouts
 from pipeline.tasks.splits import read_problems
-from pipeline.types import Attempts, Completion, Policy, Problem, Problems, Rollout, replace
-from pipeline.verifiers.judge import judge
+from pipeline.types import Attempts, Completion, Policy, Problem, Problems, Rollout, Verdict, replace
+from pipeline.verifiers import number
 
 EVIL = "<script>alert('x')</script><img src=https://evil.example/x.png>"
 VOID = {"meta", "img", "br", "input", "link", "hr"}
@@ -78,6 +78,10 @@ def evaluate(work: Stage, measured: Measure) -> Measure:
     return measured
 
 
+def verdict(problem: Problem, one: Rollout) -> Verdict:
+    return Verdict(one.id, "number", *number.verify(problem, one.response, number.Options(name="number")))
+
+
 @stage(read_rollouts)
 def sample(work: Stage, problems: Problems, responses: Sequence[str]) -> list[Attempts]:
     """Every problem is answered with each of `responses`; the verifier is said to have run out of time over "404"."""
@@ -86,7 +90,7 @@ def sample(work: Stage, problems: Problems, responses: Sequence[str]) -> list[At
         said = [text.replace("ANSWER", str(problem.answer)) for text in responses]
         completions = [Completion(text, [1, 2], "stop", "base", seed) for seed, text in enumerate(said)]
         rollouts = [Rollout.of(problem, one, "direct") for one in completions]
-        verdicts = [judge(problem, one.response, one.id) for one in rollouts]
+        verdicts = [verdict(problem, one) for one in rollouts]
         late: dict[str, Any] = {"score": None, "answer": None, "reason": "the verifier ran out of time"}
         verdicts = [replace(one, **late) if one.answer == "404" else one for one in verdicts]
         journal.append(Attempts(problem.id, rollouts, verdicts))

@@ -1,0 +1,70 @@
+"""Nothing that is measured is trained on, and the wording that all problems share is no overlap."""
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.contamination import overlapping
+from pipeline.types import Example, Problem
+
+STORY = "Anna fills {a} baskets with {b} pears each, gives {c} of them to her brother and sells the rest at the market"
+
+
+def story(a: int, b: int, c: int) -> str:
+    return STORY.format(a=a, b=b, c=c)
+
+
+def measured(*prompts: str) -> list[Problem]:
+    return [Problem.of(prompt, "7", "number") for prompt in prompts]
+
+
+def row(prompt: str, completion: str = "It is 7", answer: str = "7") -> Example:
+    return {"prompt": prompt, "completion": completion, "answer": answer}
+
+
+def found(rows: list[Example], problems: list[Problem]) -> list[bool]:
+    return overlapping(rows, problems, 8, 0.8)
+
+
+def test_the_same_problem_overlaps_however_it_is_spaced_and_cased() -> None:
+    assert found([row("what  is 3+4 ?"), row("What is 3 + 5?")], measured("What is 3 + 4?")) == [True, False]
+
+
+def test_a_long_problem_overlaps_though_words_were_put_around_it() -> None:
+    problems = measured(story(3, 12, 5))
+    assert found([row("Solve this. " + story(3, 12, 5) + ". Answer with a number.")], problems) == [True]
+
+
+def test_a_completion_that_holds_a_measured_problem_overlaps() -> None:
+    assert found([row("Make up a problem", story(3, 12, 5))], measured(story(3, 12, 5))) == [True]
+
+
+def test_another_problem_of_the_same_form_does_not_overlap() -> None:
+    draw = random.Random(0)
+    for highest in (9, 99):
+        drawn = ([draw.randint(2, highest) for _ in range(3)] for _ in range(300))
+        numbers = list({tuple(one): one for one in drawn}.values())
+        known = [sorted(one) for one in numbers[:100]]
+        problems = measured(*(story(*one) for one in numbers[:100]))
+        others = [one for one in numbers[100:] if sorted(one) not in known]
+        assert len(others) > 50
+        assert not any(found([row(story(*one)) for one in others], problems))
+        assert all(found([row(story(*one)) for one in numbers[:100]], problems))
+
+
+def test_signs_tell_problems_apart() -> None:
+    assert found([row("x - 3 = 4")], measured("x + 3 = 4")) == [False]
+
+
+def test_the_same_words_with_another_answer_are_another_problem_where_they_are_few() -> None:
+    assert found([row("Continue.", answer="8")], measured("Continue.")) == [False]
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=8), st.lists(st.text(), max_size=8))
+def test_every_measured_problem_overlaps_with_itself_and_no_text_is_too_strange(
+    asked: list[str], other: list[str]
+) -> None:
+    problems = measured(*asked)
+    assert all(found([row(prompt) for prompt in asked], problems))
+    assert len(found([row(prompt) for prompt in other], problems)) == len(other)
