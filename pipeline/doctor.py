@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from pipeline import models
-from pipeline.errors import ModelError
+from pipeline import models, sandbox
+from pipeline.errors import ModelError, SandboxError
 
 GIB = 2**30
 
@@ -33,8 +33,8 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything looked for, in the order in which a run would need it."""
-    checks: list[Callable[[], Finding]] = [_python, _cores, _memory, _disk, _gpu, *map(_package, _PACKAGES), _model]
-    return [check() for check in checks]
+    machine: list[Callable[[], Finding]] = [_python, _cores, _memory, _disk, _gpu]
+    return [check() for check in [*machine, *map(_package, _PACKAGES), _model, _sandbox]]
 
 
 _PACKAGES = ("vllm", "torch", "transformers", "peft", "trl", "accelerate", "datasets")
@@ -100,3 +100,11 @@ def _model() -> Finding:
     except ModelError as error:
         return Finding("model", str(error), "make setup")
     return Finding("model", f"{name} in {path}") if path else Finding("model", f"{name} not made yet", "make setup")
+
+
+def _sandbox() -> Finding:
+    try:
+        sandbox.check("bubblewrap")
+    except SandboxError as error:
+        return Finding("sandbox", f"does not start, so tasks with code can't run: {error}", "see above", False)
+    return Finding("sandbox", "bubblewrap starts; code that models write can run")

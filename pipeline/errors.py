@@ -4,7 +4,8 @@
     |-- InputError                  exit code 2: something the user gave is wrong; nothing was started
     |   |-- RecipeError             a key or value of the recipe
     |   |-- TaskError               the problems, or the file they come from
-    |   `-- ModelError              the model's name, files, template or context
+    |   |-- ModelError              the model's name, files, template or context
+    |   `-- SandboxError            model-written code can't be run safely here
     |-- RunError                    exit code 3: the run directory refuses (locked, changed recipe, no room)
     |-- EngineError                 exit code 4: the engine could not start or failed while sampling
     |   `-- PromptError             one prompt that the engine refuses: costs its problem, not the run
@@ -32,6 +33,10 @@ class TaskError(InputError):
 
 
 class ModelError(InputError):
+    pass
+
+
+class SandboxError(InputError):
     pass
 
 

@@ -3,7 +3,8 @@
 The tests are `meta["tests"]`, a list of `{"input": ..., "output": ...}`, for a program on standard input and output,
 and `{"assert": ...}`, for statements that are run after the solution, in one namespace. An output is right where it is
 the expected one, space at the ends of lines and at the end of all aside. Where the solution does not define
-`meta["entry_point"]`, the name that is tested, it completes `meta["prelude"]`, which begins it.
+`meta["entry_point"]`, the name that is tested, it completes `meta["prelude"]`, which begins it; where it does, what the
+prelude imports and defines is there all the same, as it was when the problem was put.
 
 The solution is the last fenced block of the response, one marked as Python if there is any; with no fence at all, it is
 the whole response, if that is Python.
@@ -81,6 +82,8 @@ def solution(problem: Problem, response: str) -> str | None:
         code = f"{prelude}\n{code}"
     else:
         code = textwrap.dedent(code)
+        if prelude and not _compile_error(f"{prelude}\n{code}"):
+            code = f"{prelude}\n{code}"
     return code if code.strip() and (blocks or not _compile_error(code)) else None
 
 

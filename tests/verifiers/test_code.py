@@ -183,3 +183,16 @@ def test_the_sandbox_stays_warm_from_one_response_to_the_next_and_is_not_shared_
     assert os.waitpid(pid, 0)[1] == 0
     assert judged("```python\nprint(4)\n```", on("", "4")).score == 1.0
     assert psutil.Process().children(recursive=True) == warm
+
+
+def test_what_the_prelude_imports_is_there_for_a_solution_that_is_whole() -> None:
+    stub = 'from typing import List\n\n\ndef total(numbers: List[int]) -> int:\n    """Their sum."""\n'
+    meta = {"tests": [{"assert": "assert total([1, 2]) == 3"}], "entry_point": "total", "prelude": stub}
+    one = Problem("", "", None, "code", meta)
+    for whole in (
+        "def total(numbers: List[int]) -> int:\n    return sum(numbers)",
+        "from __future__ import annotations\ndef total(numbers: List[int]) -> int:\n    return sum(numbers)",
+        "    return sum(numbers)",
+    ):
+        assert verify(one, f"```python\n{whole}\n```", Options(name="code")).score == 1.0
+    assert verify(one, f"```python\n{stub}\n```", Options(name="code")).score == 0.0
