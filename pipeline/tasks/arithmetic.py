@@ -12,8 +12,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from pipeline import recipe
 from pipeline.tasks import splits
-from pipeline.types import Message, Problem, Prompt
+from pipeline.types import Problem
 
 OPERATIONS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 _LISTED = 200_000
@@ -33,6 +34,7 @@ class Options(splits.Options):
     operations: list[Literal["+", "-", "*"]] = Field(default=["+"], min_length=1)
     prompt: str = "What is {a} {op} {b}? Reply with just the number."
     chat: bool = True
+    verifier: recipe.choice("verifiers") = Field(default="number", validate_default=True)  # type: ignore[valid-type]
 
     @model_validator(mode="after")
     def _sound(self) -> Options:
@@ -68,9 +70,9 @@ def problems(options: Options, seed: int) -> Iterator[Problem]:
         else:
             misses = 0
             seen.add(key)
-            text = options.prompt.format(a=a, b=b, op=op)
-            prompt: Prompt = [Message(role="user", content=text)] if options.chat else text
-            yield Problem.of(prompt, str(OPERATIONS[op](a, b)), "number", {"a": a, "b": b, "op": op})
+            prompt = splits.asked(options.prompt.format(a=a, b=b, op=op), options.chat)
+            answer = str(OPERATIONS[op](a, b))
+            yield Problem.of(prompt, answer, options.verifier.name, {"a": a, "b": b, "op": op})
 
 
 def _listed(options: Options, rng: random.Random) -> Iterator[tuple[str, int, int]]:

@@ -2,14 +2,17 @@
 
 The first `num_held_out` problems of the source are held out, the next `num_dev` are the development split, and what
 follows is trained on, `num_train` a round, so each round meets fresh problems while there are any and then begins
-again. No problem comes twice, so the splits are disjoint by content.
+again. A task with an official test split says so with a function `held_out` beside `problems`; its problems then come
+first. A prompt that came before, case and spacing aside, is passed over, so the splits are disjoint by content.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from string import Formatter
 from typing import Any, ClassVar
 
 from jinja2 import TemplateError
@@ -18,12 +21,16 @@ from pydantic import Field
 from pipeline import chat, models, recipe, registry
 from pipeline.errors import ModelError, TaskError
 from pipeline.files import read_records, write_records
+from pipeline.progress import console
 from pipeline.run import Stage, stage
-from pipeline.types import Problem, Problems, digest
+from pipeline.types import Message, Problem, Problems, Prompt, digest
+
+_MISSES = 1000
+"""After so many problems in a row that came before, an endless source has next to nothing left."""
 
 
 class Options(recipe.Choice):
-    """Base of every task's options: the sizes of the splits, in problems."""
+    """Base of every task's options: the sizes of the splits, in problems, and the verifier."""
 
     finite: ClassVar[bool] = False
     """Whether all the problems there are can be looked at before the first round."""
@@ -31,6 +38,47 @@ class Options(recipe.Choice):
     num_train: int = Field(default=400, ge=1)
     num_dev: int = Field(default=200, ge=1)
     num_held_out: int = Field(default=200, ge=1)
+    verifier: recipe.choice("verifiers")  # type: ignore[valid-type]
+
+
+class Source(Iterator[Problem]):
+    """A task's problems, those of its official test split first, each once; `passed_over` counts those said before."""
+
+    def __init__(self, options: Any, seed: int) -> None:
+        self.passed_over = 0
+        self._name, self._finite = options.name, options.finite
+        self._prompts: set[str] = set()
+        self._ids: set[str] = set()
+        self._problems = self._in_order(options, seed)
+
+    def __next__(self) -> Problem:
+        return next(self._problems)
+
+    def _in_order(self, options: Any, seed: int) -> Iterator[Problem]:
+        problems = registry.resolve("tasks", options.name)
+        official = getattr(sys.modules[problems.__module__], "held_out", None)
+        tests = official(options, seed) if official else None
+        if tests is not None:
+            held_out = list(self._fresh(tests))  # all of them, so that none is trained on
+            yield from _take(iter(held_out), options.num_held_out, "num_held_out", options)
+        yield from self._fresh(problems(options, seed))
+
+    def _fresh(self, problems: Iterable[Problem]) -> Iterator[Problem]:
+        misses = 0
+        for problem in problems:
+            mark = _words(problem.prompt)
+            if mark in self._prompts:
+                self.passed_over += 1
+                misses += 1
+                if misses > _MISSES and not self._finite:
+                    return
+                continue
+            if problem.id in self._ids:
+                raise TaskError(f"task {self._name}: two problems have the id {problem.id!r}")
+            self._prompts.add(mark)
+            self._ids.add(problem.id)
+            misses = 0
+            yield problem
 
 
 def read_problems(folder: Path) -> Problems:
@@ -39,26 +87,24 @@ def read_problems(folder: Path) -> Problems:
 
 @stage(read_problems)
 def load(work: Stage, options: Options, seed: int) -> Problems:
-    """The splits of this round. Raises TaskError where the source has too few problems or repeats itself."""
-    problems = split(source(options, seed), options, work.round)
+    """The splits of this round. Raises TaskError where the source has too few problems."""
+    everything = source(options, seed)
+    problems = split(everything, options, work.round)
     check_same(problems, work.dir.parent / f"round-{work.round - 1:03d}")
     whole = options.finite and work.round == 1  # so that no later round meets a prompt that can't be used
-    parts = [source(options, seed)] if whole else problems.splits().values()
-    check_prompts([problem for part in parts for problem in part], work.recipe.model)
+    rest = everything if whole else []
+    check_prompts([*(problem for part in problems.splits().values() for problem in part), *rest], work.recipe.model)
     write_records(work.dir / "problems.jsonl", [problems])
     work.notes |= {f"num_{name}": len(part) for name, part in problems.splits().items()}
+    work.notes["num_passed_over"] = everything.passed_over
+    if again := everything.passed_over:
+        console.print(f"{options.name}: {again} problems say the same as one before and are passed over", markup=False)
     return problems
 
 
-def source(options: Any, seed: int) -> Iterator[Problem]:
-    """The task's problems. Raises TaskError at an id or a prompt that came before: splits must share nothing."""
-    seen: set[str] = set()
-    for problem in registry.resolve("tasks", options.name)(options, seed):
-        for mark in (problem.id, digest(problem.prompt)):
-            if mark in seen:
-                raise TaskError(f"task {options.name}: problem {problem.id!r} comes twice (its id, or its prompt)")
-            seen.add(mark)
-        yield problem
+def source(options: Any, seed: int) -> Source:
+    """The problems of the task that `options` names. Raises TaskError where its official test split is too small."""
+    return Source(options, seed)
 
 
 def split(problems: Iterator[Problem], options: Options, n: int) -> Problems:
@@ -111,13 +157,27 @@ def check_prompts(everything: Sequence[Problem], model: models.Options) -> None:
             )
 
 
-def check_template(template: str, **numbers: int) -> None:
-    """Raises ValueError where the prompt `template` uses other names than those of `numbers`."""
+def check_template(template: str, **parts: object) -> None:
+    """Raises ValueError where the prompt `template` uses other names than those of `parts`, or none of them."""
+    *names, last = (f"{{{name}}}" for name in parts)
+    known = f"{', '.join(names)} and {last}" if names else last
     try:
-        template.format(**numbers)
+        template.format(**parts)
     except (KeyError, IndexError, ValueError, AttributeError) as error:
-        *names, last = (f"{{{name}}}" for name in numbers)
-        raise ValueError(f"prompt may use {', '.join(names)} and {last} only ({error!r})") from None
+        raise ValueError(f"prompt may use {known} only, and doubles every other brace ({error!r})") from None
+    if all(name is None for _, name, _, _ in Formatter().parse(template)):
+        raise ValueError(f"prompt uses none of {known}, so every problem would say the same")
+
+
+def asked(text: str, chat: bool) -> Prompt:
+    """`text` as a user's message, or as it is."""
+    return [Message(role="user", content=text)] if chat else text
+
+
+def _words(prompt: Prompt) -> str:
+    """A name for what `prompt` says, case and spacing aside."""
+    said = prompt if isinstance(prompt, str) else " ".join(turn["content"] for turn in prompt)
+    return digest(" ".join(said.casefold().split()))
 
 
 def _take(problems: Iterator[Problem], size: int, key: str, options: Options) -> list[Problem]:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from pydantic import Field, field_validator
 
+from pipeline import recipe
 from pipeline.tasks import splits
-from pipeline.types import Message, Problem, Prompt
+from pipeline.types import Problem
 
 
 class Options(splits.Options):
@@ -21,6 +22,7 @@ class Options(splits.Options):
     high: int = Field(default=12, ge=0)
     prompt: str = "What is {a} times {b}? Reply with just the number."
     chat: bool = True
+    verifier: recipe.choice("verifiers") = Field(default="number", validate_default=True)  # type: ignore[valid-type]
 
     @field_validator("prompt")
     @classmethod
@@ -35,6 +37,5 @@ def problems(options: Options, seed: int) -> Iterator[Problem]:
     facts = [(a, b) for a in numbers for b in numbers]
     random.Random(seed).shuffle(facts)
     for a, b in facts:
-        text = options.prompt.format(a=a, b=b)
-        prompt: Prompt = [Message(role="user", content=text)] if options.chat else text
-        yield Problem.of(prompt, str(a * b), "number", {"a": a, "b": b})
+        prompt = splits.asked(options.prompt.format(a=a, b=b), options.chat)
+        yield Problem.of(prompt, str(a * b), options.verifier.name, {"a": a, "b": b})

@@ -133,7 +133,7 @@ def test_a_bad_row_of_parquet_is_refused_with_its_row(tmp_path: Path) -> None:
         ("mine.jsonl", b"", "no problems in it"),
         ("mine.jsonl", b"\n\n", "no problems in it"),
         ("mine.jsonl", '{"prompt": "caf\xe9", "answer": "1"}'.encode("latin-1"), "mine.jsonl"),
-        ("mine.csv", b"prompt,answer\n", "neither .jsonl nor .parquet"),
+        ("mine.csv", b"prompt,answer\n", "neither .jsonl .or .jsonl.gz. nor .parquet"),
         ("mine.parquet", b"", "not a readable Parquet file"),
         ("mine.parquet", b"PAR1 and then nothing that Parquet knows", "not a readable Parquet file"),
         ("mine.parquet", b"PAR1" + b"\xff" * 40 + b"\x28\x00\x00\x00PAR1", "not a readable Parquet file"),
@@ -166,3 +166,15 @@ def test_what_meta_columns_hold_can_be_written_down(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"prompt": ["2 + 2"], "answer": ["4"], "when": column}), path)
     [problem] = read(path, meta_columns=["when"])
     assert Problem.from_dict(json.loads(json.dumps(problem.to_dict()))).meta.keys() == {"when"}
+
+
+@pytest.mark.parametrize("verifier", ["consensus", {"name": "model_judge", "alone": True}], ids=str)
+def test_a_verifier_that_needs_no_gold_answer_gets_none(tmp_path: Path, verifier: Any) -> None:
+    path = jsonl(tmp_path, {"prompt": "2 + 2"}, {"prompt": "3 + 3", "answer": ""}, {"prompt": "4 + 4", "answer": 8})
+    assert {one.answer for one in read(path, verifier=verifier)} == {None, "8"}
+
+
+def test_tests_of_code_come_from_a_column(tmp_path: Path) -> None:
+    tests = [{"input": "2", "output": "4"}]
+    [problem] = read(jsonl(tmp_path, {"prompt": "Double it.", "tests": tests}), verifier="code", meta_columns=["tests"])
+    assert (problem.answer, problem.verifier, problem.meta) == (None, "code", {"tests": tests})

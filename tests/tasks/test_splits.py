@@ -1,15 +1,17 @@
 """The splits of a round: exact sizes, nothing shared, fresh training problems while there are any."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import recipe
-from pipeline.errors import TaskError
+from pipeline import recipe, tasks
+from pipeline.errors import RecipeError, TaskError
 from pipeline.files import write_records
 from pipeline.tasks.splits import Options, read_problems, source, split
 from pipeline.types import Problem, Problems, digest
@@ -57,7 +59,7 @@ def test_training_problems_are_fresh_until_the_pool_is_used_up_and_then_come_aga
     pool: int, size: int, rounds: int
 ) -> None:
     size = min(size, pool)
-    options = Options(name="x", num_train=size, num_dev=2, num_held_out=3)
+    options = Options(name="x", num_train=size, num_dev=2, num_held_out=3, verifier="number")
     met = [one.id for n in range(1, rounds + 1) for one in split(counted(pool + 5), options, n).train]
     everything = [problem.id for problem in counted(pool + 5)][5:]
     assert met == [everything[place % pool] for place in range(rounds * size)]
@@ -76,18 +78,93 @@ def test_no_training_problem_of_any_round_is_ever_measured(n: int) -> None:
 )
 @pytest.mark.parametrize("n", [1, 3])
 def test_too_few_problems_are_refused_with_the_key(count: int, key: str, left: int, n: int) -> None:
-    options = Options(name="mine", num_train=4, num_dev=3, num_held_out=5)
+    options = Options(name="mine", num_train=4, num_dev=3, num_held_out=5, verifier="number")
     with pytest.raises(TaskError, match=rf"task\.{key} asks for \d problems and mine has {left} left"):
         split(counted(count), options, n)
 
 
 def test_exactly_enough_problems_are_enough() -> None:
-    parts = split(counted(12), Options(name="mine", num_train=4, num_dev=3, num_held_out=5), 1)
+    parts = split(counted(12), Options(name="mine", num_train=4, num_dev=3, num_held_out=5, verifier="number"), 1)
     assert [len(part) for part in parts.splits().values()] == [4, 3, 5]
 
 
-def test_a_source_that_repeats_itself_is_refused() -> None:
-    with pytest.raises(TaskError, match=r"arithmetic: problem .* comes twice"):
+class Given:
+    """A task that is given its problems."""
+
+    train: ClassVar[list[Problem]] = []
+    test: ClassVar[list[Problem] | None] = None
+
+
+def problems(options: Options, seed: int) -> Iterator[Problem]:
+    yield from Given.train
+
+
+def held_out(options: Options, seed: int) -> Iterator[Problem] | None:
+    return None if Given.test is None else iter(Given.test)
+
+
+@pytest.fixture
+def official(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Options]:
+    """Options of a task with these prompts to train on, and these as its official test split."""
+
+    def make(train: Iterable[str], test: list[str] | None = None, finite: bool = True, **sizes: int) -> Options:
+        monkeypatch.setitem(tasks.REGISTRY, "given", f"{__name__}:problems")
+        monkeypatch.setitem(sys.modules, __name__, sys.modules[held_out.__module__])
+        monkeypatch.setattr(Given, "train", (Problem.of(one, "1", "number") for one in train))
+        monkeypatch.setattr(Given, "test", None if test is None else [Problem.of(one, "1", "number") for one in test])
+        monkeypatch.setattr(Options, "finite", finite)
+        return Options.model_validate({"name": "given", "verifier": "number"} | sizes)
+
+    return make
+
+
+def prompts(found: Iterable[Problem]) -> list[Any]:
+    return [problem.prompt for problem in found]
+
+
+def test_what_came_before_is_passed_over_case_and_spacing_aside(official: Callable[..., Options]) -> None:
+    everything = source(official(["2 + 2", "What is  2 + 2?", "what is\n2 + 2? ", "2 + 3", "2 + 2"]), 0)
+    assert prompts(everything) == ["2 + 2", "What is  2 + 2?", "2 + 3"]
+    assert everything.passed_over == 2
+
+
+def test_the_official_test_split_is_held_out_and_none_of_it_is_trained_on(official: Callable[..., Options]) -> None:
+    sizes = {"num_held_out": 2, "num_dev": 1, "num_train": 2}
+    options = official(["b", "A", "x", "c ", "y", "z"], ["a", "b", "a", "c"], **sizes)
+    everything = source(options, 0)
+    parts = split(everything, options, 1)
+    assert prompts(parts.held_out) == ["a", "b"]
+    assert prompts(parts.dev + parts.train) == ["x", "y", "z"]
+    assert everything.passed_over == 4
+
+
+def test_an_official_test_split_that_is_too_small_is_refused(official: Callable[..., Options]) -> None:
+    options = official(["x", "y", "z"], ["a", "b"], num_held_out=3)
+    with pytest.raises(TaskError, match=r"task\.num_held_out asks for 3 problems and given has 2 left"):
+        next(source(options, 0))
+
+
+def test_a_task_may_say_that_it_has_no_official_test_split(official: Callable[..., Options]) -> None:
+    assert prompts(source(official(["x", "y"], None), 0)) == ["x", "y"]
+
+
+def test_an_endless_source_of_few_problems_comes_to_an_end(official: Callable[..., Options]) -> None:
+    assert prompts(source(official(cycle(["x", "y"]), finite=False), 0)) == ["x", "y"]
+
+
+def test_a_finite_source_may_repeat_itself_for_long(official: Callable[..., Options]) -> None:
+    assert prompts(source(official(["x"] * 5000 + ["y"]), 0)) == ["x", "y"]
+
+
+def test_one_id_for_two_problems_is_refused(official: Callable[..., Options], monkeypatch: pytest.MonkeyPatch) -> None:
+    options = official([])
+    monkeypatch.setattr(Given, "train", [Problem("a", "x", "1", "number"), Problem("a", "y", "1", "number")])
+    with pytest.raises(TaskError, match="two problems have the id 'a'"):
+        list(source(options, 0))
+
+
+def test_a_prompt_that_is_the_same_for_every_problem_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"prompt uses none of \{a\}, \{b\} and \{op\}"):
         taken({"name": "arithmetic", "prompt": "What is it?"}, 1)
 
 

