@@ -4,7 +4,8 @@ r"""Problems of reasoning-gym, judged by its own scorer: the full score is right
 `entry` (question, answer and metadata). Many of its problems have several right answers and no gold one.
 
 The answer is what the response marks (marks.py), or its last code block, or all of it where it is JSON, or its last
-line, or as many last lines as the gold answer has. Only that one answer is scored.
+line, or as many last lines as the gold answer has; and where the gold answer is a number, the last number in that, so
+that "3 + 6 = 9" answers 9. Only that one answer is scored.
 
 Some scorers of reasoning-gym 0.1.25 run the answer as Python code, and some give the full score to what is wrong. _FIT
 below says, for each of those datasets, what is let through to its scorer; and nowhere does "this or that" count.
@@ -67,7 +68,10 @@ def extract(problem: Problem, response: str) -> str | None:
         lines = text.rstrip().splitlines()
         wanted = len(gold.splitlines()) or 1
         text = "\n".join(lines[:wanted] if marked else lines[-wanted:])
-    return _undressed(text.strip("\n"), gold) or None
+    text = _undressed(text.strip("\n"), gold)
+    if number.extract(problem, gold) == gold and "\n" not in text and not _OR.search(text):
+        text = number.extract(problem, text) or text
+    return text or None
 
 
 _BLOCK = re.compile(r"```\w*\n(.*?)\n?```", re.DOTALL)
@@ -116,11 +120,7 @@ def _restored(name: str, entry: Entry) -> Entry:
 
 def _fit(name: str, answer: str, entry: Entry) -> bool:
     gold = entry["answer"]
-    if (
-        gold is not None
-        and re.search(r"\bor\b", answer, re.IGNORECASE)
-        and not re.search(r"\bor\b", gold, re.IGNORECASE)
-    ):
+    if gold is not None and _OR.search(answer) and not _OR.search(gold):
         return False
     try:
         return name not in _FIT or _FIT[name](answer, entry)

@@ -214,3 +214,19 @@ def test_scorers_do_not_change_the_problem() -> None:
     before = json.dumps(one.to_dict())
     judged(one, str(one.answer))
     assert json.dumps(one.to_dict()) == before
+
+
+@pytest.mark.parametrize(
+    ("response", "score"),
+    [
+        ("3 + 6 = 9", 1.0),
+        ("The final answer to this arithmetic problem is 9.", 1.0),
+        ("<answer>3 + 6 = 9</answer>", 1.0),
+        ("3 + 6 = 8", 0.0),
+        ("8 or 9", 0.0),
+        ("It is 9\nIt is 8", 0.0),
+        ("-9", 0.0),
+    ],
+)
+def test_where_the_gold_answer_is_a_number_the_last_number_is_read(response: str, score: float) -> None:
+    assert judged(asked("chain_sum", "9"), response).score == score
