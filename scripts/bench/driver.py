@@ -14,13 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline import chat, models
+from pipeline import chat, models, recipe
 from pipeline.engines.vllm import VLLM, Options
 from pipeline.strategies import direct
 from pipeline.strategies.driver import drive
 from pipeline.tasks import arithmetic
 from pipeline.types import Problem
 from pipeline.verifiers.judge import Judge
+from pipeline.verifiers.pool import Pool
 
 SAMPLES, MAX_TOKENS, TEMPERATURE = 8, 20, 0.7
 
@@ -84,7 +85,12 @@ def _driven(engine: VLLM, problems: list[Problem], seed: int) -> tuple[float, fl
     )
     began = time.perf_counter()
     tokens, first = 0, 0.0
-    for done in drive(((one, direct.solve(one, options)) for one in problems), engine, Judge(), str(seed)):
+    for done in drive(
+        ((one, direct.solve(one, options)) for one in problems),
+        engine,
+        Judge(recipe.chosen("verifiers", "number"), Pool()),
+        str(seed),
+    ):
         first = first or time.perf_counter() - began
         tokens += sum(rollout.num_tokens for rollout in done.rollouts)
     took = time.perf_counter() - began
