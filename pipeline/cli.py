@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.errors import ByheartError
+from pipeline.errors import ByheartError, InputError
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
@@ -74,13 +74,20 @@ def verify(
     A row has `response`, and `answer` (for code: `tests`). It comes back with `score`, `extracted` and `reason`.
     """
     if verifier is None:
+        if source == "-" or ".jsonl" in source or out:
+            raise InputError(f"{source}: --verifier is missing, e.g. --verifier math")
         chosen = _recipe(source, overrides)
         _work(chosen, run_dir or Path("runs") / chosen.name, 1, only="verify")
     else:
         from pipeline.verification import verify_file
 
-        if not verify_file(source, verifier, out):
-            raise typer.Exit(1)
+        if overrides or run_dir:
+            raise InputError("with --verifier a file is judged, so there is no recipe to change and no run directory")
+        try:
+            good = verify_file(source, verifier, out)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        raise typer.Exit(0 if good else 1)
 
 
 STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
@@ -151,8 +158,8 @@ def _work(chosen: Recipe, folder: Path, rounds: int, only: str | None = None, re
     from pipeline.verifiers.pool import Pool
 
     by = chosen.verifier or chosen.task.verifier
+    check(chosen.task.verifier, measures=True)
     check(by)
-    check(chosen.task.verifier)
     held = Run(folder, chosen, only, redo_from)
     try:
         with engines.Lazy(chosen.engine, chosen.model, folder / "engine.log") as engine, Pool() as pool:

@@ -9,7 +9,8 @@
     |-- RunError                    exit code 3: the run directory refuses (locked, changed recipe, no room)
     |-- EngineError                 exit code 4: the engine could not start or failed while sampling
     |   `-- PromptError             one prompt that the engine refuses: costs its problem, not the run
-    `-- TrainError                  exit code 5: the training process failed
+    |-- TrainError                  exit code 5: the training process failed
+    `-- VerifierError               exit code 6: verifiers can't run
 
 Ctrl-C is exit code 130. The message is for the person: what was wrong, where, and what to do. The CLI prints it
 without a traceback; anything that is not a ByheartError is a defect of ours and keeps its traceback.
@@ -54,3 +55,7 @@ class PromptError(EngineError):
 
 class TrainError(ByheartError):
     exit_code = 5
+
+
+class VerifierError(ByheartError):
+    exit_code = 6

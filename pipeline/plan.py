@@ -28,8 +28,8 @@ GIB = 2**30
 def plan(recipe: Recipe, folder: Path, rounds: int) -> dict[str, Any]:
     """What `rounds` more rounds in `folder` would be. Raises what a real run would of the recipe, the problems and the
     model's files; prompts are held against the context only by a real run, which loads the model's tokenizer."""
-    for by in (recipe.task.verifier, recipe.verifier or recipe.task.verifier):
-        judge.check(by)
+    judge.check(recipe.task.verifier, measures=True)
+    judge.check(recipe.verifier or recipe.task.verifier)
     if changed := changes(folder, recipe):
         raise RunError(f"{folder} was made with another recipe: {'; '.join(changed)}; name a new run with --run-dir")
     done = len(read_json(folder / "state.json", {"rounds": []})["rounds"])

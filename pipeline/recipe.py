@@ -193,6 +193,8 @@ def _say(problem: Any, model: type[BaseModel]) -> str:
         return f"{where} is missing"
     hint = "; YAML reads it as a number with a dot, 1.0e-3" if problem["type"] == "float_type" else ""
     said = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":  # our own words, which say what they mean
+        return f"{where}: {said[0].lower()}{said[1:]}" if where else said
     return f"{where}: {said[0].lower()}{said[1:]}, this is {problem['input']!r}{hint}"
 
 

@@ -12,8 +12,9 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from io import TextIOWrapper
 from pathlib import Path
-from queue import Empty, Queue
+from queue import Queue
 from threading import Thread
 from typing import IO, Any
 
@@ -25,7 +26,7 @@ from pipeline.progress import console
 from pipeline.recipe import Choice, chosen
 from pipeline.strategies.driver import drive
 from pipeline.types import Problem, Solver, Verdict, Verify
-from pipeline.verifiers import judge
+from pipeline.verifiers import judge, tags
 from pipeline.verifiers.pool import Pool
 
 AHEAD = 1024
@@ -48,15 +49,19 @@ def verify_file(source: str, verifier: str, out: Path | None) -> bool:
     counts: Counter[str] = Counter()
     with ExitStack() as opened:
         try:
-            lines = sys.stdin.buffer if source == "-" else opened.enter_context(Path(source).open("rb"))
+            # Standard input under a file object of its own: the thread below may be at it when the interpreter ends.
+            lines = open(0 if source == "-" else source, "rb", closefd=source != "-")  # noqa: SIM115
             target = opened.enter_context(out.open("w", encoding="utf-8")) if out else sys.stdout
         except OSError as error:
             raise InputError(f"{error.filename}: {error.strerror}") from None
+        if isinstance(target, TextIOWrapper):
+            target.reconfigure(encoding="utf-8")
         one = judge.Judge(by, opened.enter_context(Pool()))
-        for batch in _batches(lines):
+        for batch in _batches(lines, source):
             rows = [row for number, line in batch if (row := _row(number, line, by, source, counts)) is not None]
             with room(out.parent if out else Path.cwd()):
-                target.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in _judged(rows, by, one, counts))
+                for row in _judged(rows, by, one, counts):
+                    target.write(json.dumps(row, ensure_ascii=False) + "\n")
                 target.flush()
     said = ", ".join(f"{counts[word]} {word}" for word in ("right", "wrong", "unjudged", "bad"))
     console.print(f"{sum(counts.values())} rows: {said}", markup=False)
@@ -69,35 +74,39 @@ def _verifier(text: str) -> Choice:
         by = chosen("verifiers", yaml.safe_load(text))
     except (ValueError, yaml.YAMLError) as error:
         raise RecipeError(f"--verifier: {error}") from None
-    if any(getattr(one, "together", False) for one in judge.tree(by)):
+    if any(getattr(one, "together", False) for one in tags.tree(by)):
         raise RecipeError("--verifier: agreement is between all samples of a problem; consensus is for a recipe")
-    if any(getattr(one, "asks", False) for one in judge.tree(by)):
+    if any(getattr(one, "asks", False) for one in tags.tree(by)):
         raise RecipeError("--verifier: there is no policy here to ask; remote_judge asks a server")
     return by
 
 
-def _batches(lines: IO[bytes]) -> Iterator[list[tuple[int, bytes]]]:
+def _batches(lines: IO[bytes], source: str) -> Iterator[list[tuple[int, bytes]]]:
     """The lines with their numbers, as many at a time as have come, so that a slow writer gets its answers."""
-    come: Queue[tuple[int, bytes] | None] = Queue(AHEAD)
+    come: Queue[tuple[int, bytes] | OSError | None] = Queue(AHEAD)
 
     def read() -> None:
-        for numbered in enumerate(lines, 1):
-            come.put(numbered)
-        come.put(None)
+        try:
+            for numbered in enumerate(lines, 1):
+                come.put(numbered)
+            come.put(None)
+        except OSError as error:
+            come.put(error)
 
     Thread(target=read, daemon=True).start()
-    while (first := come.get()) is not None:
-        batch = [first]
-        while len(batch) < AHEAD:
-            try:
-                line = come.get_nowait()
-            except Empty:
+    while True:
+        batch = []
+        found = come.get()
+        while isinstance(found, tuple):
+            batch.append(found)
+            if len(batch) == AHEAD or come.empty():
                 break
-            if line is None:
-                yield batch
-                return
-            batch.append(line)
+            found = come.get()
         yield batch
+        if isinstance(found, OSError):
+            raise InputError(f"{source}: can't be read to its end: {found.strerror}")
+        if found is None:
+            return
 
 
 def _row(number: int, line: bytes, by: Choice, source: str, counts: Counter[str]) -> Row | None:
@@ -105,7 +114,7 @@ def _row(number: int, line: bytes, by: Choice, source: str, counts: Counter[str]
     if not line.strip():
         return None
     try:
-        row = json.loads(line.decode("utf-8-sig"))
+        row = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse)
         json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair can't be written again
         wrong = _wrong(row, by)
     except UnicodeError:
@@ -119,6 +128,10 @@ def _row(number: int, line: bytes, by: Choice, source: str, counts: Counter[str]
     return dict(row)
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is none of its numbers")
+
+
 def _wrong(row: Any, by: Choice) -> str | None:
     """What keeps a row from being judged."""
     if not isinstance(row, dict):
@@ -127,7 +140,7 @@ def _wrong(row: Any, by: Choice) -> str | None:
         return "it has no response, as text"
     if not isinstance(row.get("answer"), str | int | float | None) or isinstance(row.get("answer"), bool):
         return "its answer is neither text nor a number"
-    names = {one.name for one in judge.tree(by)}
+    names = {one.name for one in tags.tree(by)}
     if "code" in names and "tests" not in row:
         return "it has no tests"
     if names & {"number", "exact", "regex", "choice", "math"} and "answer" not in row:
@@ -136,20 +149,21 @@ def _wrong(row: Any, by: Choice) -> str | None:
 
 
 def _judged(rows: list[Row], by: Choice, one: judge.Judge, counts: Counter[str]) -> Iterator[Row]:
-    """The rows with what the verifier says of each, in order."""
-    found: list[Verdict | None] = [None] * len(rows)
+    """The rows with what the verifier says of each, in order, and each as soon as those before it are judged."""
+    found: dict[int, Verdict] = {}
 
     def asking(place: int, problem: Problem) -> Solver:
         [[found[place]]] = yield [Verify(problem, [rows[place]["response"]])]
         return []
 
     problems = [_problem(row, by) for row in rows]
+    written = 0
     for _ in drive(((problem, asking(place, problem)) for place, problem in enumerate(problems)), None, one):
-        pass
-    for row, verdict in zip(rows, found, strict=True):
-        assert verdict
-        counts["unjudged" if verdict.score is None else "right" if verdict.correct else "wrong"] += 1
-        yield row | {"score": verdict.score, "extracted": verdict.answer, "reason": verdict.reason}
+        while written in found:
+            verdict = found.pop(written)
+            counts["unjudged" if verdict.score is None else "right" if verdict.correct else "wrong"] += 1
+            yield rows[written] | {"score": verdict.score, "extracted": verdict.answer, "reason": verdict.reason}
+            written += 1
 
 
 def _problem(row: Row, by: Choice) -> Problem:

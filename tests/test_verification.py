@@ -1,6 +1,7 @@
 """`byheart verify FILE`: a tool in itself, for rows from anywhere."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,6 +52,7 @@ def test_rows_come_back_in_order_with_what_was_found(tmp_path: Path) -> None:
         ({"response": "4"}, "no answer"),
         ({"answer": [4], "response": "4"}, "neither text nor a number"),
         ('{"answer": "4", "response": "\\ud800"}', "not UTF-8"),
+        ('{"answer": NaN, "response": "4"}', "NaN"),
     ],
 )
 def test_a_bad_row_is_said_with_its_line_and_the_others_are_judged(
@@ -86,7 +88,7 @@ def test_more_rows_than_are_read_ahead_keep_their_order_though_some_hang(tmp_pat
         ("{name: number, tolerence: 1}", "did you mean 'tolerance'?"),
         ("consensus", "for a recipe"),
         ("{name: model_judge, alone: true}", "no policy here"),
-        ("{name: remote_judge, url: 'http://x/v1', model: m}", "alone=true"),
+        ("{name: remote_judge, url: 'http://x/v1', model: m}", "alone: true"),
         ("[1", "--verifier"),
     ],
 )
@@ -101,9 +103,30 @@ def test_a_verifier_that_is_not_known_or_not_for_here_is_refused(
 def test_files_that_are_not_there_or_are_the_same(byheart: Call, tmp_path: Path) -> None:
     rows = written(tmp_path / "rows.jsonl", {"answer": "4", "response": "4"})
     assert byheart("verify", str(tmp_path / "none.jsonl"), "--verifier", "number").returncode == 2
+    assert "--verifier is missing" in byheart("verify", rows).stderr
+    assert byheart("verify", "/proc/self/mem", "--verifier", "number").returncode == 2  # it opens, and can't be read
     same = byheart("verify", rows, "--verifier", "number", "--out", rows)
     assert same.returncode == 2
     assert Path(rows).read_text()
+
+
+def test_a_row_nested_too_deeply_for_a_worker_costs_itself(tmp_path: Path) -> None:
+    deep = '{"answer": "4", "response": "4", "x": ' + "[" * 700 + "]" * 700 + "}"
+    _, rows = judged(tmp_path, "{name: regex, pattern: '4'}", deep, {"answer": "4", "response": "4"})
+    assert [row["score"] for row in rows] == [None, 1.0]
+
+
+def test_ctrl_c_in_a_pipe_ends_it_with_130() -> None:
+    command = [sys.executable, "-m", "pipeline.cli", "verify", "-", "--verifier", "math"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as running:
+        assert running.stdin
+        assert running.stdout
+        running.stdin.write(json.dumps({"answer": "4", "response": "4"}) + "\n")
+        running.stdin.flush()
+        running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 130
 
 
 def test_in_a_pipe_each_row_is_answered_before_the_next_is_written() -> None:

@@ -47,7 +47,7 @@ def write_page(folder: Path) -> Path:
         model=run.recipe["model"]["name"],
         headline=_headline(run.finished) if last else None,
         example=_example(run),
-        caveats=last.metrics["curation"].get("caveats", []) if last and last.metrics else [],
+        caveats=last.metrics.get("curation", {}).get("caveats", []) if last and last.metrics else [],
         under_way=[(one.n, _reached(one)) for one in run.rounds if not one.metrics],
         charts=_charts(run.finished) if last else {},
         splits=[(name, SPLITS[name]) for name in ORDER],

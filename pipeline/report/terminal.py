@@ -32,9 +32,9 @@ def show_result(folder: Path) -> None:
             + _examples(last, moved["gained"], "solved")
             + _examples(last, moved["lost"], "lost")
         )
-    curated = last.metrics["curation"]
-    if curated.get("num_overlapping"):
-        console.print(f"{curated['num_overlapping']} right solutions overlap with problems that are measured.")
+    curated = last.metrics.get("curation", {})
+    if run.recipe["curation"].get("decontaminate") and curated.get("num_overlapping"):
+        console.print(f"{curated['num_overlapping']} right solutions overlap with measured problems and were left out.")
     for caveat in curated.get("caveats", []):
         console.print(f"[bold]Note[/]: {escape(caveat)}")
     console.print(_costs(last))
@@ -44,7 +44,7 @@ def show_result(folder: Path) -> None:
     if last.metrics["before"] == last.metrics["after"]:
         console.print("No solution was right, so there was nothing to learn and there is [bold]no new policy[/].")
         adapter = "none"
-    elif not last.metrics["measured"]:
+    elif not last.metrics.get("measured", True):
         console.print("No development problem could be judged: the new policy is promoted [bold]unmeasured[/].")
     elif last.metrics["promoted"]:
         console.print("The new policy is promoted: the next round starts from it.")

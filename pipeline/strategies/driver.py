@@ -94,7 +94,7 @@ class _Driver:
         one.missing -= 1
         request = one.requests[place]
         if isinstance(request, Verify) and request.by is None and request.problem.id == one.problem.id:
-            one.verdicts |= zip(request.responses, reply, strict=True)
+            one.verdicts = dict(zip(request.responses, reply, strict=True)) | one.verdicts  # the first word stands
 
     def close(self, one: _Active, judgements: list[Judgement] | None, failure: str = "") -> None:
         """A verifier came to its end, or failed: that is the reply to who waits for it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.files import read_records, write_records
 from pipeline.run import Stage, stage
 from pipeline.strategies.driver import drive
-from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Solver, Verdict, Verify
+from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Solver, Verdict, Verify, replace
 from pipeline.verifiers.judge import Judge
 
 
@@ -33,19 +33,22 @@ def judged(
 ) -> list[Verdict]:
     """A verdict for every rollout, in order. Every problem that was attempted is among `problems`.
 
-    Where the verifier goes by agreement, all rollouts of a problem are judged together, whatever was said on the way.
+    Where the verifier goes by agreement, all rollouts of a problem are judged together, whatever was said on the way;
+    those that were cut off have no vote.
     """
     by_id = {problem.id: problem for problem in problems}
     done = {one.problem_id: one for one in attempts}
     owed = [one for one in attempts if judge.together or _owed(one, judge.identity)]
-    solvers = [(by_id[one.problem_id], _asking(by_id[one.problem_id], one)) for one in owed]
+    solvers = [(by_id[one.problem_id], _asking(by_id[one.problem_id], one, judge.together)) for one in owed]
     if owed:
         with work.progress(len(owed), "verify", "problems") as bar:
             for one in drive(solvers, engine, judge, f"{work.seed} verify {work.round}"):
                 done[one.problem_id] = one
                 bar.advance(1)
     given = {verdict.rollout_id: verdict for one in done.values() for verdict in one.verdicts}
-    return [given[rollout.id] for one in attempts for rollout in one.rollouts]
+    unasked = Verdict("", judge.identity, None, None, "it was cut off, so it has no vote")
+    every = [rollout.id for one in attempts for rollout in one.rollouts]
+    return [given.get(name) or replace(unasked, rollout_id=name) for name in every]
 
 
 def _owed(one: Attempts, verifier: str) -> bool:
@@ -53,7 +56,8 @@ def _owed(one: Attempts, verifier: str) -> bool:
     return any(rollout.id not in given for rollout in one.rollouts)
 
 
-def _asking(problem: Problem, one: Attempts) -> Solver:
+def _asking(problem: Problem, one: Attempts, together: bool) -> Solver:
     """Asks again about rollouts that there are."""
-    yield [Verify(problem, [rollout.response for rollout in one.rollouts])]
-    return one.rollouts
+    asked = [rollout for rollout in one.rollouts if rollout.finish_reason == "stop" or not together]
+    yield [Verify(problem, [rollout.response for rollout in asked])]
+    return asked

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import Field
+from pipeline.types import Hearing, Judgement, Problem
+from pipeline.verifiers import several
+from pipeline.verifiers.several import Options
 
-from pipeline import recipe
-from pipeline.types import Hearing, Judgement, Problem, Verify
-
-
-class Options(recipe.Choice):
-    of: list[recipe.choice("verifiers")] = Field(min_length=2)  # type: ignore[valid-type]
+__all__ = ["Options", "solve"]
 
 
 def solve(problem: Problem, responses: Sequence[str], options: Options) -> Hearing:
     judged: dict[int, Judgement] = {}
     passed = list(range(len(responses)))
     for by in options.of:
-        if passed:
-            [verdicts] = yield [Verify(problem, [responses[place] for place in passed], by)]
-            judged |= {place: verdict.judgement for place, verdict in zip(passed, verdicts, strict=True)}
-            passed = [place for place in passed if judged[place].score == 1.0]
+        judged |= yield from several.ask(problem, responses, by, passed)
+        passed = [place for place in passed if judged[place].score == 1.0]
     return [judged[place] for place in range(len(responses))]

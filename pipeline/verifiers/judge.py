@@ -7,31 +7,28 @@ runs it as it runs a strategy. Any other is bounded by construction, one pass ov
 
 from __future__ import annotations
 
-import ast
 import inspect
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib.util import find_spec
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from pipeline import registry
 from pipeline.errors import RecipeError
 from pipeline.recipe import Choice
-from pipeline.types import Hearing, Judgement, Problem, Verdict, Verify, digest
-from pipeline.verifiers import pool
+from pipeline.types import Hearing, Judgement, Problem, Verdict, Verify
+from pipeline.verifiers.pool import Options, Pool, ended, failed
+from pipeline.verifiers.tags import module, parts, place, tag, tree
 
 
 @dataclass(eq=False)
 class _Open:
-    """A request some of whose responses are still being judged."""
+    """A request some of whose responses are still being judged; each that says the same is judged once."""
 
     request: Verify
-    judgements: list[Judgement | None]
+    judgements: dict[str, Judgement | None]
     missing: int
 
 
@@ -42,11 +39,12 @@ class Judge:
     sampling.
     """
 
-    def __init__(self, by: Choice, workers: pool.Pool) -> None:
+    def __init__(self, by: Choice, workers: Pool) -> None:
         self.by, self.identity = by, tag(by)
         self._workers = workers
+        self._workers.preload |= {place(one).partition(":")[0] for one in tree(by) if isinstance(one, Options)}
         self._open: dict[int, _Open] = {}
-        self._heard: SimpleQueue[tuple[int, int, Judgement]] = SimpleQueue()
+        self._heard: SimpleQueue[tuple[int, str, Judgement]] = SimpleQueue()
         self._done: list[int] = []
         self._tickets = 0
 
@@ -63,7 +61,7 @@ class Judge:
     @property
     def caveats(self) -> list[str]:
         """What must be said wherever these verdicts count: that they are no proof, or weakly guarded."""
-        said = (getattr(_module(one), "caveat", lambda _: None)(one) for one in tree(self.by))
+        said = (getattr(module(one), "caveat", lambda _: None)(one) for one in tree(self.by))
         return [caveat for caveat in said if caveat]
 
     def hearing(self, request: Verify) -> Hearing | None:
@@ -72,21 +70,22 @@ class Judge:
         verify = _function(by)
         return verify(request.problem, request.responses, by) if inspect.isgeneratorfunction(verify) else None
 
-    def verdicts(self, request: Verify, judgements: Iterable[Judgement | None]) -> list[Verdict]:
+    def verdicts(self, request: Verify, judgements: Iterable[Judgement]) -> list[Verdict]:
+        """The reply to `request` where these are the judgements of its responses, in order."""
         name = self.identity if request.by is None else tag(request.by)
-        return [Verdict("", name, *judgement) for judgement in judgements if judgement]
+        return [Verdict("", name, *judgement) for judgement in judgements]
 
     def submit(self, request: Verify) -> int:
         by = request.by or self.by
         self._tickets += 1
-        judging = _Open(request, [None] * len(request.responses), len(request.responses))
-        self._open[self._tickets] = judging
-        for place, response in enumerate(request.responses):
-            if isinstance(by, pool.Options):
-                future = self._workers.submit(_place(by), request.problem, response, by)
-                future.add_done_callback(partial(self._ended, self._tickets, place, by))
+        judgements: dict[str, Judgement | None] = dict.fromkeys(request.responses)
+        judging = self._open[self._tickets] = _Open(request, judgements, len(judgements))
+        for response in judgements:
+            if isinstance(by, Options):
+                future = self._workers.submit(place(by), request.problem, response, by)
+                future.add_done_callback(partial(self._ended, self._tickets, response, by))
             else:
-                judging.judgements[place] = _here(by, request.problem, response)
+                judgements[response] = _here(by, request.problem, response)
                 judging.missing -= 1
         if judging.missing == 0:
             self._done.append(self._tickets)
@@ -94,63 +93,50 @@ class Judge:
 
     def poll(self) -> list[tuple[int, list[Verdict]]]:
         while not self._heard.empty():
-            ticket, place, judgement = self._heard.get()
+            ticket, response, judgement = self._heard.get()
             judging = self._open[ticket]
-            judging.judgements[place] = judgement
+            judging.judgements[response] = judgement
             judging.missing -= 1
             if judging.missing == 0:
                 self._done.append(ticket)
         done, self._done = self._done, []
-        closed = [(ticket, self._open.pop(ticket)) for ticket in done]
-        return [(ticket, self.verdicts(one.request, one.judgements)) for ticket, one in closed]
+        return [(ticket, self._reply(self._open.pop(ticket))) for ticket in done]
+
+    def _reply(self, judged: _Open) -> list[Verdict]:
+        judgements = (judged.judgements[response] for response in judged.request.responses)
+        return self.verdicts(judged.request, (one for one in judgements if one is not None))
 
     def close(self) -> None:
         """Kill the workers, whatever they are at."""
         self._workers.close()
 
-    def _ended(self, ticket: int, place: int, by: pool.Options, future: Future[Judgement]) -> None:
+    def _ended(self, ticket: int, response: str, by: Options, future: Future[Judgement]) -> None:
         """Called in a thread of the pool."""
         if not future.cancelled():
-            self._heard.put((ticket, place, pool.ended(future, by)))
+            self._heard.put((ticket, response, ended(future, by)))
 
 
-def check(by: Choice) -> None:
-    """Raises RecipeError where a model's opinion alone would decide and the recipe does not say so, and whatever a
-    verifier raises that can't work on this machine. Loads no model."""
+def check(by: Choice, measures: bool = False) -> None:
+    """Raises RecipeError where a model's opinion alone would decide and the recipe does not say so, or where a policy
+    would mark what it is measured by; and whatever a verifier raises that can't work here. Loads no model."""
     if _opinion(by):
         raise RecipeError(
             "verifier: a model's opinion would be the only thing that lets a solution in; put `all` around it with a "
-            "verifier that proves, or say model_judge.alone=true if that is what you want"
+            "verifier that proves, or say alone: true beside its name if that is what you want"
+        )
+    if measures and any(getattr(one, "asks", False) for one in tree(by)):
+        raise RecipeError(
+            "task.verifier: a policy would mark its own answers; give model_judge as `verifier`, which lets solutions "
+            "in and measures nothing, or have another model asked by remote_judge"
         )
     for one in tree(by):
-        getattr(_module(one), "check", lambda _: None)(one)
-
-
-def tree(by: Choice) -> Iterator[Choice]:
-    """A verifier's options and those of all the verifiers it is made of."""
-    yield by
-    for one in _parts(by):
-        yield from tree(one)
-
-
-def tag(by: Choice) -> str:
-    """A verifier's key with a fingerprint of its options and of its source, which is not imported for it."""
-    sources = [_source(_place(one).partition(":")[0]) for one in tree(by)]
-    return f"{by.name}@{digest(by.model_dump(mode='json'), sources)[:8]}"
-
-
-def _parts(by: Choice) -> list[Choice]:
-    """The verifiers that `by` is made of: those of its options that are themselves a choice, or a list of them."""
-    values = [value for _, value in by]
-    return [
-        one for value in values for one in (value if isinstance(value, list) else [value]) if isinstance(one, Choice)
-    ]
+        getattr(module(one), "check", lambda _: None)(one)
 
 
 def _opinion(by: Choice) -> bool:
     """Whether a response can be let in by nothing but a model's opinion."""
     if by.name in ("any", "first", "all"):
-        return (all if by.name == "all" else any)(_opinion(one) for one in _parts(by))
+        return (all if by.name == "all" else any)(_opinion(one) for one in parts(by))
     return not getattr(by, "alone", True)
 
 
@@ -158,43 +144,12 @@ def _here(by: Choice, problem: Problem, response: str) -> Judgement:
     try:
         judgement: Judgement = _function(by)(problem, response, by)
     except Exception as error:
-        return pool.failed(error)
+        return failed(error)
     return judgement
 
 
-def _place(by: Choice) -> str:
-    return registry.known("verifiers")[by.name]
-
-
-def _module(by: Choice) -> Any:
-    return sys.modules[type(by).__module__]
-
-
 def _function(by: Choice) -> Any:
-    return _load(_place(by))
+    return _load(place(by))
 
 
 _load = cache(registry.load)
-
-
-@cache
-def _source(module: str) -> list[str]:
-    """Digests of the source of `module` and of those modules of ours that it is built on, the nouns left out."""
-    spec = find_spec(module)
-    if not (spec and spec.origin):
-        return [module]
-    text = Path(spec.origin).read_text("utf-8")
-    imports = [one for one in ast.walk(ast.parse(text)) if isinstance(one, ast.ImportFrom)]
-    names = {f"{one.module}.{alias.name}" for one in imports for alias in one.names} | {one.module for one in imports}
-    built_on = sorted(name for name in names if name and name.startswith(_BUILT_ON) and _is_module(name))
-    return [digest(text), *(mark for name in built_on for mark in _source(name))]
-
-
-def _is_module(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:  # its parent is no package
-        return False
-
-
-_BUILT_ON = ("pipeline.verifiers.", "pipeline.mathematics.", "pipeline.sandbox", "pipeline.inside.")

@@ -28,6 +28,9 @@ class Options(pool.Options):
     time_limit: float = Field(default=5.0, gt=0)
 
 
+LIBRARIES = ("latex2sympy2_extended", "mpmath", "sympy")
+"""What a verdict depends on besides this code."""
+
 LONGEST = 2000
 """How many characters an answer has at most, and from how far back one is taken that nothing marks."""
 

@@ -41,9 +41,11 @@ class Asked(recipe.Choice):
     @classmethod
     def _sound(cls, prompt: str) -> str:
         try:
-            prompt.format(problem="", solution="")
+            filled = prompt.format(problem="<p>", solution="<s>")
         except (KeyError, IndexError, ValueError) as error:
             raise ValueError(f"prompt may use {{problem}} and {{solution}} only ({error!r})") from None
+        if "<p>" not in filled or "<s>" not in filled:
+            raise ValueError("prompt has to show both {problem} and {solution}")
         return prompt
 
 
@@ -53,11 +55,12 @@ class Options(Asked):
 
 def caveat(options: Asked) -> str:
     return f"A model was asked: `{options.name}` is an opinion of {options.votes} votes, " + (
-        "and it alone let solutions in." if options.alone else "beside a verifier that proves."
+        "and it alone let solutions in." if options.alone else "beside another verifier."
     )
 
 
 def solve(problem: Problem, responses: Sequence[str], options: Options) -> Hearing:
+    distinct = list(dict.fromkeys(responses))
     opinions = yield [
         Generate(
             question(problem, response, options),
@@ -65,9 +68,11 @@ def solve(problem: Problem, responses: Sequence[str], options: Options) -> Heari
             temperature=options.temperature,
             max_tokens=options.max_tokens,
         )
-        for response in responses
+        for response in distinct
     ]
-    return [tally(completion.text for completion in completions) for completions in opinions]
+    whole = [[one.text for one in completions if one.finish_reason == "stop"] for completions in opinions]
+    judged = dict(zip(distinct, map(tally, whole), strict=True))
+    return [judged[response] for response in responses]
 
 
 def question(problem: Problem, response: str, options: Asked) -> Prompt:
@@ -79,7 +84,7 @@ def question(problem: Problem, response: str, options: Asked) -> Prompt:
 
 
 def tally(opinions: Iterable[str]) -> Judgement:
-    """The judgement of the majority of those opinions that end in a verdict."""
+    """The judgement of the majority of those opinions whose last line ends in a verdict."""
     votes = [vote for vote in map(_vote, opinions) if vote is not None]
     if not votes:
         return Judgement(None, None, "no opinion ends in a verdict")
@@ -90,6 +95,6 @@ def tally(opinions: Iterable[str]) -> Judgement:
 
 
 def _vote(opinion: str) -> bool | None:
-    """What the last line "Verdict: ..." says."""
-    said = re.findall(r"verdict\W{1,6}(right|wrong|correct|incorrect)\b", opinion.casefold())
-    return said[-1] in ("right", "correct") if said else None
+    last_line = opinion.rstrip().rpartition("\n")[2]
+    said = re.fullmatch(r"(?:.*\W)?verdict\W{1,6}(?:is )?(right|wrong|correct|incorrect)\W*", last_line.casefold())
+    return said[1] in ("right", "correct") if said else None

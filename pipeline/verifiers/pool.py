@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import resource
 import signal
+import time
 from concurrent.futures import Future, TimeoutError
 from types import TracebackType
 from typing import Self
@@ -21,6 +23,7 @@ from pebble import ProcessExpired, ProcessPool
 from pydantic import Field
 
 from pipeline import recipe, registry
+from pipeline.errors import VerifierError
 from pipeline.types import Judgement, Problem
 
 GIB = 2**30
@@ -38,21 +41,36 @@ class Options(recipe.Choice):
 class Pool:
     """Workers for functions (problem, response, options) -> Judgement, named by their place, "module:name".
 
-    They start when the first is needed.
+    They start when the first is needed, with the modules `preload` in memory.
     """
 
     def __init__(self) -> None:
+        self.preload: set[str] = set()
         self._pools: dict[int, ProcessPool] = {}
 
     def submit(self, place: str, problem: Problem, response: str, options: Options) -> Future[Judgement]:
-        """Queue one verification; returns at once. `ended` makes of the future what came of it, whatever that was."""
+        """Queue one verification; returns at once. `ended` makes of the future what came of it, whatever that was.
+
+        Raises VerifierError where no worker can be started.
+        """
+        try:
+            work = pickle.dumps((place, problem, response, options))
+        except Exception as error:  # nested too deeply, say
+            unsent: Future[Judgement] = Future()
+            unsent.set_exception(error)
+            return unsent
         workers = options.workers or len(os.sched_getaffinity(0))
         if workers not in self._pools:
             context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["__main__", place.partition(":")[0]])
-            self._pools[workers] = ProcessPool(workers, initializer=_mortal, context=context)
-        work = (place, problem, response, options)
-        future: Future[Judgement] = self._pools[workers].schedule(_work, args=work, timeout=options.time_limit)
+            context.set_forkserver_preload(["__main__", *sorted(self.preload)])
+            self._pools[workers] = ProcessPool(workers, initializer=_begin, context=context)
+        try:
+            future: Future[Judgement] = self._pools[workers].schedule(_work, args=(work,), timeout=options.time_limit)
+        except RuntimeError as error:
+            raise VerifierError(
+                f"the processes that verify can't be started ({error}); a script of your own that uses byheart needs "
+                'its `if __name__ == "__main__":`'
+            ) from None
         return future
 
     def close(self) -> None:
@@ -87,16 +105,18 @@ def failed(error: Exception) -> Judgement:
     return Judgement(None, None, f"the verifier failed: {type(error).__name__}: {str(error)[:200]}")
 
 
-def _mortal() -> None:
-    """Let a worker end at the first signal, though it may be at something in C that no Python handler interrupts."""
+def _begin() -> None:
+    """A worker ends at the first signal, though it be at something in C that no handler in Python interrupts; and what
+    a library prints is not taken for a result."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.dup2(2, 1)
 
 
-def _work(place: str, problem: Problem, response: str, options: Options) -> Judgement:
+def _work(packed: bytes) -> Judgement:
     """What a worker does for one response. An error is told, not sent: not every one can be."""
-    room = int(psutil.Process().memory_info().vms + options.memory * GIB)
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (room, most))
+    place, problem, response, options = pickle.loads(packed)
+    _limit(resource.RLIMIT_AS, psutil.Process().memory_info().vms + options.memory * GIB)
+    _limit(resource.RLIMIT_CPU, time.process_time() + 2 * options.time_limit + 2)  # where nobody is left to kill it
     try:
         judgement: Judgement = registry.load(place)(problem, response, options)
     except MemoryError:
@@ -104,3 +124,9 @@ def _work(place: str, problem: Problem, response: str, options: Options) -> Judg
     except Exception as error:
         return failed(error)
     return judgement
+
+
+def _limit(kind: int, soft: float) -> None:
+    hard = resource.getrlimit(kind)[1]
+    most = int(soft) if hard == resource.RLIM_INFINITY else min(int(soft), hard)
+    resource.setrlimit(kind, (most, hard))

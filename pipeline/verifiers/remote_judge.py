@@ -38,9 +38,10 @@ def verify(problem: Problem, response: str, options: Options) -> Judgement:
     }
     client = _client(options.url)
     if isinstance(asked, str):
-        return tally(choice.text for choice in client.completions.create(prompt=asked, **shared).choices)
-    answered = client.chat.completions.create(messages=asked, **shared)
-    return tally(choice.message.content or "" for choice in answered.choices)
+        texts = client.completions.create(prompt=asked, **shared).choices
+        return tally(one.text for one in texts if one.finish_reason == "stop")
+    chats = client.chat.completions.create(messages=asked, **shared).choices
+    return tally(one.message.content or "" for one in chats if one.finish_reason == "stop")
 
 
 @cache

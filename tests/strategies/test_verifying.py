@@ -6,15 +6,15 @@ from typing import Any
 from pipeline import recipe
 from pipeline.run import Run
 from pipeline.strategies.verifying import verify
-from pipeline.types import Attempts, Completion, Policy, Problem, Problems, Rollout, Verdict, replace
+from pipeline.types import Attempts, Completion, FinishReason, Policy, Problem, Problems, Rollout, Verdict, replace
 from tests.conftest import judge_by
 
 SUM = Problem.of("2 + 2", "4", "number")
 NUMBER = judge_by().identity
 
 
-def rollout(problem: Problem, text: str, seed: int = 0) -> Rollout:
-    return Rollout.of(problem, Completion(text, [1], "stop", "base", seed), "direct")
+def rollout(problem: Problem, text: str, seed: int = 0, finish: FinishReason = "stop") -> Rollout:
+    return Rollout.of(problem, Completion(text, [1], finish, "base", seed), "direct")
 
 
 def verified(folder: Path, problems: list[Problem], attempts: list[Attempts], by: Any = "number") -> list[Verdict]:
@@ -77,3 +77,13 @@ def test_agreement_is_between_all_rollouts_of_a_problem_whatever_was_said_of_a_f
     made = verified(tmp_path, [unlabelled], [Attempts(unlabelled.id, rollouts, [said])], by)
     assert [verdict.score for verdict in made] == [1.0, 0.0, 1.0, 1.0, 1.0]
     assert {verdict.margin for verdict in made} == {3 / 5}
+
+
+def test_what_was_cut_off_has_no_vote(tmp_path: Path) -> None:
+    by = {"name": "consensus", "equal": "number"}
+    rollouts = [
+        rollout(SUM, f"is {4 if seed < 4 else 5}", seed, "stop" if seed < 4 else "length") for seed in range(12)
+    ]
+    made = verified(tmp_path, [SUM], [Attempts(SUM.id, rollouts, [])], by)
+    assert [verdict.score for verdict in made] == [1.0] * 4 + [None] * 8
+    assert [verdict.rollout_id for verdict in made] == [one.id for one in rollouts]

@@ -49,3 +49,14 @@ def test_they_nest() -> None:
 def test_at_least_two_known_verifiers_are_wanted(of: Any) -> None:
     with pytest.raises(ValueError, match="of"):
         recipe.chosen("verifiers", {"name": "all", "of": of})
+
+
+def test_one_that_goes_by_agreement_is_shown_all_responses_wherever_it_stands() -> None:
+    agreement = {"name": "consensus", "equal": "number"}
+    responses = ["4"] * 7 + ["5"] * 4
+    for name in ("any", "first"):
+        assert scores(name, ["exact", agreement], *responses) == [1.0] * 7 + [0.0] * 4
+    nested = {"name": "first", "of": [agreement, "exact"]}
+    assert scores("any", ["number", nested], *responses) == [1.0] * 7 + [0.0] * 4
+    [first, *_] = verdicts_by({"name": "all", "of": ["number", agreement]}, PROBLEM, responses)
+    assert first.margin == (7 - 4) / 11

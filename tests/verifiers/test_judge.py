@@ -10,8 +10,8 @@ import pytest
 
 from pipeline import recipe, verifiers
 from pipeline.errors import RecipeError
-from pipeline.types import Problem, Verdict, Verify
-from pipeline.verifiers import judge
+from pipeline.types import Judgement, Problem, Verdict, Verify
+from pipeline.verifiers import judge, tags
 from tests.conftest import judge_by
 
 SUM = Problem.of("2 + 2", "4", "number")
@@ -37,6 +37,18 @@ def test_each_request_is_answered_once_under_its_ticket() -> None:
     assert one.poll() == []
 
 
+def test_what_says_the_same_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[str] = []
+
+    def here(by: Any, problem: Problem, response: str) -> Judgement:
+        judged.append(response)
+        return Judgement(1.0, response)
+
+    monkeypatch.setattr(judge, "_here", here)
+    assert [verdict.answer for verdict in asked(judge_by(), "a", "b", "a")] == ["a", "b", "a"]
+    assert judged == ["a", "b"]
+
+
 def test_verdicts_come_in_the_order_of_the_responses() -> None:
     assert [verdict.score for verdict in asked(judge_by(), "4", "5", "none", "is 4")] == [1.0, 0.0, 0.0, 1.0]
     assert asked(judge_by()) == []
@@ -49,9 +61,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path.write_text(PLUGIN)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(verifiers.REGISTRY, "plugin", "byheart_test_plugin:verify")
-    judge._source.cache_clear()
+    tags._sources.cache_clear()
     yield path
-    judge._source.cache_clear()
+    tags._sources.cache_clear()
     judge._load.cache_clear()
     sys.modules.pop("byheart_test_plugin", None)
 
@@ -89,7 +101,7 @@ def test_a_verifier_that_fails_here_is_unjudged_too(monkeypatch: pytest.MonkeyPa
 
 def test_a_verifier_is_named_by_its_key_its_options_and_its_code(plugin: Path) -> None:
     def name(by: Any) -> str:
-        return judge.tag(recipe.chosen("verifiers", by))
+        return tags.tag(recipe.chosen("verifiers", by))
 
     assert name("number").startswith("number@")
     assert len({name("number"), name({"name": "number", "tolerance": 0.1}), name("exact")}) == 3
@@ -97,15 +109,23 @@ def test_a_verifier_is_named_by_its_key_its_options_and_its_code(plugin: Path) -
     before, around = name("plugin"), name(nested)
     assert name("plugin") == before
     plugin.write_text(PLUGIN + "# changed")
-    judge._source.cache_clear()
+    tags._sources.cache_clear()
     assert name("plugin") != before
     assert name(nested) != around
 
 
 def test_what_a_verifier_is_built_on_is_part_of_its_code() -> None:
-    built_on = judge._source("pipeline.verifiers.remote_judge")
-    assert judge._source("pipeline.verifiers.model_judge")[0] in built_on
-    assert judge._source("pipeline.verifiers.pool")[0] in built_on
+    built_on = tags._sources("pipeline.verifiers.remote_judge")
+    assert built_on.keys() >= {f"pipeline.verifiers.{name}" for name in ("remote_judge", "model_judge", "pool")}
+    assert "pipeline.mathematics.algebra" in tags._sources("pipeline.verifiers.math")
+    assert "pipeline.inside.checker" in tags._sources("pipeline.verifiers.code")
+
+
+def test_the_version_of_a_library_that_decides_is_part_of_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    by = recipe.chosen("verifiers", "math")
+    before = tags.tag(by)
+    monkeypatch.setattr(tags, "version", lambda _: "99")
+    assert tags.tag(by) != before
 
 
 OPINION = {"name": "model_judge"}
@@ -117,8 +137,15 @@ SERVER = {"name": "remote_judge", "url": "http://127.0.0.1:1/v1", "model": "m"}
     [OPINION, SERVER, {"name": "any", "of": ["number", OPINION]}, {"name": "all", "of": [OPINION, SERVER]}],
 )
 def test_an_opinion_never_decides_alone_unless_the_recipe_says_so(by: Any) -> None:
-    with pytest.raises(RecipeError, match="alone=true"):
+    with pytest.raises(RecipeError, match="alone: true"):
         judge.check(recipe.chosen("verifiers", by))
+
+
+def test_a_policy_never_marks_what_it_is_measured_by() -> None:
+    for by in (OPINION | {"alone": True}, {"name": "all", "of": ["number", OPINION]}):
+        with pytest.raises(RecipeError, match="its own answers"):
+            judge.check(recipe.chosen("verifiers", by), measures=True)
+    judge.check(recipe.chosen("verifiers", SERVER | {"alone": True}), measures=True)
 
 
 @pytest.mark.parametrize("by", [OPINION | {"alone": True}, {"name": "all", "of": ["number", OPINION]}, "number"])

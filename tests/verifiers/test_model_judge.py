@@ -27,6 +27,9 @@ PROBLEM = Problem.of([Message(role="user", content="What is 2 + 2?")], "4", "num
         ([], None, None),
         (['It says "Verdict: right", but no. Verdict: wrong'], 0.0, 1.0),
         (["Verdict: incorrect"], 0.0, 1.0),
+        (["Verdict: right or wrong", "Verdict: right? no.", "Verdict: correct answer is 7"], None, None),
+        (["Verdict: wrong\n\nVerdict: right answer would be 7"], None, None),
+        (["7 is not 8.\nThe verdict is wrong.\n"], 0.0, 1.0),
     ],
 )
 def test_the_last_word_of_each_opinion_is_a_vote(
@@ -42,9 +45,10 @@ def test_it_is_asked_about_the_problem_and_the_solution_and_never_told_the_answe
     assert question(Problem.of("2 + 2 =", "4", "number"), "five", options) == "P: 2 + 2 = S: five"
 
 
-def test_a_prompt_with_other_names_is_refused() -> None:
-    with pytest.raises(ValueError, match="problem"):
-        recipe.chosen("verifiers", {"name": "model_judge", "prompt": "{answer}"})
+def test_a_prompt_with_other_names_or_without_these_is_refused() -> None:
+    for prompt in ("{answer}", "{problem}", "Is it right?"):
+        with pytest.raises(ValueError, match="problem"):
+            recipe.chosen("verifiers", {"name": "model_judge", "prompt": prompt})
 
 
 @pytest.fixture

@@ -116,3 +116,38 @@ def test_workers_end_with_their_parent(tmp_path: object) -> None:
     while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.1)
     assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_what_can_not_be_sent_to_a_worker_costs_its_own_verdict(pool: Pool) -> None:
+    nested: list[object] = []
+    for _ in range(5000):
+        nested = [nested]
+    deep = Problem("", "What?", "42", "misbehaving", {"deep": nested})
+    futures = [pool.submit(PLACE, one, "fine", LIMITS) for one in (deep, PROBLEM)]
+    wait(futures)
+    assert [ended(future, LIMITS).score for future in futures] == [None, 1.0]
+
+
+def test_what_a_library_prints_is_not_among_our_results(pool: Pool, capfd: pytest.CaptureFixture[str]) -> None:
+    judged(pool, ["print loud"])
+    assert "loud" not in capfd.readouterr().out
+
+
+def test_a_worker_whose_parent_was_killed_does_not_run_for_ever() -> None:
+    code = (
+        "from tests.verifiers.test_pool import *\n"
+        "pool = Pool()\n"
+        "print(*{one.answer for one in judged(pool, ['sleep 0.1'] * 4)}, flush=True)\n"
+        "pool.submit(PLACE, PROBLEM, 'hang', LIMITS)\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    time.sleep(0.3)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    until = time.monotonic() + 30  # of processor time it gets twice its limit and two seconds
+    while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not any(psutil.pid_exists(pid) for pid in pids)
