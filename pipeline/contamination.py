@@ -1,52 +1,83 @@
 """What must not be trained on: rows that overlap with a problem that is measured.
 
-A row overlaps where its problem and answer are those of a measured problem, or where its prompt or its completion holds
-most of a measured problem's n-grams and all of its numbers. With another number it is another problem: one generator
-writes many that are alike but for that. N-grams that many measured problems share are the wording of the task and prove
-nothing, so they do not count. (Shared n-grams: GPT-3, 2005.14165, appendix C; a share of them rather than any single
-one as in Llama 2, 2307.09288, appendix A.6.)
+A row overlaps where its prompt is that of a measured problem; or where its prompt or its completion holds all numbers
+of one and most of its words, in runs of `n` that both have. With another number it is another problem: one generator
+writes many that are alike but for that. Runs of words that many measured problems share are the wording of the task
+and prove nothing, so they don't count, and a problem that has little else is held against prompts as a whole. (Shared
+n-grams: GPT-3, 2005.14165, appendix C; the share of words they cover: Llama 2, 2307.09288, appendix A.6.)
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from pipeline.types import Example, Problem, Prompt
 
 COMMON = 0.05
-"""An n-gram that more than this share of the measured problems have, and at least three, is the wording of the task."""
+"""A run of words that more than this share of the measured problems have, and at least three, is the task's wording."""
+OWN = 1 / 3
+"""At least this share of a problem's words must be in runs of its own for it to be told by them."""
 
-Ngram = tuple[str, ...]
+Words = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A measured problem: how many words are in runs of its own, where each run begins, and its numbers."""
+
+    num_words: int
+    starts: dict[Words, list[int]]
+    numbers: Counter[str]
 
 
 def overlapping(rows: Sequence[Example], measured: Sequence[Problem], n: int, share: float) -> list[bool]:
-    """For each row whether it overlaps with one of the `measured` problems: the same problem with the same answer, or
-    at least `share` (0..1) of a problem's n-grams of `n` words, and its numbers."""
-    asked = [words(said(problem.prompt)) for problem in measured]
-    pairs = {(*text, "->", *words(one.answer or "")) for text, one in zip(asked, measured, strict=True)}
-    numbers = [numerals(text) for text in asked]
-    grams = [set(ngrams(text, n)) for text in asked]
-    common = Counter(gram for one in grams for gram in one)
-    most = max(2.0, COMMON * len(measured))
-    grams = [{gram for gram in one if common[gram] <= most} for one in grams]
-    holders: dict[Ngram, list[int]] = defaultdict(list)
-    for place, one in enumerate(grams):
-        for gram in one:
-            holders[gram].append(place)
+    """For each row whether it overlaps with one of the `measured` problems: `share` (0..1) of its words, in runs of
+    `n`. Problems of fewer words are looked for in prompts only, as a whole."""
+    texts = list(dict.fromkeys(words(said(problem.prompt)) for problem in measured))
+    common = Counter(run for text in texts for run in set(_runs(text, n)))
+    most = max(2.0, COMMON * len(texts))
+    holders: dict[Words, list[_Measured]] = defaultdict(list)
+    for text in texts:
+        one = _own(text, n, {run for run in _runs(text, n) if common[run] <= most})
+        for run in one.starts:
+            holders[run].append(one)
+    short = {len(text) for text in texts if 3 <= len(text) < n}
+    whole = set(texts)
 
-    def holds(text: list[str]) -> bool:
-        shared = Counter(place for gram in set(ngrams(text, n)) & holders.keys() for place in holders[gram])
-        own = numerals(text)
-        return any(count >= share * len(grams[place]) and numbers[place] <= own for place, count in shared.items())
+    def holds(text: Words) -> bool:
+        covered: dict[int, set[int]] = defaultdict(set)
+        found: dict[int, _Measured] = {}
+        for run in set(_runs(text, n)) & holders.keys():
+            for one in holders[run]:
+                found[id(one)] = one
+                covered[id(one)].update(start + offset for start in one.starts[run] for offset in range(n))
+        numbers = numerals(text)
+        return any(
+            len(covered[name]) >= share * one.num_words and one.numbers <= numbers for name, one in found.items()
+        )
 
-    found = []
+    flags = []
     for row in rows:
         prompt, completion = words(said(row["prompt"])), words(said(row["completion"]))
-        same = (*prompt, "->", *words(row["answer"] or "")) in pairs
-        found.append(same or holds(prompt) or holds(completion))
-    return found
+        same = prompt in whole or any(run in whole for size in short for run in _runs(prompt, size))
+        flags.append(same or holds(prompt) or holds(completion))
+    return flags
+
+
+def _own(text: Words, n: int, runs: set[Words]) -> _Measured:
+    starts: dict[Words, list[int]] = defaultdict(list)
+    for start, run in enumerate(_runs(text, n)):
+        if run in runs:
+            starts[run].append(start)
+    num_words = len({start + offset for places in starts.values() for start in places for offset in range(n)})
+    return _Measured(num_words, starts if num_words >= OWN * len(text) else {}, numerals(text))
+
+
+def _runs(text: Words, n: int) -> Iterator[Words]:
+    return (text[start : start + n] for start in range(len(text) - n + 1))
 
 
 def said(text: Prompt) -> str:
@@ -54,15 +85,11 @@ def said(text: Prompt) -> str:
     return text if isinstance(text, str) else "\n".join(turn["content"] for turn in text)
 
 
-def words(text: str) -> list[str]:
+def words(text: str) -> Words:
     """Words, numbers and single signs, case folded: "x - 3" is not "x + 3"."""
-    return re.findall(r"\w+|[^\w\s]", text.casefold())
+    return tuple(re.findall(r"\w+|[^\w\s]", text.casefold()))
 
 
 def numerals(text: Iterable[str]) -> Counter[str]:
     """The words with a digit in them, and how often each stands there."""
     return Counter(word for word in text if any(sign.isdigit() for sign in word))
-
-
-def ngrams(text: Sequence[str], n: int) -> Iterable[Ngram]:
-    return (tuple(text[start : start + n]) for start in range(len(text) - n + 1))

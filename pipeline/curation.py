@@ -29,14 +29,14 @@ class Options(recipe.Options):
     """At most `keep` rows a problem, the most concise; none under `min_tokens` (its end token counted), which are
     often guesses; with `accumulate`, the rows of earlier rounds as well.
 
-    With `decontaminate`, no row that overlaps with a measured problem: by `overlap` (0..1) of its n-grams, of `ngram`
-    words each. Without it such rows are counted all the same, and the card says that they were trained on."""
+    With `decontaminate`, no row that overlaps with a measured problem: by `overlap` (0..1) of its words, in runs of
+    `ngram`. Without it such rows are counted all the same, and the card says that they were trained on."""
 
     keep: int = Field(default=4, ge=1)
     min_tokens: int = Field(default=2, ge=1)
     accumulate: bool = True
     decontaminate: bool = True
-    ngram: int = Field(default=8, ge=1)
+    ngram: int = Field(default=5, ge=1)
     overlap: float = Field(default=0.8, gt=0, le=1)
 
 
@@ -146,8 +146,10 @@ def curate(
         "caveats": judge.caveats,
     }
     if not options.decontaminate:
-        kept = f"Not decontaminated, as the recipe asks: {sum(overlap)} solutions overlap with measured problems."
-        work.notes["caveats"] += [f"{kept} They were not left out, so the measures may be too good."]
+        work.notes["caveats"] += [
+            f"Not decontaminated, as the recipe asks: {sum(overlap)} right solutions overlap with measured problems "
+            "and were not left out."
+        ]
     _write(work, rows, options, judge)
     return Dataset(work.dir / "dataset", len(rows), _name(rows))
 
