@@ -6,6 +6,7 @@ one 374, 90 and 500.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
@@ -47,9 +48,21 @@ def held_out(options: Options, seed: int) -> Iterator[Problem] | None:
 
 
 def problem(options: Options, row: rows.Row) -> Problem:
-    """What the tests want imported or set up stands before each of them."""
+    """What the tests want imported or set up stands before each of them. The function that is tested may be named as
+    one of Python's own is, `sum` say, so its name goes with them."""
     setup = "\n".join([*(row.get("test_imports") or []), row.get("test_setup_code") or ""]).strip()
     tests = [{"assert": f"{setup}\n{test}".strip()} for test in row["test_list"]]
     text = row["prompt"] if options.config == "sanitized" else row["text"]
     prompt = splits.asked(options.prompt.format(problem=text, test=row["test_list"][0]), options.chat)
-    return Problem.of(prompt, row["code"], options.verifier.name, {"tests": tests})
+    meta = {"tests": tests, "entry_point": tested(row["code"], row["test_list"][0])}
+    return Problem.of(prompt, row["code"], options.verifier.name, meta)
+
+
+def tested(code: str, test: str) -> str | None:
+    """The function of the reference `code` that `test` names; the last, where it names several."""
+    try:
+        used = {node.id for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
+        defined = [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
+    except SyntaxError as error:
+        raise ValueError(f"the code or its first test is no Python: {error}") from None
+    return next((name for name in reversed(defined) if name in used), None)
