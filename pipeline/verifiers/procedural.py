@@ -4,30 +4,36 @@ r"""Problems of reasoning-gym, judged by its own scorer: the full score is right
 `entry` (question, answer and metadata). Many of its problems have several right answers and no gold one.
 
 The answer is what the response marks (marks.py), or its last code block, or all of it where it is JSON, or its last
-line, or as many last lines as the gold answer has; and where the gold answer is a number, the last number in that, so
-that "3 + 6 = 9" answers 9. Only that one answer is scored.
+line, or as many last lines as the gold answer has. Where the gold answer is a number, it is the one number in that,
+with words around it or at the end of a sum: "It is 9 metres" and "3 + 6 = 9" answer 9, and "3, 9" and "not 9" do not.
 
-Some scorers of reasoning-gym 0.1.25 run the answer as Python code, and some give the full score to what is wrong. _FIT
-below says, for each of those datasets, what is let through to its scorer; and nowhere does "this or that" count.
+Some scorers of reasoning-gym 0.1.25 run the answer as Python code, and some give the full score to what is wrong.
+_FORM and _FIT below say, for each of those datasets, what is let through to its scorer; and nowhere does "this or that"
+count.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import math
 import operator
 import re
 from collections.abc import Callable, Set
 from copy import deepcopy
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from functools import cache
 from typing import Any
 
+import reasoning_gym
 from pydantic import Field
 
 from pipeline.types import Judgement, Problem
 from pipeline.verifiers import marks, number, pool
+
+LIBRARIES = ("reasoning-gym",)
+"""What a verdict depends on besides this code."""
 
 Entry = dict[str, Any]
 
@@ -69,9 +75,35 @@ def extract(problem: Problem, response: str) -> str | None:
         wanted = len(gold.splitlines()) or 1
         text = "\n".join(lines[:wanted] if marked else lines[-wanted:])
     text = _undressed(text.strip("\n"), gold)
-    if number.extract(problem, gold) == gold and "\n" not in text and not _OR.search(text):
-        text = number.extract(problem, text) or text
+    if number.extract(problem, gold) == gold and "\n" not in text:
+        text = _one_number(marks.sentence(text) if marked and not closed else text) or text
     return text or None
+
+
+def _one_number(text: str) -> str | None:
+    """The number that `text` comes to, where there is but one, apart from those before a last "=", and no denial."""
+    plain = _POWER.sub(r"e\1", _FRACTION.sub(r"\1/\2", _DRESS.sub("", text)))
+    said = _SAID.fullmatch(plain.strip())
+    found = number.last_number(said["number"]) if said and not _DENIAL.search(plain) else None
+    return found.text if found else None
+
+
+_DRESS = re.compile(r"\*\*|[`$€£]|\\[()]")
+_FRACTION = re.compile(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}")
+_POWER = re.compile(r"\s?(?:[x×*]|\\times|\\cdot)\s?10(?:\^|\*\*)\{?([-+]?\d+)\}?")
+_WORD = r"[^\W\d_]+(?:['’-][^\W\d_]+)*"
+_SAID = re.compile(
+    rf"""(?:[^=\n]*(?<![!<>~])=)*\s*
+    (?:(?:{_WORD},?\s+)*{_WORD}:?\s+)?
+    (?P<number>[-+\u2212]?(?:(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?|\.\d+)(?:e[-+]?\d+|\s?/\s?\d+)?\s?%?)°?
+    (?:\s+(?!and\b){_WORD})*\.?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_DENIAL = re.compile(
+    r"\b(?:no|not|never|nor|or|false|wrong|incorrect|maybe|perhaps|possibly)\b|n['’]t\b"
+    r"|\b(?:minus|negative|except|half|hundred|thousand|million|billion)\b",
+    re.IGNORECASE,
+)
 
 
 _BLOCK = re.compile(r"```\w*\n(.*?)\n?```", re.DOTALL)
@@ -101,9 +133,8 @@ def _undressed(text: str, gold: str) -> str:
 @cache
 def _scorer(name: str, config: str) -> Callable[[str, Entry], float]:
     """The scorer of a dataset made with `config`; but of size 1, since acre makes all its problems beforehand."""
-    from reasoning_gym import create_dataset
-
-    scorer: Callable[[str, Entry], float] = create_dataset(name, **{**json.loads(config), "size": 1}).score_answer
+    made = reasoning_gym.create_dataset(name, **{**json.loads(config), "size": 1})
+    scorer: Callable[[str, Entry], float] = made.score_answer
     return scorer
 
 
@@ -122,6 +153,8 @@ def _fit(name: str, answer: str, entry: Entry) -> bool:
     gold = entry["answer"]
     if gold is not None and _OR.search(answer) and not _OR.search(gold):
         return False
+    if name in _FORM and not re.fullmatch(_FORM[name], answer.strip(), re.VERBOSE):
+        return False
     try:
         return name not in _FIT or _FIT[name](answer, entry)
     except (SyntaxError, ValueError, TypeError, ArithmeticError):
@@ -129,6 +162,25 @@ def _fit(name: str, answer: str, entry: Entry) -> bool:
 
 
 _OR = re.compile(r"\bor\b", re.IGNORECASE)
+
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
+_FORM = {
+    "advanced_geometry": rf"\({_NUMBER},\s*{_NUMBER}\) | {_NUMBER},\s*{_NUMBER} | {_NUMBER}\s*°?",
+    "complex_arithmetic": r"[-+.\dij\s()]+",
+    "cryptarithm": r"(?:([A-Z])\s*=\s*\d(?!.*\1)(?:,\s*(?!$)|$))+",
+    "gsm_symbolic": _NUMBER,
+    "fraction_simplification": r"[$\s]*(?:\d+\s*/\s*\d+|\\d?frac\s*\{\s*\d+\s*\}\s*\{\s*\d+\s*\})[$\s]*",
+    "kakurasu": r"[01\s]+",
+    "polynomial_equations": rf"[\"']* | {_NUMBER}(?:\s*,\s*{_NUMBER})*",
+    "quantum_lock": r"[A-C](?:(?:\s|→|->|,)*[A-C])*",
+    "rubiks_cube": r"(?:[A-Za-z]+'?\d*(?:\s+|$))+",
+    "rush_hour": r"(?:[A-Z][-+]\d+(?:[\s,]+|$))+",
+    "sokoban": r"[UDLR\s]+",
+    "survo": r"[\d\s]+",
+    "time_intervals": r"\d+(?:\s+days?)? | (?:\d+\ days?,\s*)?\d{1,2}:\d\d(?::\d\d(?:\.\d{3})?)?",
+    "tower_of_hanoi": r"(?:Move\ disk\ \d+\ from\ Peg\ \d+\ to\ Peg\ \d+\.?\s*)+",
+}
+"""What an answer looks like where the scorer reads past what does not belong to it, or takes nan for a number."""
 
 
 def _inert(answer: str, entry: Entry) -> bool:
@@ -151,8 +203,10 @@ def _polynomial(answer: str, entry: Entry) -> bool:
 
 
 def _antiderivative(answer: str, entry: Entry) -> bool:
-    """As above; and an Integral that is left to work out would be right."""
-    return all(_is_algebra(node, _ELEMENTARY) for node in ast.walk(ast.parse(answer.strip(), mode="eval")))
+    """As above; and an Integral that is left to work out would be right, and so would any term of another variable."""
+    nodes = list(ast.walk(ast.parse(answer.strip(), mode="eval")))
+    single = {node.id for node in nodes if isinstance(node, ast.Name) and len(node.id) == 1}
+    return single <= {entry["metadata"]["variable"], "C"} and all(_is_algebra(node, _ELEMENTARY) for node in nodes)
 
 
 _ELEMENTARY = {
@@ -201,12 +255,20 @@ def _as_large(answer: str, entry: Entry) -> bool:
 
 def _as_many_words(answer: str, entry: Entry) -> bool:
     """The scorer compares only as many words as the gold answer has."""
-    return len(answer.split()) == len(entry["answer"].split())
+    given, gold = (re.findall(r"[^,\s]+", text) for text in (answer, entry["answer"]))
+    return len(given) == len(gold)
+
+
+def _same_words(answer: str, entry: Entry) -> bool:
+    """The scorer reads "Ann is a knight" in "It is false that Ann is a knight"."""
+    given, gold = (re.sub(r"\band\b|[,.]", " ", text.casefold()).split() for text in (answer, entry["answer"]))
+    return sorted(given) == sorted(gold)
 
 
 def _same_word(answer: str, entry: Entry) -> bool:
-    """The scorer takes any text but the empty one for True."""
-    return bool(answer.casefold() == entry["answer"].casefold())
+    """The scorer takes any text but the empty one for True, or adds up the letters that are right."""
+    given, gold = ("".join(text.casefold().split()) for text in (answer, entry["answer"]))
+    return given == gold
 
 
 def _same_numbers(answer: str, entry: Entry) -> bool:
@@ -221,17 +283,35 @@ def _same_number(answer: str, entry: Entry) -> bool:
     return given is not None and gold is not None and number.value(given) == number.value(gold)
 
 
+def _same_float(answer: str, entry: Entry) -> bool:
+    """The scorer lets a number be off by 0.01; gold answers are off by what a float is."""
+    return math.isclose(float(answer.replace(",", "")), float(entry["answer"]), rel_tol=1e-13)
+
+
 def _rightly_rounded(answer: str, entry: Entry) -> bool:
-    """The scorer lets a chance be off by 0.0001, which is more than some of them."""
+    """The scorer lets a chance be off by 0.0001, which is more than some are, and a power by half a per cent.
+
+    Right is the gold answer, or that rounded to three figures or more.
+    """
     if Fraction(answer) == Fraction(entry["answer"]):
         return True
-    given = Decimal(answer)
-    return len(given.as_tuple().digits) >= 3 and Decimal(entry["answer"]).quantize(given) == given
+    given, gold = Decimal(answer), Decimal(entry["answer"])
+    return any(
+        Context(figures, rounding).plus(gold) == given
+        for figures in range(3, 18)
+        for rounding in (ROUND_HALF_EVEN, ROUND_HALF_UP)
+    )
 
 
-def _none_where_none(answer: str, entry: Entry) -> bool:
-    """The scorer takes any words for the empty list of solutions."""
-    return bool(entry["answer"].strip()) or not answer.strip("\"' ")
+def _rightly_rounded_cells(answer: str, entry: Entry) -> bool:
+    """The scorer lets a cell be off by one per cent; the gold answer has two decimals."""
+    given, gold = ([float(cell) for cell in text.split()] for text in (answer, entry["answer"]))
+    return len(given) == len(gold) and all(abs(a - b) < 0.0051 for a, b in zip(given, gold, strict=True))
+
+
+def _same_kind_of_time(answer: str, entry: Entry) -> bool:
+    """The scorer reads only the days where it asked for days."""
+    return (":" in answer) == (":" in entry["answer"])
 
 
 _FIT: dict[str, Callable[[str, Entry], bool]] = {
@@ -246,10 +326,17 @@ _FIT: dict[str, Callable[[str, Entry], bool]] = {
     "puzzle24": _reaches_target,
     "game_of_life": _as_large,
     "game_of_life_halting": _same_word,
+    "figlet_font": _same_word,
+    "spell_backward": _same_word,
+    "knights_knaves": _same_words,
     "letter_jumble": _as_many_words,
+    "word_sorting": _as_many_words,
     "number_sorting": _same_numbers,
     "gsm_symbolic": _same_number,
     "decimal_arithmetic": _same_number,
+    "number_format": _same_float,
+    "time_intervals": _same_kind_of_time,
     "coin_flip": _rightly_rounded,
-    "polynomial_equations": _none_where_none,
+    "power_function": _rightly_rounded,
+    "pool_matrix": _rightly_rounded_cells,
 }

@@ -1,10 +1,12 @@
 """reasoning-gym's own scorers, guarded: its gold answers are right; hedges, code and what they overlook are not."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import reasoning_gym
 
 from pipeline.types import Judgement, Problem
 from pipeline.verifiers.procedural import Options, extract, verify
@@ -22,8 +24,6 @@ DATASETS = [
 
 def problem(dataset: str, index: int = 0, **config: Any) -> Problem:
     """A problem as the reasoning_gym task makes it: its entry has been through JSON."""
-    import reasoning_gym
-
     entry = reasoning_gym.create_dataset(dataset, **SEED | config)[index]
     made = {"dataset": dataset, "config": config, "entry": json.loads(json.dumps(entry, default=str))}
     return Problem.of(entry["question"], entry["answer"], "procedural", {"reasoning_gym": made})
@@ -57,6 +57,85 @@ def test_the_gold_answer_is_right_however_it_is_given_and_anothers_is_wrong(data
         assert judged(one, response).score == 0.0
     if other.answer != gold and dataset != "n_queens":
         assert judged(one, str(other.answer)).score == 0.0
+
+
+RULES = {
+    "empty": "",
+    "nan": "nan",
+    "inf": "inf",
+    "denied": "not {0}",
+    "said to be false": "It is false that {0}",
+    "a sign": "-{0}",
+    "a sign and a space": "- {0}",
+    "a question": "{0}?",
+    "a hedge": "{0} or 7",
+    "a guess": "maybe {0}",
+    "a number before": "1 {0}",
+    "a number taken away from another": "3 - {0}",
+    "a number after": "{0} 99",
+    "a number in a list": "3, {0}",
+    "a digit more": "{0}0",
+    "a decimal more": "{0}.5",
+    "a word more": "{0}, zzz",
+    "a fraction more": "{0} and $\\frac{{1}}{{2}}$",
+    "twice": "{0}, {0}",
+    "in a list": "[{0}]",
+    "another's": "{1}",
+    "another's before": "{1}, {0}",
+    "another's after": "{0},{1}",
+    "another's as well": "{0} and {1}",
+}
+RIGHT = {
+    "coin_flip": {"a digit more", "last sign left out", "first sign left out"},
+    "decimal_arithmetic": {"a digit more", "last sign left out", "first sign left out"},
+    "decimal_chain_sum": {"a digit more", "last sign left out", "first sign left out"},
+    "number_format": {"a digit more"},
+    "pool_matrix": {"a digit more", "last sign left out"},
+    "polynomial_equations": {"a digit more", "last sign left out", "first sign left out", "a sign"},
+    "power_function": {"a digit more", "last sign left out", "first sign left out"},
+    "advanced_geometry": {"last sign left out"},
+    "fraction_simplification": {"last sign left out", "first sign left out"},
+    "knights_knaves": {"last sign left out"},
+    "simple_integration": {"a number before", "a number taken away from another"},
+    "time_intervals": {"first sign left out", "last sign left out"},
+}
+"""What the rules leave right: a zero after the decimal point and none before it, a rounded last digit, no full stop, no
+degree or math sign, a number that goes into the constant of an antiderivative, an hour of one digit, "2 day"."""
+QUICK = set(reasoning_gym.factory.DATASETS) - {
+    *("composite", "boxnet", "graph_color", "rush_hour"),  # of these no right answer is known
+    *(
+        "sokoban",
+        "codeio",
+        "acre",
+        "arc_agi",
+        "knight_swap",
+        "intermediate_integration",
+    ),  # these are slow to make, or to score
+}
+
+
+@pytest.mark.parametrize("dataset", sorted(QUICK))
+def test_what_is_near_a_right_answer_is_wrong(dataset: str) -> None:
+    made = [problem(dataset, index) for index in range(3)]
+    for one, other in pairwise(made):
+        facts = one.meta["reasoning_gym"]["entry"]["metadata"]
+        right = one.answer or facts.get("example_correct_answer") or facts["example_answer"]
+        near = {rule: form.format(right, other.answer) for rule, form in RULES.items()}
+        near |= {"last sign left out": right[:-1], "first sign left out": right[1:]}
+        wrongly_right = {
+            rule
+            for rule, answer in near.items()
+            if judged(one, f"<answer>{answer}</answer>").score != 0.0 and answer != right
+        }
+        assert judged(one, f"<answer>{right}</answer>").score == 1.0
+        assert wrongly_right <= RIGHT.get(dataset, set()), (right, other.answer)
+
+
+def test_what_is_near_a_way_through_a_warehouse_is_wrong() -> None:
+    one = asked("sokoban", "R", gamestr="+ + + + +\n+ * @ X +\n+ + + + +")
+    assert judged(one, "R").score == 1.0
+    for response in ("not R", "-R", "R0", "R, R", "R?", "[R]", "maybe R", "1 R"):
+        assert judged(one, response).score == 0.0
 
 
 @pytest.mark.parametrize(
@@ -93,8 +172,13 @@ def test_what_has_no_gold_answer_has_a_scorer_all_the_same(dataset: str, solutio
         (asked("decimal_arithmetic", "4.86"), ["4.87", "4.861", "-4.86"]),
         (asked("coin_flip", "0.00003"), ["0", "0.0001", "0.00004"]),
         (asked("coin_flip", "0.234375"), ["0.234376", "0.23", "0.2", "1/4"]),
+        (asked("power_function", "1.7574418454559584e-22"), ["1.7645e-22", "1.75e-22", "1.8e-22", "-1.76e-22", "nan"]),
+        (asked("number_format", "592641326.305", solution=592641326.305), ["592641326.30", "592641326.306"]),
+        (asked("pool_matrix", "5.22 6.67\n4.67 3.67"), ["5.27 6.67\n4.67 3.67", "5.22 6.67 4.67 3.67"]),
+        (asked("spell_backward", "abcabcabcabc"), ["abcabcabcabcd", "abcabcabcab"]),
+        (asked("figlet_font", "ABCDEFGHIJ"), ["ABCDEFGHIJKL"]),
         (asked("polynomial_equations", ""), ["banana", "1.5"]),
-        (asked("time_intervals", "5 days", task_type="date"), ["5 or 6 days", "6 days"]),
+        (asked("time_intervals", "5 days", task_type="date"), ["5 or 6 days", "6 days", "5 days, 01:00"]),
     ],
     ids=lambda part: part.meta["reasoning_gym"]["dataset"] if isinstance(part, Problem) else "",
 )
@@ -107,6 +191,8 @@ def test_what_its_scorers_overlook_is_wrong(one: Problem, wrong: list[str]) -> N
 def test_a_chance_may_be_rounded_and_a_sum_be_written_in_other_ways() -> None:
     for response in ("15/64", "0.2344", "0.234", "0.23438"):
         assert judged(asked("coin_flip", "0.234375"), response).score == 1.0
+    for response in ("1.76e-22", "1.757 x 10^{-22}", "1.7574e-22"):
+        assert judged(asked("power_function", "1.7574418454559584e-22"), response).score == 1.0
     for response in ("1 * (4 * 6) / 1", "(4*6)*1*1", "6*(4+1-1)"):
         assert judged(asked("puzzle24", "4*6*1*1", numbers=[4, 6, 1, 1]), response).score == 1.0
 
@@ -226,7 +312,13 @@ def test_scorers_do_not_change_the_problem() -> None:
         ("8 or 9", 0.0),
         ("It is 9\nIt is 8", 0.0),
         ("-9", 0.0),
+        ("It is 9 square metres.", 1.0),
+        ("So it comes to **$9$**.", 1.0),
+        ("The answer is 9. I tried it in 3 ways.", 1.0),
+        ("<answer>Total: 9°</answer>", 1.0),
+        *((wrong, 0.0) for wrong in ("3, 9", "3,9", "3 - 9", "- 9", "--9", "-(9)", "[9]", "9!", "9x", "9 and a half")),
+        *((wrong, 0.0) for wrong in ("3 != 9", "Not 3 + 6 = 9", "It isn't 9", "minus 9", "9 thousand", "9 = 10 - 1")),
     ],
 )
-def test_where_the_gold_answer_is_a_number_the_last_number_is_read(response: str, score: float) -> None:
+def test_where_the_gold_answer_is_a_number_the_one_number_is_read(response: str, score: float) -> None:
     assert judged(asked("chain_sum", "9"), response).score == score
