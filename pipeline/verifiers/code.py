@@ -7,7 +7,7 @@ the expected one, space at the ends of lines and at the end of all aside. Where 
 prelude imports and defines is there all the same, as it was when the problem was put.
 
 The solution is the last fenced block of the response, one marked as Python if there is any; with no fence at all, it is
-the whole response, if that is Python.
+the whole response, if that is Python. What was run is the answer that the judgement holds.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def verify(problem: Problem, response: str, options: Options) -> Judgement:
     if code is None:
         return Judgement(0.0, None, "no code in the response")
     if error := _compile_error(code):
-        return Judgement(0.0, None, f"compile error: {error}")
-    return _judgement(_results(code, tests, problem.meta.get("entry_point"), options))
+        return Judgement(0.0, code, f"compile error: {error}")
+    return _judgement(_results(code, tests, problem.meta.get("entry_point"), options))._replace(answer=code)
 
 
 def solution(problem: Problem, response: str) -> str | None:

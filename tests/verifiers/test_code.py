@@ -38,10 +38,10 @@ def says(statement: str) -> dict[str, str]:
 
 def test_one_that_passes_all_is_right() -> None:
     assert judged(f"```python\n{ADD}```", says("assert add(1, 2) == 3"), says("assert add('a', 'b') == 'ab'")) == (
-        Judgement(1.0, None)
+        Judgement(1.0, ADD)
     )
     program = "```python\na, b = map(int, input().split())\nprint(a + b)\n```"
-    assert judged(program, on("1 2", "3"), on("2 2\n", "4\n")) == Judgement(1.0, None)
+    assert judged(program, on("1 2", "3"), on("2 2\n", "4\n"))[::2] == (1.0, "")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,8 @@ def test_one_that_passes_all_is_right() -> None:
     ],
 )  # fmt: skip
 def test_one_that_does_not_is_wrong_and_told_why(response: str, tests: list[Any], reason: str) -> None:
-    assert judged(response, *tests) == Judgement(0.0, None, reason)
+    found = judged(response, *tests)
+    assert (found.score, found.reason) == (0.0, reason)
 
 
 @pytest.mark.parametrize(
