@@ -6,7 +6,8 @@ of texts, which are A, B, ... in their order. The gold answer is a label. Withou
 What is marked counts (marks.py), else the last line, else all of the response. Who names two options there has not
 answered: "A or B", "A and B", "B) London". A letter counts where it can't be a word: "option C", "(C)", "C." at the
 start; a bare one where it is marked, "the answer is C", but "A dog" and "a dog" are not A. An option that is ruled out,
-"not B", does not count. All is a few passes over the text: no input makes it slow.
+"not B", does not count. Who lists the options, a line each, names them all; and so does who takes an answer back: "The
+answer is B. No, A." All is a few passes over the text: no input makes it slow.
 """
 
 from __future__ import annotations
@@ -59,12 +60,23 @@ def _choices(given: Any) -> dict[str, str]:
 
 def _answered(choices: dict[str, str], response: str) -> set[str]:
     """The labels of the options that the response gives as its answer."""
-    for under, _ in marks.marked(response):
-        claim = _REASON.split(marks.sentence(under), maxsplit=1)[0]
-        if found := _named(choices, claim, _BARE) or _named(choices, under, _BARE):
-            return found
+    claim = marks.claim(response)
+    if claim:
+        corrected = _named(choices, claim.correction, _BARE)
+        listed = _listed(choices, claim.text if claim.closed else claim.text + claim.after)
+        return _named(choices, claim.text, _BARE) | corrected | listed
     lines = response.strip().split("\n")
-    return _named(choices, lines[-1], _SET_OFF) or _alone(choices, lines[0]) or _named(choices, response, _SET_OFF)
+    if found := _named(choices, lines[-1], _SET_OFF):
+        return found | _listed(choices, "\n".join(reversed(lines)))
+    return (_alone(choices, lines[0]) or _named(choices, response, _SET_OFF)) | _listed(choices, response)
+
+
+def _listed(choices: dict[str, str], text: str) -> set[str]:
+    """The labels, more than one, that begin lines of `text`, its first line among them."""
+    lines = text.strip().split("\n")
+    begun = [found[1].upper() if (found := _ITEM.match(line)) else "" for line in lines]
+    listed = set(begun) & choices.keys() if begun[0] in choices else set()
+    return listed if len(listed) > 1 else set()
 
 
 def _named(choices: dict[str, str], text: str, letter: re.Pattern[str]) -> set[str]:
@@ -99,7 +111,7 @@ def _by_text(choices: tuple[tuple[str, str], ...]) -> tuple[re.Pattern[str], lis
     labels = {label for label, _ in choices}
     texts = sorted(((text, label) for text, label in texts if text and text.upper() not in labels), key=_longest_first)
     either = "|".join(f"({re.escape(text)})" for text, _ in texts)
-    pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE)
+    pattern = re.compile(rf"{_NO_DIGITS_BEFORE}(?<!\w)(?:{either})(?!\w){_NO_DIGITS_AFTER}", re.IGNORECASE)
     return (pattern, [label for _, label in texts]) if texts else None
 
 
@@ -108,22 +120,26 @@ def _longest_first(text_and_label: tuple[str, str]) -> int:
 
 
 def _one_spacing(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).split())
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def _stands(found: re.Match[str]) -> bool:
     """Whether what was found is not ruled out by the words around it: "not B", "B is wrong"."""
-    before = found.string[max(0, found.start() - 24) : found.start()]
+    before = found.string[max(0, found.start() - 60) : found.start()]
     after = found.string[found.end() : found.end() + 24]
     return not (_NOT_BEFORE.search(before) or _NOT_AFTER.match(after))
 
 
-_REASON = re.compile(r"\b(?:because|since|rather than|instead of)\b")
 _NOT_BEFORE = re.compile(
-    r"(?:\bnot|n't|\bnor|\bneither|\bexcept)(?: be)?\W{0,3}(?:(?:option|choice|the)\W{1,3})?$", re.IGNORECASE
+    r"(?:\b(?:not|no|never|nor|neither|hardly|cannot|except|without|other than|(?:anything|all) but)\b|n't\b)"
+    r"(?:(?!\bbut\b)[^.,;:])*$|\bnone\b[^.;]*$|[¬~!]$|\\(?:neg|lnot)\b\W*$",
+    re.IGNORECASE,
 )
 _NOT_AFTER = re.compile(r"\W{0,3} ?(?:is|was|are)(?:n't| not| wrong| incorrect| false)\b")
-_ALONE = re.compile(r"[^\w-]*(?:\\(?:text|textbf|mathrm|mathbf)\{)?(\w{1,3})\W*")
+_NO_DIGITS_BEFORE = r"(?<!\d[-−.,/:^])(?:(?<![-−])|(?!\d))"
+_NO_DIGITS_AFTER = r"(?![-−.,/:^]\d|(?<=\d)[%!^])"
+_ITEM = re.compile(r"\W*(\w)(?:[).:]|\W*$)")
+_ALONE = re.compile(r"[^\w¬~!-]*(?:\\(?:text|textbf|mathrm|mathbf)\{)?(\w{1,3})\W*")
 _LABEL = r"(?:[B-HJ-Z]|[AI0-9](?!\ (?!(?:or|and|is|as|but|which|not|by)\b)[a-z]))(?![\w']|[.,]\d)"
 _BARE = re.compile(rf"(?<![\w'.-]){_LABEL}")
 _SET_OFF = re.compile(

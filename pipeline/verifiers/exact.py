@@ -1,4 +1,4 @@
-"""The response is the answer: case, the encoding of accents, spacing and a full stop at the end do not matter."""
+"""The response is the answer: case, the encoding of accents, spacing and full stops at the end do not matter."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ def verify(problem: Problem, response: str, options: Options) -> Judgement:
     if problem.answer is None:
         return Judgement(None, None, "the problem has no gold answer")
     found, gold = normalized(response), normalized(problem.answer)
+    if not gold:
+        return Judgement(None, found or None, "the gold answer is empty")
     if not found:
         return Judgement(0.0, None, "the response is empty")
     right = found == gold
@@ -27,5 +29,5 @@ def extract(problem: Problem, response: str) -> str | None:
 
 
 def normalized(text: str) -> str:
-    """NFKC, case folded, runs of space made one, spaces and full stops at the ends taken off."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(" .")
+    """NFC, case folded, runs of space made one, spaces at the ends and full stops at the end taken off."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split()).rstrip(" .")

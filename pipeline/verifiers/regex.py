@@ -32,11 +32,14 @@ class Options(pool.Options):
 def verify(problem: Problem, response: str, options: Options) -> Judgement:
     if problem.answer is None:
         return Judgement(None, None, "the problem has no gold answer")
+    gold = normalized(problem.answer)
+    if not gold:
+        return Judgement(None, None, "the gold answer is empty")
     last = None
     for last in re.finditer(options.pattern, response):  # noqa: B007
         pass
-    if last is None:
+    found = normalized(last[1 if last.re.groups else 0] or "") if last else ""
+    if not found:
         return Judgement(0.0, None, "nothing in the response fits the pattern")
-    found, gold = normalized(last[1 if last.re.groups else 0] or ""), normalized(problem.answer)
     right = found == gold
-    return Judgement(float(right), found or None, "" if right else f"{found[:80]!r} is not {gold[:80]!r}")
+    return Judgement(float(right), found, "" if right else f"{found[:80]!r} is not {gold[:80]!r}")

@@ -90,6 +90,9 @@ def test_one_option_is_an_answer(response: str) -> None:
         *("A or B", "either A or B", "A and B", "A/B", "A, B", "(A) or (B)", "A or Paris", "both A and B", "A & B"),
         *("London and Paris", "London or Paris", "B) London", "The answer is A or B", "The answer is B) London"),
         *("The answer is either London or Paris.", "\\boxed{A, B}", "The answer is B and C", "Answer: A/B"),
+        *("A) London\nB) Paris", "A\nB", "**A**\n**B**", "B\nA", "Answer:\nA) London\nB) Paris", "\\boxed{A\nB}"),
+        *("The answer is B. Actually, I think A.", "<answer>B</answer> Hmm, but A is the correct one"),
+        "The answer is A. No, wait: Paris",
     ],
 )
 def test_two_options_are_none(response: str) -> None:
@@ -111,6 +114,9 @@ def test_two_options_are_none(response: str) -> None:
             "E",
             "Parisian",
             "The answer is not B",
+            *("The answer is not a dog", "is no dog", "anything other than Paris", "certainly not the big London"),
+            *("hardly London", "anything but B", "none of them, B included", "\\boxed{\\neg B}", "¬B", "~B", "!B"),
+            *("The answer is anything but B", "\\boxed{B} no, \\boxed{\\text{neither}}", "\\boxed{\\text{B"),
         ),
         *("a cat", "A cat is here", "The answer is a cat", "The answer is A cat", "I like it", "BA", "-B"),
     ],
@@ -141,6 +147,24 @@ def test_labels_may_be_digits() -> None:
         assert judged(label, response, choices).score == 1.0
     for response in ("-2", "2.5", "The answer is 2 apples", "The answer is 2.5", "1 or 2", "22"):
         assert judged("2", response, choices).score == 0.0
+
+
+@pytest.mark.parametrize(
+    ("choices", "response"),
+    [
+        *(({"A": "5", "B": "10"}, text) for text in ("The answer is 5.5", "-5", "5/6", "1,5", "3-5", "5%", "5²")),
+        ({"A": "5", "B": "15"}, "1.5"),
+        ({"A": "102", "B": "20"}, "10²"),
+    ],
+)
+def test_a_text_within_another_number_is_no_option(choices: dict[str, str], response: str) -> None:
+    assert judged("A", response, choices)[:3] == (0.0, None, "no option is named")
+
+
+def test_options_that_differ_in_a_sign_are_told_apart() -> None:
+    for texts in (["102", "10²"], ["5", "-5"], ["5", "5.5"], ["1", "1/2"], ["5", "5%"]):
+        for label, text in zip("AB", texts, strict=True):
+            assert extract(problem("A", texts), f"The answer is {text}.") == label
 
 
 def test_a_list_of_texts_has_letters_in_its_order() -> None:

@@ -22,7 +22,13 @@ def judged(gold: str | None, response: str) -> Judgement:
         ("New York", "new \t york", True),
         ("Straße", "STRASSE", True),
         ("café", "cafe\u0301", True),
-        ("ﬁne", "fine", True),
+        ("5.", "5", True),
+        (".5", "5", False),
+        (".5", ".5.", True),
+        (".NET", "net", False),
+        ("10²", "102", False),
+        ("x²", "x2", False),
+        ("Ⓐ", "A", False),
         ("a.b", "a.b", True),
         ("Paris", "Paris, France", False),
         ("Paris", "It is Paris", False),
@@ -42,6 +48,13 @@ def test_spelling_decides(gold: str, response: str, right: bool) -> None:
 def test_an_empty_response_is_wrong_and_says_so(response: str) -> None:
     assert judged("Paris", response)[:3] == (0.0, None, "the response is empty")
     assert extract(Problem.of("Which city?", "Paris", "exact"), response) is None
+
+
+@pytest.mark.parametrize("gold", ["", " ", "."])
+def test_an_empty_gold_answer_is_not_judged(gold: str) -> None:
+    for response in ("", "Paris"):
+        score, _, reason, *_ = judged(gold, response)
+        assert (score, reason) == (None, "the gold answer is empty")
 
 
 def test_nothing_is_compared_with_no_gold_answer() -> None:

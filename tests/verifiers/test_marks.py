@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.verifiers.marks import marked, sentence
+from pipeline.verifiers.marks import claim, marked, sentence
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,27 @@ from pipeline.verifiers.marks import marked, sentence
 )
 def test_the_last_mark_comes_first(text: str, found: list[tuple[str, bool]]) -> None:
     assert list(marked(text)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "claimed", "correction"),
+    [
+        ("It is 5.", None, ""),
+        ("The answer is 5 because 6 is too big. Good.", "5 ", ""),
+        ("The answer is\n\\[\n5\n\\]", "5", ""),
+        ("The answer is 5. \\boxed{x^{2}} it is", "x^{2}", ""),
+        ("\\boxed{1} then \\boxed{2", "", ""),
+        ("\\boxed{1}. Put it in \\boxed{}", "1", ""),
+        ("The answer is 5. No wait, it is 6.", "5", " wait, it is 6."),
+        ("The answer is 5, but it may be 6", "5, ", " it may be 6"),
+        ("<answer>5</answer> Hmm, 6", "5", ", 6"),
+        ("The answer is 5. Nobody knows better", "5", ""),
+    ],
+)
+def test_the_last_mark_claims_an_answer_that_may_be_taken_back(text: str, claimed: str | None, correction: str) -> None:
+    found = claim(text)
+    assert (found and found.text) == claimed
+    assert (found.correction if found else "") == correction
 
 
 @pytest.mark.parametrize(

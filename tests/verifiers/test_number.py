@@ -30,10 +30,22 @@ def read(text: str) -> str | None:
         ("50", "50"),
         ("So 23 + 27 = 50.", "50"),
         ("The answer is 50, as 20 + 30 = 50", "50"),
-        ("50!", "50"),
         ("**50**", "50"),
         ("\\boxed{50}", "50"),
         ("x=50", "50"),
+        ("x \\approx 50", "50"),
+        ("It is 50 apples", "50"),
+        ("- 50", "-50"),
+        ("\\left(50\\right)", "50"),
+        ("50cm", "50"),
+        ("50^\\circ", "50"),
+        ("a total of 50 is right", "50"),
+        ("not 40, so 50", "50"),
+        ("\\frac {1}{2}", "1/2"),
+        ("\\frac{1} {2}", "1/2"),
+        ("\\cfrac{1}{2}", "1/2"),
+        ("1\u22152", "1/2"),
+        ("1\uff0f2", "1/2"),
         ("(50)", "50"),
         ("50 apples", "50"),
         ("50km", "50"),
@@ -43,9 +55,6 @@ def read(text: str) -> str | None:
         ("1,000", "1000"),
         ("1,234,567.", "1234567"),
         ("from 10, 20", "20"),
-        ("10,20", "20"),
-        ("1,2345", "2345"),
-        ("12,345,6789", "6789"),
         ("7.50", "7.50"),
         ("1,234.5 m", "1234.5"),
         ("0.5", "0.5"),
@@ -61,22 +70,11 @@ def read(text: str) -> str | None:
         ("$-5", "-5"),
         ("\u22125", "-5"),
         ("3 \u2212 8 = \u22125", "-5"),
-        ("3 - 8", "8"),
-        ("3-8", "8"),
-        ("3 -8", "8"),
-        ("(3)-8", "8"),
-        ("3\u22128", "8"),
-        ("2 * -3", "-3"),
-        ("2*-3", "-3"),
-        ("5--3", "-3"),
         ("3/4", "3/4"),
         ("007", "007"),
         ("50 is x2", "50"),
         ("x_1 = 5, x_2", "5"),
-        ("5 - 3/4", "3/4"),
         ("-1 1/2", "-1 1/2"),
-        ("5 10/2", "10/2"),
-        ("on 3/4/2024", "2024"),
         ("\\frac{3}{4}", "3/4"),
         ("-2\\dfrac{3}{4}", "-2 3/4"),
         ("2½", "2 1/2"),
@@ -89,7 +87,6 @@ def read(text: str) -> str | None:
         ("3\\,000", "3000"),
         ("-$5", "-5"),
         ("\u20135", "-5"),
-        ("3\u20138", "8"),
     ],
 )
 def test_the_last_number_is_read(text: str, number: str) -> None:
@@ -101,30 +98,122 @@ def test_the_last_number_is_read(text: str, number: str) -> None:
     [
         ("#### 42", "42"),
         ("6 * 7 = 42\n#### 42\n", "42"),
-        ("#### 1. Add\n40 + 2", "2"),
         ("\\boxed{42}, for 6 * 7 is 42 and 5 * 7 is 35", "42"),
         ("\\boxed{41} no: \\boxed{42}. Or 43?", "42"),
         ("\\boxed{\\frac{1}{3}} of 9", "1/3"),
-        ("\\boxed{4", "4"),
         ("<answer>42</answer> and 7", "42"),
         ("The answer is 42. I checked it 3 times.", "42"),
         ("The answer is 23 + 27 = 50 and that is all.\nAll 2 of it.", "50"),
         ("The answer is 3.5. I checked it 3 times.", "3.5"),
         ("**Answer:** 42\n\nIt has 2 digits.", "42"),
         ("Answer: 42\nThe final answer is \\boxed{43}, not 42", "43"),
-        ("The answer is not 5, it is 6", "6"),
+        ("The answer is 5, not 6", "5"),
+        ("The answer is 5 because 6 is too big", "5"),
+        ("The answer is\n\\[\nx = 42\n\\]\nas 2 * 21 = 42.", "42"),
+        ("\\boxed{x = 42\\text{ cm}}. Put it in \\boxed{}", "42"),
         ("The answer is clear: 6 * 7 = 42", "42"),
-        ("The answer is easy to find. 6 * 7 = 42", "42"),
     ],
 )
 def test_the_last_mark_counts_more_than_the_last_number(text: str, number: str) -> None:
     assert read(text) == number
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("The answer is - 5", "x = - 5", "- $5", "\u2212\u00a05", "-\\,5", "\u2212\u20095", "minus 5", "negative 5"),
+        *("{-}5", "\u20125", "\u20155", "\u207b5", "-(5)", "$- 5"),
+    ],
+)
+def test_a_minus_is_a_sign_where_nothing_stands_before_it(text: str) -> None:
+    assert judged("5", text).score == 0.0
+    assert judged("-5", text).score == judged("- 5", text).score == judged("\u2212 5", text).score == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # the last mark counts, and gives one number
+        *("\\boxed{5} is wrong, so \\boxed{\\text{no solution}}", "The answer is 5. No. The answer is undefined."),
+        *("The answer is 5 or 6", "\\boxed{5\\text{ or }6}", "\\boxed{(5, 6)}", "\\boxed{5 < x < 6}", "5 or 6"),
+        *("The answer is x = 5 or x = 6", "\\boxed{x = 5, y = 6}", "\\boxed{(5, \\infty)}", "between 5 and 6"),
+        *("\\boxed{\\frac{22}{7", "\\boxed{x = 5", "\\boxed{5}. So \\boxed{6", "The answer is easy to find. 2 + 3 = 5"),
+        # denied or taken back
+        *(
+            "The answer is not 5",
+            "the answer isn't 5",
+            "\\boxed{\\text{not }5}",
+            "\\boxed{x \\neq 5}",
+            "x != 5",
+            "x ≠ 5",
+        ),
+        *("It is not 5", "It is less than 5", "x > 5", "x \\leq 5", "5 is wrong", "anything but 5"),
+        *("The answer is 5. No wait, it is 6.", "The answer is 6, but it could be 5", "\\boxed{5} Actually, 6"),
+        # the end of an expression
+        *("3-5", "3 - 5", "3 -5", "(3)-5", "3\u22125", "3\u20135", "2 * -5", "2*-5", "5--5", "1 - 3/4", "8 minus 5"),
+        *(
+            "The answer is 3-5",
+            "5 ± 1",
+            "1 \\pm 5",
+            "1÷2",
+            "1/2/2",
+            "2 10/5",
+            "3/4/2024",
+            "x+5",
+            "5+2i",
+            "\\boxed{x+2}",
+        ),
+        *(
+            "\\sqrt{5}",
+            "\\boxed{\\sqrt{2}}",
+            "\\frac{\\pi}{2}",
+            "1\\over 2",
+            "9^{1/2}",
+            "x_{5}",
+            "\\binom{10}{5}",
+            "f(5)",
+        ),
+        *(
+            "0.\\overline{5}",
+            "\\frac{x}{5}",
+            "\\sqrt[3]{5}",
+            "2 ln 5",
+            "|-5|",
+            "square root of 5",
+            "2**10",
+            "2^10",
+            "2^{11}",
+            "3/0",
+        ),
+        # the beginning of one
+        *("5²", "5!", "5\\pi", "5 pi", "5x", "5 x", "5i", "5k", "5e", "5K", "5π", "5√2", "101_2", "5(3)", "(5)^2"),
+        *(
+            "5 million",
+            "$5 billion",
+            "5 squared",
+            "\\boxed{5\\text{ million}}",
+            "0x1F",
+            "5:30",
+            "\\boxed{5}^2",
+            "\\boxed{5}\\text{ million}",
+            "\\boxed{5} is wrong",
+            "2.5...",
+            "5 \\cdot x",
+        ),
+        # digits that are grouped otherwise
+        *("100 000", "$100 000", "1 234", "1234,567", "10,20", "1,2345", "12,345,6789", "1.2.3"),
+    ],
+)
+def test_a_part_of_something_else_is_no_answer(text: str) -> None:
+    assert read(text) is None
+    for gold in ("0", "1", "2", "3", "5", "6", "7", "101", "234", "567", "-5", "3/4"):
+        assert judged(gold, text)[:3] == (0.0, None, "no number is the answer")
+
+
 @pytest.mark.parametrize("text", ["", "fifty", "x2", "H2O", "-", "\u2212", ",", ".", "a1b2"])
 def test_what_holds_no_number_is_wrong_and_says_so(text: str) -> None:
     assert read(text) is None
-    assert judged("5", text)[:3] == (0.0, None, "no number in the response")
+    assert judged("5", text)[:3] == (0.0, None, "no number is the answer")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +279,10 @@ def test_a_tolerance_is_a_part_of_the_gold_answer() -> None:
     assert judged("-5", "5", tolerance=0.5).score == 0.0
 
 
-@pytest.mark.parametrize("gold", ["", "fifty", "x", "nan", "inf", "3 or 4", "x2", "2^10", "3/0", "2\\pi"])
+@pytest.mark.parametrize(
+    "gold",
+    ["", "fifty", "x", "nan", "inf", "3 or 4", "x2", "2^10", "3/0", "2\\pi", "5 million", "5 pi", "5k", "5!", "1/2/2"],
+)
 def test_a_gold_answer_that_is_no_number_is_not_judged(gold: str) -> None:
     score, answer, reason, *_ = judged(gold, "50")
     assert (score, answer) == (None, None)
@@ -222,7 +314,7 @@ def test_a_number_at_the_end_of_a_sentence_is_right_and_its_neighbour_wrong(n: i
 def test_a_difference_with_its_result_is_read_as_the_result(a: int, b: int) -> None:
     for minus in ("-", "\u2212"):
         assert judged(str(a - b), f"{a} {minus} {b} = {a - b}".replace("-", minus)).score == 1.0
-        assert read(f"{a} {minus} {b}") == str(b)
+        assert read(f"{a} {minus} {b}") is None
 
 
 @settled

@@ -36,6 +36,12 @@ def test_a_response_that_fits_nowhere_is_wrong_and_says_so() -> None:
     assert judged("Paris", "Paris", "Capital: (.+)")[:3] == (0.0, None, "nothing in the response fits the pattern")
 
 
+def test_a_group_that_took_no_part_is_no_answer_and_an_empty_gold_answer_is_not_judged() -> None:
+    assert judged("Paris", "Paris", r"(London)|Paris")[:2] == (0.0, None)
+    assert judged("", "Paris", r"(London)|Paris")[:3] == (None, None, "the gold answer is empty")
+    assert judged(".", "Paris.", r"\w+")[:3] == (None, None, "the gold answer is empty")
+
+
 def test_nothing_is_compared_with_no_gold_answer() -> None:
     assert judged(None, "Paris", ".+")[:3] == (None, None, "the problem has no gold answer")
 
