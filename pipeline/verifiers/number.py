@@ -174,10 +174,13 @@ _PART_BEFORE = re.compile(
     | \b(?:or|than|over|times|pi|ln|sin|cos|tan|sqrt|(?:divided|multiplied)\ by)$
     | \b(?:root|half|third|quarter|square|cube|log)(?:\ of)?$
     | \d\S*\ (?:to|and|plus|minus)$
-    | (?:\b(?:not|no|never|nor|neither|none|hardly|except|cannot|(?:anything|all)\ but)\b|n't\b)
-      (?:(?!\b(?:so|but|then|therefore)\b)[^.,;:=])*$
     """,
     re.VERBOSE | re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"(?:\b(?:not|no|never|nor|neither|none|hardly|except|cannot|(?:anything|all) but)|n't)\b"
+    r"(?:(?!\b(?:so|but|then|therefore)\b)[^.,;:=])*$",
+    re.IGNORECASE,
 )
 _GLUED = re.compile(r"[\w)\]][(\[]+$|\d[.,]$")
 _PART_AFTER = re.compile(
@@ -225,14 +228,15 @@ def _plain(text: str) -> str:
 def _number(match: re.Match[str]) -> Number | None:
     """The number that was found; None where it is a part of something else, denied, or has no value."""
     start, end = match.span()
-    before, after = match.string[max(0, start - 60) : start], match.string[end : end + 24]
+    clause, after = match.string[max(0, start - 60) : start], match.string[end : end + 24]
+    before = clause[-20:]
     letters = _LETTERS.match(after)
     if _GLUED.search(before) or _PART_AFTER.match(after) or (letters and not _unit(*letters.groups())):
         return None
     sign = _SIGN.search(before := before.rstrip(_BRACKETS))
     if sign:
         before = before[: sign.start()].rstrip()
-    if (sign and _OPERAND.search(before)) or _PART_BEFORE.search(before):
+    if (sign and _OPERAND.search(before)) or _PART_BEFORE.search(before) or _DENIED.search(clause):
         return None
     whole, above, below, digits, exponent, ten, over, percent = match.groups()
     if whole and (len(above), above) >= (len(below), below):
