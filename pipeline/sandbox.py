@@ -19,15 +19,17 @@ statements run in a process of their own, where the solution's functions are sta
 solution may override `__eq__`, patch builtins, print what it likes, leave early or search all its memory: it can only
 answer.
 
-What it does not stop. A defect of the kernel, the processor or bubblewrap; what the time of an answer gives away.
-Guessing: what returns the right values for the inputs of its tests passes. A test that takes the solution's word:
-`assert valid(x)`, or one that asks a method, class or helper of the solution's; only a comparison of values tells
-more. Wasting what it is given: a core until its time is up, its memory, and some of the kernel's for threads, pipes
-and empty files. For root, and before Linux 5.14, the number of threads is bounded by memory alone.
+What it does not stop. A defect of the kernel, the processor or bubblewrap; what the time of an answer gives away; a
+look at what is installed beside Python, be it a package with test data. Guessing: what returns the right values for the
+inputs of its tests passes. A test that takes the solution's word: `assert valid(x)`, or one that asks a method, class
+or helper of the solution's; only a comparison of values tells more. Wasting what it is given: a core until its time is
+up, its memory, and some of the kernel's for threads, pipes and empty files. For root, and before Linux 5.14, the number
+of threads is bounded by memory alone.
 
 `isolation="rlimits"`, taken only by this name, is for machines on which bubblewrap can't run: the same without the
 container. The filter, the limits and the checker remain, so there are still no new processes, programs, sockets or
-signals; but a solution may read and write whatever its user may, the tests included where they are on disk.
+signals; but a solution may read and write whatever its user may, the tests included, on disk or, for users who are not
+root, in the memory of the process that checks.
 """
 
 from __future__ import annotations
@@ -129,7 +131,10 @@ class Sandbox:
                 status = self._check("asserts", seconds, [source, given, results])
             except _LostError:
                 return [Outcome(None, "the sandbox failed", "lost")] * len(tests)
-            first, *rest = [json.loads(line) for line in _text(results).splitlines()] or [[None, ""]]
+            try:
+                first, *rest = [json.loads(line) for line in _text(results).splitlines()] or [[None, ""]]
+            except ValueError:
+                return [Outcome(None, "the results were tampered with", "lost")] * len(tests)
         if first[1]:
             return [Outcome(first[0], first[1], "malformed" if first[0] is None else "not loaded")] * len(tests)
         outcomes = [Outcome(passed, reason) for passed, reason in rest]
@@ -306,6 +311,9 @@ _FORBIDDEN = """
     mount umount2 move_mount open_tree fsopen fsconfig fsmount fspick mount_setattr pivot_root chroot unshare setns
     name_to_handle_at open_by_handle_at fanotify_init quotactl quotactl_fd acct swapon swapoff syslog lookup_dcookie
     init_module finit_module delete_module kexec_load kexec_file_load reboot
+    chmod fchmod fchmodat fchmodat2 chown lchown fchown fchownat utime utimes futimesat utimensat file_setattr
+    setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat
+    sync syncfs statmount listmount inotify_init inotify_init1 inotify_add_watch
     sethostname setdomainname settimeofday clock_settime clock_adjtime adjtimex iopl ioperm modify_ldt vhangup uselib
 """
 
@@ -334,7 +342,7 @@ def _filter() -> bytes:
     filter_.add_rule(refuse, "clone", low(0, 0, 0x10000))  # without CLONE_THREAD: a process
     filter_.add_rule(refuse, "prlimit64", seccomp.Arg(0, seccomp.NE, 0))  # of another process
     filter_.add_rule(refuse, "prctl", low(0, 1))  # PR_SET_PDEATHSIG: it ends with its parent
-    for command in (8, 10, 15):  # F_SETOWN, F_SETSIG, F_SETOWN_EX: signals by way of a file
+    for command in (8, 10, 15, 1024):  # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE: signals by way of a file
         filter_.add_rule(refuse, "fcntl", low(1, command))
     for command in (0x8901, 0x8902, 0x5412):  # FIOSETOWN, SIOCSPGRP, TIOCSTI
         filter_.add_rule(refuse, "ioctl", low(1, command))

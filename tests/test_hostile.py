@@ -17,6 +17,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 
+from pipeline import sandbox
 from pipeline.types import Judgement, Problem
 from pipeline.verifiers import code
 
@@ -423,11 +424,14 @@ class Outside(NamedTuple):
     file: Path
     victim: psutil.Popen
     listener: socket.socket
+    before: set[psutil.Process]
 
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
-    before = psutil.Process().children(recursive=True)
+    code._close()  # what other tests have left warm
+    code._boxes.clear()
+    before = set(psutil.Process().children(recursive=True))
     file = tmp_path_factory.mktemp("outside") / "tests.json"
     file.write_text(f"SECRET assert f(3) == {ANSWER}")
     os.environ["BYHEART_CANARY"] = "SECRET"
@@ -437,12 +441,12 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
         socket.create_server(("127.0.0.1", 0)) as listener,
     ):
         listener.setblocking(False)
-        yield Outside(file, victim, listener)
+        yield Outside(file, victim, listener, before)
         victim.kill()
     del os.environ["BYHEART_CANARY"]
     code._close()
     code._boxes.clear()
-    assert psutil.Process().children(recursive=True) == before
+    assert not set(psutil.Process().children(recursive=True)) - before
     assert not any(Path(tempfile.gettempdir()).iterdir())
     tempfile.tempdir = scratch
 
@@ -482,8 +486,8 @@ def assert_unharmed(outside: Outside, judgement: Judgement) -> None:
     assert outside.victim.poll() is None
     with pytest.raises(BlockingIOError):
         outside.listener.accept()
-    ours = [child for child in psutil.Process().children(recursive=True) if child.pid != outside.victim.pid]
-    assert len(ours) <= 2  # bwrap and the zygote
+    ours = set(psutil.Process().children(recursive=True)) - outside.before
+    assert len(ours - {outside.victim}) <= 2  # bwrap and the zygote
     assert judged(f"def f(x): return x + {ANSWER - 3}", ASSERTS).score == 1.0
     assert judged(f"print(int(input()) + {ANSWER - 3})", PROGRAM).score == 1.0
 
@@ -509,6 +513,16 @@ def test_as_a_program(name: str, outside: Outside) -> None:
 @pytest.mark.parametrize(
     ("solution", "test"),
     [
+        # Arithmetic would hand it what it is compared with, or take its word for the difference.
+        (
+            "class Z:\n  def __sub__(s, o): return s\n  def __len__(s): return 0\n  def __iter__(s): return iter(())\n"
+            "  def __getitem__(s, i): raise IndexError\ndef f(x): return Z()",
+            "assert list(f(3) - [1]) == []",
+        ),
+        ("class Z:\n  def __sub__(s, o): return type(s)()\n  def __len__(s): return 0\ndef f(x): return Z()",
+         "assert len(f(3) - {1, 2}) == 0"),
+        # A test that swallows everything does not make its own failure a pass.
+        ("def f(x): return 1", "caught = False\ntry: f(object())\nexcept BaseException: caught = True\nassert caught"),
         # What a solution imports is not what a test runs.
         ("decode = eval\ndef encode(x): return '\"abc\"'", "assert decode(encode('abc')) == 'abc' and f(1)"),
         ("from os import _exit as f", "assert f(0) == 1"),
@@ -568,3 +582,24 @@ def rate():
     exec(script, names)
     fresh = subprocess.run([sys.executable, "-c", f"{script}\nprint(rate())"], stdout=subprocess.PIPE, check=True)
     assert names["rate"]() < 2 * float(fresh.stdout)  # type: ignore[operator]
+
+
+def test_the_devices_of_the_host_keep_their_modes_and_no_attribute_takes_memory() -> None:
+    attack = """
+import os, stat
+for path in ("/dev/null", "/dev/zero"):
+    for change in (lambda: os.chmod(path, stat.S_IMODE(os.stat(path).st_mode)), lambda: os.utime(path)):
+        try:
+            change()
+            print("done")
+        except PermissionError:
+            print("refused")
+open("x", "w").close()
+try:
+    os.setxattr("x", "user.k", bytes(60000))
+    print("done")
+except PermissionError:
+    print("refused")
+"""
+    with sandbox.Sandbox() as box:
+        assert box.run_program(attack).stdout.split() == ["refused"] * 5

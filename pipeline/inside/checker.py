@@ -100,12 +100,17 @@ class Checker:
         passed, reason = True, ""
         try:
             exec(code, namespace)
-        except Unjudged as error:
-            return None, str(error)
+        except Unjudged:
+            pass
         except BaseException as error:
             passed = False
             with contextlib.suppress(BaseException):  # to say it may mean to ask the solution
                 reason = self._told(error)
+        if self._solution.unjudged:
+            why = self._solution.unjudged
+            if not self._solution.gone:  # else no later test can be judged either
+                self._solution.unjudged = None
+            return None, why
         if self._solution.gone:
             return False, self._solution.gone
         return passed, reason

@@ -134,7 +134,8 @@ def raised(error: BaseException) -> list[Any]:
     """The message that says that `error` was raised: its class and those above it, its text, the solution's line."""
     lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == FILE]
     line = lines[-1] if lines else getattr(error, "lineno", None)
-    return ["raised", [kind.__name__ for kind in type(error).__mro__], str(error)[:1000], line]
+    text = error.args[0] if len(error.args) == 1 and isinstance(error.args[0], str) else str(error)
+    return ["raised", [kind.__name__ for kind in type(error).__mro__], text[:1000], line]
 
 
 class SolutionError(Exception):

@@ -101,7 +101,10 @@ class Solution:
     def answer(self, what: str, number: int, packed: list[Any], extra: Any = None) -> None:
         try:
             arguments = [unpack(one, self._find) for one in packed]
-            value = self._pack(self._done(what, self._objects[number], arguments, extra))
+            target = self._objects[number]
+            done = self._done(what, target, arguments, extra)
+            made = what == "call" and isinstance(target, type) and target.__module__ == "solution"
+            value = self._hold(done) if made else self._pack(done)  # an object of its own class stays, be it a list's
             # A function may work on a list that it is given, so what has become of it goes back as well.
             now = [(place, self._pack(arguments[place])) for place, one in enumerate(packed) if isinstance(one, list)]
             self.line.send(["value", value, [[place, one] for place, one in now if one != packed[place]]])
@@ -144,10 +147,11 @@ class Solution:
         def function(*arguments: Any, **named: Any) -> Any:
             """A function of the test's."""
             self.line.send(["call", content, [self._pack(one) for one in arguments], self._pack(named)])
-            answer, *rest = self.line.receive()
-            if answer == "raised":
-                raise revived(*rest)
-            return unpack(rest[0], self._find)
+            while (message := self.line.receive())[0] not in ("value", "raised"):
+                self.answer(*message)  # that function asks something itself
+            if message[0] == "raised":
+                raise revived(*message[1:])
+            return unpack(message[1], self._find)
 
         return function
 

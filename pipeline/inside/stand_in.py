@@ -18,10 +18,12 @@ class Unjudged(BaseException):
 class Solution:
     """The checker's end of the line: asks, and answers while it waits where the solution was given a function.
 
-    `gone` says why there is no talking on, whatever a test made of the Gone that was raised."""
+    `gone` says why there is no talking on, and `unjudged` why a test can't be judged, whatever the test made of what
+    was raised."""
 
     def __init__(self, line: Line) -> None:
         self.gone: str | None = None
+        self.unjudged: str | None = None
         self._line = line
         self._functions: list[Callable[..., Any]] = []
         self._stand_ins: dict[int, StandIn] = {}
@@ -38,7 +40,7 @@ class Solution:
         try:
             self._line.send([what, number, packed, extra])
         except ValueError as error:
-            raise Unjudged(f"the test hands the solution too much: {error}") from None
+            raise self._unjudged(f"the test hands the solution too much: {error}") from None
 
         def read(value: Any, changed: list[Any]) -> Any:
             answer = self._unpack(value)
@@ -88,7 +90,11 @@ class Solution:
                 return ["builtin", name]
             self._functions.append(value)
             return ["test", len(self._functions) - 1]
-        raise Unjudged(f"the test hands the solution a {type(value).__name__}, which can't be passed on")
+        raise self._unjudged(f"the test hands the solution a {type(value).__name__}, which can't be passed on")
+
+    def _unjudged(self, why: str) -> Unjudged:
+        self.unjudged = why
+        return Unjudged(why)
 
     def _unpack(self, packed: Any) -> Any:
         return unpack(packed, self._find)
@@ -144,6 +150,9 @@ class StandIn:
 
 def _special(name: str) -> Callable[..., Any]:
     def method(stand_in: Any, *arguments: Any) -> Any:
+        scaled = name in ("__mul__", "__truediv__") and all(type(one) in (int, float) for one in arguments)
+        if name in ARITHMETIC and not scaled and not all(isinstance(one, StandIn) for one in arguments):
+            stand_in._StandIn__refuse()  # before it is asked: what a test would compare with must not reach it
         answer = stand_in._StandIn__solution.ask("special", stand_in._StandIn__number, arguments, name)
         if name in ARITHMETIC and not isinstance(answer, StandIn):
             stand_in._StandIn__refuse()

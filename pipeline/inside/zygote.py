@@ -56,7 +56,6 @@ class Zygote:
         self._control, self._settings = control, settings
         self._scratch = Path.cwd()
         self._untouched = self._looks()
-        self._nothing = os.open(os.devnull, os.O_RDWR)
         self._children: list[int] = []
 
     def serve(self) -> None:
@@ -80,11 +79,13 @@ class Zygote:
 
     def _asserts(self, fds: list[int], seconds: float) -> int | None:
         code, tests, results = fds
-        standard = [self._nothing] * 3
         theirs, ours = socket.socketpair()
         with theirs, ours:
-            self._fork(run_solution, [*standard, code, theirs.fileno()], seconds)
-            checker = self._fork(run_checker, [*standard, tests, results, ours.fileno()], seconds)
+            with Path(os.devnull).open("r+b", buffering=0) as nothing:  # a file of its own each, or its flags pass on
+                self._fork(run_solution, [*[nothing.fileno()] * 3, code, theirs.fileno()], seconds)
+            with Path(os.devnull).open("r+b", buffering=0) as nothing:
+                standard = [nothing.fileno()] * 3
+                checker = self._fork(run_checker, [*standard, tests, results, ours.fileno()], seconds)
         return self._wait(checker, seconds)
 
     def _fork(self, work: Callable[[], object], fds: list[int], seconds: float) -> int:

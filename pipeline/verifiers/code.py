@@ -6,7 +6,8 @@ the expected one, space at the ends of lines and at the end of all aside. Where 
 `meta["entry_point"]`, the name that is tested, it completes `meta["prelude"]`, which begins it; where it does, what the
 prelude imports and defines is there all the same, as it was when the problem was put.
 
-The solution is the last fenced block of the response, one marked as Python if there is any; with no fence at all, it is
+The solution is the last fenced block of the response, one marked as Python if there is any and one that defines the
+entry point if there is any, since an example of its use may follow it; with no fence at all, it is
 the whole response, if that is Python. What was run is the answer that the judgement holds.
 """
 
@@ -76,9 +77,11 @@ def solution(problem: Problem, response: str) -> str | None:
     """The program that the response gives, or None."""
     blocks = _FENCED.findall(response)
     marked = [code for language, code in blocks if language.lower() in ("python", "py", "python3")]
-    code = (marked or [code for _, code in blocks] or [response])[-1]
+    candidates = marked or [code for _, code in blocks] or [response]
     prelude, entry_point = problem.meta.get("prelude"), problem.meta.get("entry_point")
-    if prelude and entry_point and not re.search(_DEFINED.format(re.escape(entry_point)), code, re.MULTILINE):
+    defined = re.compile(_DEFINED.format(re.escape(entry_point or "")), re.MULTILINE)
+    code = next((code for code in reversed(candidates) if entry_point and defined.search(code)), candidates[-1])
+    if prelude and entry_point and not defined.search(code):
         code = f"{prelude}\n{code}"
     else:
         code = textwrap.dedent(code)
@@ -88,7 +91,7 @@ def solution(problem: Problem, response: str) -> str | None:
 
 
 _FENCED = re.compile(
-    r"^[ \t]*(?:```|~~~)[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*(?:```|~~~)|\Z)", re.MULTILINE | re.DOTALL
+    r"^[ \t]*+(?:```|~~~)[ \t]*+([\w+-]*+)[^\n]*+\n(.*?)(?:^[ \t]*+(?:```|~~~)|\Z)", re.MULTILINE | re.DOTALL
 )
 _DEFINED = r"^[ \t]*(?:(?:async +)?def +|class +){0}\b|^[ \t]*{0} *="
 

@@ -8,6 +8,7 @@ runs it as it runs a strategy. Any other is bounded by construction, one pass ov
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class Judge:
     def verdicts(self, request: Verify, judgements: Iterable[Judgement]) -> list[Verdict]:
         """The reply to `request` where these are the judgements of its responses, in order."""
         name = self.identity if request.by is None else tag(request.by)
-        return [Verdict("", name, *judgement) for judgement in judgements]
+        return [Verdict("", name, *one._replace(reason=_printable(one.reason))) for one in judgements]
 
     def submit(self, request: Verify) -> int:
         by = request.by or self.by
@@ -146,6 +147,14 @@ def _here(by: Choice, problem: Problem, response: str) -> Judgement:
     except Exception as error:
         return failed(error)
     return judgement
+
+
+def _printable(reason: str) -> str:
+    """Reasons quote what models wrote: no control characters, and no half of a surrogate pair, which no file takes."""
+    return _UNPRINTABLE.sub(lambda sign: f"\\u{ord(sign[0]):04x}", reason)
+
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def _function(by: Choice) -> Any:

@@ -172,18 +172,18 @@ def test_a_weaker_isolation_works_by_its_name_and_is_said_to_be_weaker() -> None
 
 def test_the_sandbox_stays_warm_from_one_response_to_the_next_and_is_not_shared_with_a_fork() -> None:
     judged(f"```python\n{ADD}```", says("assert add(1, 2) == 3"))
-    warm = psutil.Process().children(recursive=True)
+    warm = set(psutil.Process().children(recursive=True))
     judged("```python\nprint(4)\n```", on("", "4"))
-    assert psutil.Process().children(recursive=True) == warm
+    assert not set(psutil.Process().children(recursive=True)) - warm
     pid = os.fork()
     if pid == 0:
         score = judged("```python\nprint(4)\n```", on("", "4")).score
         own = psutil.Process().children(recursive=True)
         code._close()
-        os._exit(0 if score == 1.0 and own and not set(own) & set(warm) else 1)
+        os._exit(0 if score == 1.0 and own and not set(own) & warm else 1)
     assert os.waitpid(pid, 0)[1] == 0
     assert judged("```python\nprint(4)\n```", on("", "4")).score == 1.0
-    assert psutil.Process().children(recursive=True) == warm
+    assert not set(psutil.Process().children(recursive=True)) - warm
 
 
 def test_what_the_prelude_imports_is_there_for_a_solution_that_is_whole() -> None:
@@ -197,3 +197,9 @@ def test_what_the_prelude_imports_is_there_for_a_solution_that_is_whole() -> Non
     ):
         assert verify(one, f"```python\n{whole}\n```", Options(name="code")).score == 1.0
     assert verify(one, f"```python\n{stub}\n```", Options(name="code")).score == 0.0
+
+
+def test_an_example_of_its_use_after_the_solution_does_not_hide_it() -> None:
+    one = Problem("", "", None, "code", {"tests": [says("assert add(1, 2) == 3")], "entry_point": "add"})
+    response = f"```python\n{ADD}```\nUse it so:\n```python\nprint(add(1, 2))\n```"
+    assert verify(one, response, OPTIONS).score == 1.0

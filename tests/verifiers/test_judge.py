@@ -12,7 +12,7 @@ from pipeline import recipe, verifiers
 from pipeline.errors import RecipeError
 from pipeline.types import Judgement, Problem, Verdict, Verify
 from pipeline.verifiers import judge, tags
-from tests.conftest import judge_by
+from tests.conftest import judge_by, verdicts_by
 
 SUM = Problem.of("2 + 2", "4", "number")
 
@@ -162,3 +162,13 @@ def test_caveats_of_every_part_are_said() -> None:
     assert judge_by(by).asks
     assert judge_by(by).together
     assert not judge_by().asks
+
+
+def test_half_a_character_in_a_reason_can_be_written_to_a_file() -> None:
+    code = "def f(x): raise ValueError(chr(0xd800) + chr(27))"
+    problem = Problem("", "", None, "code", {"tests": [{"assert": "assert f(3) == 7"}]})
+    [verdict] = verdicts_by("code", problem, [f"```python\n{code}\n```"])
+    assert verdict.score == 0.0
+    assert "ud800" in verdict.reason
+    assert verdict.reason.encode()
+    assert verdict.reason.isprintable()
