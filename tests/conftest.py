@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,11 @@ from pipeline.verifiers.judge import Judge
 from pipeline.verifiers.pool import Pool
 
 ROOT = Path(__file__).parent.parent
+
+
+def interruptible() -> None:
+    """For a child that a test sends Ctrl-C, which a shell has its background processes ignore."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def judge_by(verifier: Any = "number") -> Judge:

@@ -594,9 +594,9 @@ for path in ("/dev/null", "/dev/zero"):
             print("done")
         except PermissionError:
             print("refused")
-open("x", "w").close()
+open("attributes", "w").close()
 try:
-    os.setxattr("x", "user.k", bytes(60000))
+    os.setxattr("attributes", "user.k", bytes(60000))
     print("done")
 except PermissionError:
     print("refused")

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.files import Journal
 from pipeline.types import Attempts
-from tests.conftest import ROOT
+from tests.conftest import ROOT, interruptible
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -146,6 +146,7 @@ def test_a_stopped_command_says_how_to_go_on(byheart: Call, recipe: list[str], t
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=interruptible,
     )
     while not list((tmp_path / "runs/r").glob("measures/*")):
         time.sleep(0.05)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.verification import verify_file
-from tests.conftest import ROOT
+from tests.conftest import ROOT, interruptible
 
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -119,7 +119,9 @@ def test_a_row_nested_too_deeply_for_a_worker_costs_itself(tmp_path: Path) -> No
 def test_ctrl_c_in_a_pipe_ends_it_with_130() -> None:
     command = [sys.executable, "-m", "pipeline.cli", "verify", "-", "--verifier", "math"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as running:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True, preexec_fn=interruptible
+    ) as running:
         assert running.stdin
         assert running.stdout
         running.stdin.write(json.dumps({"answer": "4", "response": "4"}) + "\n")
