@@ -150,23 +150,21 @@ def recipes() -> None:
 
 
 def _work(chosen: Recipe, folder: Path, rounds: int, only: str | None = None, redo_from: int | None = None) -> None:
-    from pipeline import engines
+    from pipeline import engines, soundness
     from pipeline.loop import run_rounds
     from pipeline.report.page import write_page
     from pipeline.run import Halt, Run
-    from pipeline.verifiers.judge import Judge, check
+    from pipeline.verifiers.judge import Judge
     from pipeline.verifiers.pool import Pool
 
-    by = chosen.verifier or chosen.task.verifier
-    check(chosen.task.verifier, measures=True)
-    check(by)
+    soundness.check(chosen)
     held = Run(folder, chosen, only, redo_from)
     try:
         with engines.Lazy(chosen.engine, chosen.model, folder / "engine.log") as engine, Pool() as pool:
             target = held.target(rounds)
             if target != held.finished + rounds:
                 typer.echo(f"byheart: going on to round {target}, as the interrupted command was to", err=True)
-            run_rounds(held, chosen, target, engine, Judge(by, pool), Judge(chosen.task.verifier, pool))
+            run_rounds(held, chosen, target, engine, Judge(chosen.judge, pool), Judge(chosen.task.verifier, pool))
             typer.echo(f"round {target} is finished")
     except Halt as done:
         typer.echo(done)

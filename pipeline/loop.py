@@ -38,4 +38,4 @@ def run_round(run: Run, n: int, recipe: Recipe, engine: Engine, judge: Judge, ex
 def run_rounds(run: Run, recipe: Recipe, target: int, engine: Engine, judge: Judge, examiner: Judge) -> None:
     """Rounds until `target` are finished."""
     for n in range(run.finished + 1, target + 1):
-        run_round(run, n, recipe, engine, judge, examiner)
+        run_round(run, n, recipe.at(n), engine, judge, examiner)

@@ -13,14 +13,13 @@ from typing import Any
 import yaml
 from tokenizers import Tokenizer
 
-from pipeline import models
+from pipeline import models, soundness
 from pipeline.errors import RunError
 from pipeline.files import read_json
 from pipeline.recipe import Recipe
 from pipeline.run import STAGES, changes
 from pipeline.tasks.splits import source, split
 from pipeline.types import Problems
-from pipeline.verifiers import judge
 
 GIB = 2**30
 
@@ -28,12 +27,12 @@ GIB = 2**30
 def plan(recipe: Recipe, folder: Path, rounds: int) -> dict[str, Any]:
     """What `rounds` more rounds in `folder` would be. Raises what a real run would of the recipe, the problems and the
     model's files; prompts are held against the context only by a real run, which loads the model's tokenizer."""
-    judge.check(recipe.task.verifier, measures=True)
-    judge.check(recipe.verifier or recipe.task.verifier)
+    soundness.check(recipe)
     if changed := changes(folder, recipe):
         raise RunError(f"{folder} was made with another recipe: {'; '.join(changed)}; name a new run with --run-dir")
     done = len(read_json(folder / "state.json", {"rounds": []})["rounds"])
     n = done + 1
+    recipe = recipe.at(n)
     problems = split(source(recipe.task, recipe.seed), recipe.task, n)
     path = models.find(recipe.model)
     records = read_json(folder / f"round-{n:03d}" / "stages.json", {})
@@ -73,7 +72,7 @@ def _would(recipe: Recipe, problems: Problems, path: Path | None) -> dict[str, t
         "load": (splits, ""),
         "baseline": (f"{answers} answers of the policy as it is{prompt}", most_tokens),
         "sample": (f"{options.name}: {most}", tokens),
-        "verify": (f"with the verifier {(recipe.verifier or recipe.task.verifier).name}", ""),
+        "verify": (f"with the verifier {recipe.judge.name}", ""),
         "curate": (f"at most {keep} right solutions a problem", f"at most {sizes['train'] * keep} new rows"),
         "train": (f"{objective.name} from {objective.start}", steps),
         "evaluate": (f"{answers} answers of the new policy", most_tokens),

@@ -67,12 +67,17 @@ SECTIONS = {
     "evaluation": "pipeline.evaluation:Options",
 }
 DEFAULTS = {"strategy": "direct", "engine": "vllm", "objective": "sft"}
+SCHEDULED = ("task", "strategy", "curation", "objective", "evaluation")
+"""Sections whose options may differ from round to round."""
 
 
 class Recipe(Options):
     """Everything that decides a run. `parse` makes a subclass with the exact type of each section.
 
-    What is measured is judged by the task's verifier; so is what is trained on, unless `verifier` names another.
+    What is measured is judged by the task's verifier; so is what is trained on, unless `verifier` names another. A
+    round samples all its problems, or begins no more of them once `sample_tokens` tokens were generated: the control
+    that compares two strategies at equal cost. `schedule` says options that change, round by round, the last one for
+    all that follow: {"curation.target": [full, shortest, answer]}.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -81,11 +86,28 @@ class Recipe(Options):
     model: Any
     task: Any
     verifier: choice("verifiers") | None = None  # type: ignore[valid-type]
+    sample_tokens: int | None = Field(default=None, ge=1)
+    schedule: dict[str, list[Any]] = Field(default_factory=dict)
     strategy: Any
     engine: Any
     curation: Any
     objective: Any
     evaluation: Any
+
+    @property
+    def judge(self) -> Choice:
+        """The verifier that lets in what is trained on."""
+        by: Choice = self.verifier or self.task.verifier
+        return by
+
+    def at(self, n: int) -> Recipe:
+        """The recipe of round `n` (from 1): this one, with what `schedule` says of that round."""
+        if not self.schedule:
+            return self
+        raw = self.resolved()
+        for key, values in self.schedule.items():
+            _put(raw, key, values[min(n, len(values)) - 1])
+        return _parsed(raw, f"schedule, round {n}")
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, defaults filled in: what recipe.yaml of a run holds."""
@@ -120,7 +142,20 @@ def read(path: Path, overrides: list[str] | None = None) -> Recipe:
 
 
 def parse(raw: dict[str, Any], where: str = "recipe") -> Recipe:
-    """The frozen Recipe that the mapping `raw` says. Raises RecipeError naming every key that is wrong."""
+    """The frozen Recipe that the mapping `raw` says. Raises RecipeError naming every key that is wrong, in any of the
+    rounds that its schedule tells apart."""
+    recipe = _parsed(raw, where)
+    for key, values in recipe.schedule.items():
+        if key.partition(".")[0] not in SCHEDULED or key.endswith(".name") or key.startswith("task.verifier"):
+            raise RecipeError(f"{where}: schedule: {key!r} can't change; options of {', '.join(SCHEDULED)} can")
+        if not values:
+            raise RecipeError(f"{where}: schedule: {key!r} has no value for any round")
+    for n in range(1, max(map(len, recipe.schedule.values()), default=0) + 1):
+        recipe.at(n)
+    return recipe
+
+
+def _parsed(raw: dict[str, Any], where: str) -> Recipe:
     fields: dict[str, Any] = {}
     raw = dict(raw)
     for section in [*FAMILIES, *SECTIONS]:
@@ -172,16 +207,21 @@ def _override(raw: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals:
         raise RecipeError(f"{override!r}: an override is key=value, such as task.digits=3")
+    try:
+        _put(raw, key, yaml.safe_load(value))
+    except yaml.YAMLError:
+        raise RecipeError(f"{override!r}: the value is not YAML") from None
+
+
+def _put(raw: dict[str, Any], key: str, value: Any) -> None:
+    """Set what "task.digits" names in the mapping `raw` to `value`."""
     *parents, leaf = key.split(".")
     branch = raw
     for parent in parents:
         branch = branch.setdefault(parent, {})
         if not isinstance(branch, dict):
-            raise RecipeError(f"{override!r}: {parent} holds a value, not a section")
-    try:
-        branch[leaf] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise RecipeError(f"{override!r}: the value is not YAML") from None
+            raise RecipeError(f"{key}: {parent} holds a value, not a section")
+    branch[leaf] = value
 
 
 def _say(problem: Any, model: type[BaseModel]) -> str:

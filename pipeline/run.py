@@ -46,7 +46,7 @@ class Stage:
 
     def __init__(self, run: Run, n: int, name: str) -> None:
         self.run_dir, self.dir, self.round, self.name, self.seed = run.dir, run.round_dir(n), n, name, run.recipe.seed
-        self.recipe = run.recipe
+        self.recipe = run.recipe.at(n)
         self.notes: dict[str, Any] = {}
         self.trained_seconds = 0.0
 

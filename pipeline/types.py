@@ -93,12 +93,14 @@ class Policy(Record):
     """What is sampled from or trained: a base model and, after a round, a LoRA adapter on it.
 
     `base` is a model name as models.py knows it; `adapter` a directory, or None for the base model itself.
-    `id` names the weights: "base", or "adapter-" and the hash of the adapter's weights.
+    `id` names the weights: "base", or "adapter-" and the hash of the adapter's weights. `scorer` is a second adapter
+    on the same base that says how good a solution is and writes none (V-STaR's verifier), where one was trained.
     """
 
     base: str
     adapter: Path | None = None
     id: str = "base"
+    scorer: Path | None = None
 
 
 FinishReason = Literal["stop", "length"]
@@ -126,7 +128,12 @@ class Step(Record):
 
 @dataclass(frozen=True, slots=True)
 class Rollout(Record):
-    """One attempt at one problem. `prompt` is what the student is trained on, never what only helped the teacher."""
+    """One attempt at one problem. `prompt` is what the student is trained on, never what only helped the teacher.
+
+    `hinted`: the answer was in the teacher's prompt. `chosen` is False where the strategy prefers another attempt, or
+    none: it is kept, and may be the worse one of a pair, but nobody is taught to write it. `note` is the strategy's one
+    word for what came of it, such as "mended"; `value` what a scorer says of it, where one was asked.
+    """
 
     id: str
     problem_id: str
@@ -139,6 +146,9 @@ class Rollout(Record):
     policy: str
     steps: list[Step] = field(default_factory=list)
     hinted: bool = False
+    chosen: bool = True
+    note: str = ""
+    value: float | None = None
 
     @classmethod
     def of(cls, problem: Problem, completion: Completion, strategy: str, **rest: Any) -> Rollout:
@@ -195,7 +205,8 @@ class Verdict(Record):
 
 @dataclass(frozen=True, slots=True)
 class Attempts(Record):
-    """All that a strategy did for one problem: its rollouts and the verdicts it asked for on the way.
+    """All that a strategy did for one problem: its rollouts, the verdicts it asked for on the way, and every token that
+    was generated for it, critiques and opinions included.
 
     `failure` says why there are none, where the engine refused a prompt of this problem.
     """
@@ -204,6 +215,7 @@ class Attempts(Record):
     rollouts: list[Rollout]
     verdicts: list[Verdict]
     failure: str | None = None
+    num_tokens: int = 0
 
 
 Example = dict[str, Any]
@@ -251,8 +263,35 @@ class Verify:
     by: Any = None
 
 
-Request = Generate | Verify
-Reply = list[Completion] | list[Verdict]
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Ask how good each of `responses` to `prompt` is: its log-likelihood (nats, summed over its tokens and its end)
+    under the policy's scorer. The reply is a list of as many floats, or of None where the policy has no scorer yet."""
+
+    prompt: Prompt
+    responses: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Ask for `n` of the solutions that the run has verified so far, to other problems than this one: those `nearest`
+    to it, or any. The reply is a list of at most `n` WorkedExamples; it is shorter while there are fewer."""
+
+    problem: Problem
+    n: int
+    nearest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkedExample(Record):
+    """A problem with a right solution, to be shown to a teacher."""
+
+    prompt: Prompt
+    response: str
+
+
+Request = Generate | Score | Verify | Recall
+Reply = list[Completion] | list[Verdict] | list[float | None] | list[WorkedExample]
 Solver = Generator[Sequence[Request], Any, list[Rollout]]
 """A strategy at work on one problem: yields requests, is sent as many replies in order, returns its rollouts."""
 Hearing = Generator[Sequence[Request], Any, list[Judgement]]
@@ -279,8 +318,9 @@ class Service(Protocol[RequestT, ReplyT]):
         """Advance by one step; the tickets that are now answered, with their replies."""
 
 
-class Engine(Service[Generate, list[Completion]], Protocol):
-    """Where completions come from. One engine lives through the whole command."""
+class Engine(Service[Generate | Score, Any], Protocol):
+    """Where completions and scores come from: a list of Completions for Generate, of floats or None for Score. One
+    engine lives through the whole command."""
 
     @property
     def seconds(self) -> float:
@@ -308,16 +348,19 @@ __all__ = [
     "Problem",
     "Problems",
     "Prompt",
+    "Recall",
     "Record",
     "Reply",
     "Request",
     "Rollout",
+    "Score",
     "Service",
     "Solver",
     "Step",
     "Strategy",
     "Verdict",
     "Verify",
+    "WorkedExample",
     "digest",
     "replace",
 ]

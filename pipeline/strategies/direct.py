@@ -9,12 +9,15 @@ from __future__ import annotations
 from pydantic import Field
 
 from pipeline import recipe
+from pipeline.strategies.asking import put, template
 from pipeline.types import Generate, Problem, Rollout, Solver, Verify
 
 
 class Options(recipe.Choice):
-    """`samples` are asked for at a time, until `enough` distinct right ones are there or `max_samples` are spent."""
+    """`samples` are asked for at a time, until `enough` distinct right ones are there or `max_samples` are spent.
+    `prompt` puts the problem, {problem}, to the teacher: "{problem}\\nThink step by step."; nobody is trained on it."""
 
+    prompt: template("problem") = "{problem}"  # type: ignore[valid-type]
     samples: int = Field(default=8, ge=1)
     enough: int = Field(default=4, ge=1)
     max_samples: int = Field(default=8, ge=1)
@@ -29,7 +32,7 @@ def solve(problem: Problem, options: Options) -> Solver:
     while len(rollouts) < options.max_samples and len(right) < options.enough:
         [completions] = yield [
             Generate(
-                problem.prompt,
+                put(problem.prompt, options.prompt),
                 n=min(options.samples, options.max_samples - len(rollouts)),
                 temperature=options.temperature,
                 top_p=options.top_p,

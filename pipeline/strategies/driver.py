@@ -10,23 +10,25 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import PromptError
 from pipeline.types import (
     Attempts,
-    Completion,
     Generate,
     Judgement,
     Problem,
+    Recall,
     Request,
     Rollout,
+    Score,
     Service,
     Solver,
     Verdict,
     Verify,
+    WorkedExample,
     digest,
     replace,
 )
@@ -34,6 +36,10 @@ from pipeline.verifiers.judge import Judge
 
 MAX_ACTIVE = 512
 """Solvers alive at once: enough for any engine's batch, few enough to keep memory flat over millions of problems."""
+
+
+Memory = Callable[[Recall], list[WorkedExample]]
+"""What the run knows already: answers a Recall at once."""
 
 
 @dataclass(eq=False)
@@ -49,13 +55,14 @@ class _Active:
     replies: list[Any] | None = None
     missing: int = 0
     asked: int = 0
+    num_tokens: int = 0
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     ended: Attempts | None = None
 
 
 class _Driver:
-    def __init__(self, engine: Service[Generate, list[Completion]] | None, judge: Judge, seed: str):
-        self.engine, self.judge, self.seed = engine, judge, seed
+    def __init__(self, engine: Service[Generate | Score, Any] | None, judge: Judge, seed: str, recall: Memory | None):
+        self.engine, self.judge, self.seed, self.recall = engine, judge, seed, recall
         self.generating: dict[int, tuple[_Active, int]] = {}
         self.judging: dict[int, tuple[_Active, int]] = {}
 
@@ -78,14 +85,24 @@ class _Driver:
     def submit(self, one: _Active, place: int, request: Request) -> None:
         one.asked += 1
         path = f"{one.path}.{one.asked}"
-        if isinstance(request, Generate):
+        if isinstance(request, Generate | Score):
             assert self.engine, "nobody is there to ask"
-            seed = int(digest(self.seed, one.problem.id, path), 16) % 2**31
-            self.generating[self.engine.submit(replace(request, seed=seed))] = (one, place)
+            if isinstance(request, Generate):
+                request = replace(request, seed=int(digest(self.seed, one.problem.id, path), 16) % 2**31)
+            self.generating[self.engine.submit(request)] = (one, place)
+        elif isinstance(request, Recall):
+            self.reply(one, place, self.recall(request) if self.recall else [])
+        elif self.known(one, request):
+            self.reply(one, place, [one.verdicts[response] for response in request.responses])
         elif (hearing := self.judge.hearing(request)) is None:
             self.judging[self.judge.submit(request)] = (one, place)
         else:
             self.resume(_Active(one.problem, hearing, path, (one, place)))
+
+    def known(self, one: _Active, request: Verify) -> bool:
+        """Whether all that is asked was judged before for this problem, and no other response could change it."""
+        own = request.by is None and request.problem.id == one.problem.id and not self.judge.together
+        return own and all(response in one.verdicts for response in request.responses)
 
     def reply(self, one: _Active, place: int, reply: Any) -> None:
         """Note one reply to `one`, which is not resumed for it."""
@@ -93,7 +110,9 @@ class _Driver:
         one.replies[place] = reply
         one.missing -= 1
         request = one.requests[place]
-        if isinstance(request, Verify) and request.by is None and request.problem.id == one.problem.id:
+        if isinstance(request, Generate):
+            one.num_tokens += sum(len(completion.tokens) for completion in reply)
+        elif isinstance(request, Verify) and request.by is None and request.problem.id == one.problem.id:
             one.verdicts = dict(zip(request.responses, reply, strict=True)) | one.verdicts  # the first word stands
 
     def close(self, one: _Active, judgements: list[Judgement] | None, failure: str = "") -> None:
@@ -101,6 +120,7 @@ class _Driver:
         assert one.waits
         one.ended = Attempts(one.problem.id, [], [])
         waiting, place = one.waits
+        waiting.num_tokens += one.num_tokens
         request = waiting.requests[place]
         assert isinstance(request, Verify)
         unjudged = [Judgement(None, None, failure)] * len(request.responses)
@@ -112,7 +132,7 @@ class _Driver:
         if one.waits:
             self.close(one, None, why)
         else:
-            one.ended = Attempts(one.problem.id, [], [], failure=why)
+            one.ended = Attempts(one.problem.id, [], [], failure=why, num_tokens=one.num_tokens)
 
     def step(self) -> Iterator[Attempts]:
         """Let both services advance and resume who now has all replies; the problems that came to their end."""
@@ -137,17 +157,18 @@ class _Driver:
 
 def drive(
     solvers: Iterable[tuple[Problem, Solver]],
-    engine: Service[Generate, list[Completion]] | None,
+    engine: Service[Generate | Score, Any] | None,
     judge: Judge,
     seed: str = "",
+    recall: Memory | None = None,
 ) -> Iterator[Attempts]:
     """Run all `solvers` to their ends; yields what each problem came to, in the order in which they finish.
 
     Every Generate gets a seed made of `seed`, the problem and its place among what the problem asked for, so a problem
     that is done again alone asks for the same samples. A prompt that the engine refuses costs its own problem only.
-    `engine` is None where no solver asks for completions.
+    `engine` is None where no solver asks for completions; without `recall` there is nothing to remember.
     """
-    driver = _Driver(engine, judge, seed)
+    driver = _Driver(engine, judge, seed, recall)
     waiting = iter(solvers)
     active = 0
     while True:
@@ -172,4 +193,4 @@ def _attempts(one: _Active, rollouts: list[Rollout]) -> Attempts:
         for rollout in rollouts
         if rollout.response in one.verdicts
     ]
-    return Attempts(one.problem.id, rollouts, verdicts)
+    return Attempts(one.problem.id, rollouts, verdicts, num_tokens=one.num_tokens)

@@ -35,7 +35,7 @@ def sample(
     rollouts = [rollout for one in attempts for rollout in one.rollouts]
     work.notes |= {
         "num_rollouts": len(rollouts),
-        "num_tokens": sum(rollout.num_tokens for rollout in rollouts),
+        "num_tokens": sum(one.num_tokens for one in attempts),
         "num_failed": sum(one.failure is not None for one in attempts),
     }
     return attempts
@@ -65,7 +65,7 @@ def attempt(
             for one in drive(((problem, solve(problem)) for problem in owed), engine, judge, seed):
                 journal.append(one)
                 known[one.problem_id] = one
-                tokens += sum(rollout.num_tokens for rollout in one.rollouts)
+                tokens += one.num_tokens
                 bar.advance(1, f"{tokens / max(engine.seconds - before, 1e-9):.0f} tokens/s")
     finally:
         journal.close()
