@@ -1,5 +1,8 @@
 """How a dataset changes a policy, one objective a file: thin over trl, in a process that accelerate launches."""
 
 REGISTRY = {
+    "none": "pipeline.objectives.none:fit",
+    "preference": "pipeline.objectives.preference:fit",
     "sft": "pipeline.objectives.sft:fit",
+    "vstar": "pipeline.objectives.vstar:fit",
 }

@@ -1,5 +1,13 @@
 """Ways to think slowly. Each is a generator for one problem; driver.py keeps thousands of them going at once."""
 
 REGISTRY = {
+    "best_of": "pipeline.strategies.best_of:solve",
+    "decompose": "pipeline.strategies.decompose:solve",
     "direct": "pipeline.strategies.direct:solve",
+    "few_shot": "pipeline.strategies.few_shot:solve",
+    "mixture": "pipeline.strategies.mixture:solve",
+    "program": "pipeline.strategies.program:solve",
+    "rationalize": "pipeline.strategies.rationalize:solve",
+    "reflect": "pipeline.strategies.reflect:solve",
+    "self_ask": "pipeline.strategies.self_ask:solve",
 }

@@ -1,4 +1,4 @@
-"""How a strategy puts a problem to the teacher. What it adds stands in the teacher's prompt only, and is never trained."""
+"""How a strategy puts a problem to the teacher. What it adds is for the teacher alone, never for the student."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.types import Message, Problem, Prompt, Solver
 
 
 def template(*names: str) -> Any:
-    """The type of an option that is a prompt using every one of `names`: template("problem") is for "{problem} Think!"."""
+    """The type of an option: a prompt that uses every one of `names`; template("problem") is for "{problem} Think!"."""
 
     def sound(text: str) -> str:
         try:

@@ -17,4 +17,5 @@ REGISTRY = {
     "all": "pipeline.verifiers.all:solve",
     "any": "pipeline.verifiers.any:solve",
     "first": "pipeline.verifiers.first:solve",
+    "execution": "pipeline.verifiers.execution:verify",
 }
