@@ -102,7 +102,8 @@ class _Driver:
     def known(self, one: _Active, request: Verify) -> bool:
         """Whether all that is asked was judged before for this problem, and no other response could change it."""
         own = request.by is None and request.problem.id == one.problem.id and not self.judge.together
-        return own and all(response in one.verdicts for response in request.responses)
+        judged = {response for response, verdict in one.verdicts.items() if verdict.score is not None}
+        return own and judged.issuperset(request.responses)
 
     def reply(self, one: _Active, place: int, reply: Any) -> None:
         """Note one reply to `one`, which is not resumed for it."""

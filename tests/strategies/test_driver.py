@@ -18,11 +18,14 @@ from pipeline.types import (
     Generate,
     Hearing,
     Problem,
+    Recall,
     Request,
     Rollout,
+    Score,
     Solver,
     Verdict,
     Verify,
+    WorkedExample,
 )
 from tests.conftest import judge_by, verdicts_by
 
@@ -75,6 +78,8 @@ class Bench(Desk[Verify, list[Verdict]]):
     ) -> None:
         super().__init__(lambda asked: [judge(asked.problem, response) for response in asked.responses], choose)
 
+    together = False
+
     def hearing(self, request: Verify) -> Hearing | None:
         return None
 
@@ -112,7 +117,7 @@ def test_no_problem_waits_for_a_late_one_and_later_ones_are_admitted_meanwhile(m
 
 
 def test_a_solver_goes_on_in_the_poll_that_completes_its_replies() -> None:
-    engine = Desk(completed)
+    engine: Any = Desk(completed)
     first = next(iter(drive([(problem("a"), asking(problem("a"), ["x"], ["y"]))], engine, judge_by())))
     assert [request.prompt for request in engine.taken] == ["x", "y"]
     assert [rollout.response for rollout in first.rollouts] == ["x 0", "y 0"]
@@ -131,7 +136,7 @@ def test_both_services_reply_to_one_list_of_requests() -> None:
         assert [text.text for text in texts] == ["x 0", "x 1"]
         return []
 
-    assert driven({"a": mixed(problem("a"))}) == [Attempts("a", [], [])]
+    assert driven({"a": mixed(problem("a"))}) == [Attempts("a", [], [], num_tokens=4)]
 
 
 def test_a_solver_that_asks_for_nothing_is_told_nothing_at_once() -> None:
@@ -143,7 +148,7 @@ def test_a_solver_that_asks_for_nothing_is_told_nothing_at_once() -> None:
         return []
 
     engine = Desk(completed)
-    assert driven({"a": idle(problem("a"))}, engine) == [Attempts("a", [], [])]
+    assert driven({"a": idle(problem("a"))}, engine) == [Attempts("a", [], [], num_tokens=2)]
     assert len(engine.taken) == 1
 
 
@@ -156,7 +161,7 @@ def test_a_refused_prompt_costs_its_own_problem_only() -> None:
     }
     attempts = {one.problem_id: one for one in driven(solvers, Picky(completed))}
     assert attempts["bad"] == Attempts("bad", [], [], failure="the prompt does not fit")
-    assert attempts["late"] == Attempts("late", [], [], failure="the prompt does not fit")
+    assert attempts["late"] == Attempts("late", [], [], failure="the prompt does not fit", num_tokens=2)
     assert [len(attempts[name].rollouts) for name in ("good", "fine")] == [2, 1]
     assert attempts["good"].failure is None
 
@@ -201,7 +206,7 @@ def test_so_many_solvers_are_alive_at_once_and_no_more() -> None:
             most = max(most, len(alive))
             yield problem(str(n)), asking(problem(str(n)), [f"{n} a"], [f"{n} b"])
 
-    engine = Desk(completed, lambda waiting: [ticket for ticket, _ in waiting[:7]])
+    engine: Any = Desk(completed, lambda waiting: [ticket for ticket, _ in waiting[:7]])
     for attempts in drive(solvers(), engine, judge_by()):
         alive.discard(attempts.problem_id)
     assert driver.MAX_ACTIVE - 7 <= most <= driver.MAX_ACTIVE
@@ -265,7 +270,7 @@ def shaped(one: Problem, turns: list[list[str]]) -> Solver:
         for request, reply in zip(requests, replies, strict=True):
             if isinstance(request, Verify):
                 assert [verdict.answer for verdict in reply] == request.responses
-            else:
+            elif isinstance(request, Generate):
                 assert reply[0].text == f"{request.prompt} 0"
                 rollouts.append(Rollout.of(one, reply[0], "test"))
     return rollouts
@@ -300,6 +305,62 @@ def test_each_problem_comes_to_exactly_one_end_whatever_it_asks_and_whenever_it_
         if not one.failure:
             assert len(one.rollouts) == kinds.count("g")
             assert asked[one.problem_id] == kinds.count("v")
+
+
+def test_what_was_judged_before_is_known_and_not_judged_again() -> None:
+    def again(one: Problem) -> Solver:
+        [first] = yield [Verify(one, ["4", "5"])]
+        [second, more] = yield [Verify(one, ["5", "4", "4"]), Verify(one, ["6"])]
+        assert second == [first[1], first[0], first[0]]
+        assert [verdict.answer for verdict in more] == ["6"]
+        return []
+
+    desk = Bench(lambda _, response: Verdict("", "v", 0.0, response, ""))
+    driven({"a": again(problem("a"))}, by=desk)
+    assert [asked.responses for asked in desk.taken] == [["4", "5"], ["6"]]
+
+
+def test_what_goes_by_agreement_is_judged_anew_each_time() -> None:
+    def again(one: Problem) -> Solver:
+        yield [Verify(one, ["4"])]
+        yield [Verify(one, ["4"])]
+        return []
+
+    desk = Bench(lambda _, response: Verdict("", "v", 1.0, response, ""))
+    desk.together = True
+    driven({"a": again(problem("a"))}, by=desk)
+    assert len(desk.taken) == 2
+
+
+def test_every_token_counts_those_of_an_opinion_too() -> None:
+    def asks(one: Problem) -> Solver:
+        yield [Generate("x", n=1)]
+        yield [Verify(one, ["4"])]
+        return []
+
+    engine = Desk(opinion("Verdict: right", "Verdict: right"))
+    [attempts] = driven({"a": asks(problem("a"))}, engine, judge_by(MODEL))
+    assert attempts.num_tokens == 4
+
+
+def test_a_score_is_answered_by_the_engine_and_a_memory_at_once() -> None:
+    seen: list[Recall] = []
+
+    def remembers(request: Recall) -> list[WorkedExample]:
+        seen.append(request)
+        return [WorkedExample("1 + 1", "2")]
+
+    def asks(one: Problem) -> Solver:
+        [values, shots] = yield [Score(one.prompt, ["4", "5"]), Recall(one, 3)]
+        assert (values, shots) == ([-1.0, -1.0], [WorkedExample("1 + 1", "2")])
+        return []
+
+    def scored(request: Score) -> list[float]:
+        return [-1.0 for _ in request.responses]
+
+    desk: Any = Desk(scored)
+    list(drive([(problem("a"), asks(problem("a")))], desk, judge_by(), recall=remembers))
+    assert [(request.problem.id, request.n) for request in seen] == [("a", 3)]
 
 
 def opinion(*texts: str) -> Callable[[Generate], list[Completion]]:
