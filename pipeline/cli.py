@@ -131,6 +131,25 @@ def report(run: Where) -> None:
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="two or more run directories; each is held against the first")],
+    split: Annotated[str, typer.Option(help="the problems to compare on: held_out or dev")] = "held_out",
+    by_round: Annotated[bool, typer.Option("--by-round", help="show every round, not only the last")] = False,
+    page: Annotated[Path | None, typer.Option(help="write the comparison as an HTML page as well")] = None,
+) -> None:
+    """Hold runs against each other, problem by problem, and say which differences are more than chance."""
+    from pipeline.report import terminal
+    from pipeline.report.comparison import compare
+
+    found = compare(runs, split)
+    terminal.show_comparison(found, by_round)
+    if page:
+        from pipeline.report.page import write_comparison
+
+        typer.echo(write_comparison(found, page))
+
+
+@app.command()
 def doctor() -> None:
     """What was found on this machine, what is missing, and the command that mends it."""
     from pipeline.doctor import examine

@@ -39,24 +39,23 @@ def overlapping(rows: Sequence[Example], measured: Sequence[Problem], n: int, sh
     texts = list(dict.fromkeys(words(said(problem.prompt)) for problem in measured))
     common = Counter(run for text in texts for run in set(_runs(text, n)))
     most = max(2.0, COMMON * len(texts))
-    holders: dict[Words, list[_Measured]] = defaultdict(list)
-    for text in texts:
-        one = _own(text, n, {run for run in _runs(text, n) if common[run] <= most})
+    ones = [_own(text, n, {run for run in _runs(text, n) if common[run] <= most}) for text in texts]
+    holders: dict[Words, list[int]] = defaultdict(list)
+    for place, one in enumerate(ones):
         for run in one.starts:
-            holders[run].append(one)
+            holders[run].append(place)
     short = {len(text) for text in texts if 3 <= len(text) < n}
     whole = set(texts)
 
     def holds(text: Words) -> bool:
         covered: dict[int, set[int]] = defaultdict(set)
-        found: dict[int, _Measured] = {}
         for run in set(_runs(text, n)) & holders.keys():
-            for one in holders[run]:
-                found[id(one)] = one
-                covered[id(one)].update(start + offset for start in one.starts[run] for offset in range(n))
+            for place in holders[run]:
+                covered[place].update(start + offset for start in ones[place].starts[run] for offset in range(n))
         numbers = numerals(text)
         return any(
-            len(covered[name]) >= share * one.num_words and one.numbers <= numbers for name, one in found.items()
+            len(found) >= share * ones[place].num_words and ones[place].numbers <= numbers
+            for place, found in covered.items()
         )
 
     flags = []

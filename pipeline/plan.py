@@ -57,25 +57,35 @@ def plan(recipe: Recipe, folder: Path, rounds: int) -> dict[str, Any]:
 def _would(recipe: Recipe, problems: Problems, path: Path | None) -> dict[str, tuple[str, str]]:
     sizes = {name: len(part) for name, part in problems.splits().items()}
     length = _prompt_tokens(problems, path)
-    options, asked = recipe.strategy, recipe.evaluation
+    strategy, asked, curated, objective = recipe.strategy, recipe.evaluation, recipe.curation, recipe.objective
     measured = sizes["held_out"] + sizes["dev"] + min(sizes["train"], asked.num_train)
-    answers = measured * (1 + asked.samples)
-    samples = getattr(options, "max_samples", None)
+    greedy = {(one.prompt, one.max_tokens) for one in (asked.fast, asked.worked)}
+    answers = measured * (len(greedy) + asked.samples)
+    longest = measured * (sum(most for _, most in greedy) + asked.samples * asked.worked.max_tokens)
+    thought = min(sizes["dev"], asked.num_slow) + min(sizes["held_out"], asked.num_slow)
+    samples = getattr(strategy, "max_samples", None)
     most = f"at most {sizes['train'] * samples} samples" if samples else "samples as the strategy wants"
-    tokens = f"at most {sizes['train'] * samples * options.max_tokens:,} tokens" if samples else ""
+    tokens = f"at most {sizes['train'] * samples * strategy.max_tokens:,} tokens" if samples else ""
+    if recipe.sample_tokens:
+        tokens = f"about {recipe.sample_tokens:,} tokens at most"
     prompt = f", prompts of about {length} tokens" if length else ""
-    keep, objective = recipe.curation.keep, recipe.objective
     splits = f"{sizes['train']} problems to train on, {sizes['dev']} development, {sizes['held_out']} held out"
-    most_tokens = f"at most {answers * asked.max_tokens:,} tokens"
-    steps = f"{objective.min_steps} to {objective.max_steps} steps of {objective.batch_size} rows"
+    keep = curated.keep if curated.target == "full" else 1
+    trained, steps = "nothing is trained", ""
+    if objective.name != "none":
+        trained = f"{objective.name} from {objective.start}"
+        steps = f"{objective.min_steps} to {objective.max_steps} steps of {objective.batch_size} rows"
     return {
         "load": (splits, ""),
-        "baseline": (f"{answers} answers of the policy as it is{prompt}", most_tokens),
-        "sample": (f"{options.name}: {most}", tokens),
+        "baseline": (
+            f"{answers} answers of the policy as it is{prompt}; {strategy.name} on {thought} problems",
+            f"at most {longest:,} tokens, and the strategy's",
+        ),
+        "sample": (f"{strategy.name}: {most}", tokens),
         "verify": (f"with the verifier {recipe.judge.name}", ""),
         "curate": (f"at most {keep} right solutions a problem", f"at most {sizes['train'] * keep} new rows"),
-        "train": (f"{objective.name} from {objective.start}", steps),
-        "evaluate": (f"{answers} answers of the new policy", most_tokens),
+        "train": (trained, steps),
+        "evaluate": (f"{answers} answers of the new policy", f"at most {longest:,} tokens"),
     }
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-
-from pipeline import registry
+from pipeline import curation, registry
 from pipeline.recipe import Recipe
 from pipeline.verifiers import judge
+from pipeline.verifiers.tags import module, tree
 
 
 def check(recipe: Recipe) -> None:
     """Raises RecipeError where parts of `recipe` don't go together in some round, or can't work on this machine.
 
-    A strategy or an objective says what it needs of the rest in an optional function `check(recipe)` of its module.
+    A strategy or an objective says what it needs of the rest in an optional function `check(recipe)` of its module; one
+    that is a part of another is asked with itself as the recipe's.
     """
     judge.check(recipe.task.verifier, measures=True)
     judge.check(recipe.judge)
     for n in range(1, max(map(len, recipe.schedule.values()), default=1) + 1):
         one = recipe.at(n)
-        for family, options in (("strategies", one.strategy), ("objectives", one.objective)):
-            module = sys.modules[registry.resolve(family, options.name).__module__]
-            getattr(module, "check", lambda _: None)(one)
+        curation.check(one)
+        getattr(module(one.objective), "check", lambda _: None)(one)
+        for part in tree(one.strategy):
+            if part.name in registry.known("strategies"):  # and not a verifier that a strategy asks
+                getattr(module(part), "check", lambda _: None)(one.model_copy(update={"strategy": part}))

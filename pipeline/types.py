@@ -224,11 +224,13 @@ Example = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Dataset(Record):
-    """What a round trains on: a directory with Parquet files of Examples and a card. `digest` names its rows."""
+    """What a round trains on: a directory with Parquet files of Examples and a card. `digest` names its rows and the
+    pairs of solutions beside them, in pairs/."""
 
     folder: Path
     num_rows: int
     digest: str
+    num_pairs: int = 0
 
 
 # What a strategy may ask for, and what it is answered with.

@@ -13,7 +13,7 @@ model: {name: smollm2-135m, max_context: 128}
 task: {name: times_table, num_train: 12, num_dev: 6, num_held_out: 6}
 strategy: {name: direct, samples: 4, enough: 2, max_samples: 4, temperature: 0.7, max_tokens: 20}
 objective: {name: sft, start: previous, min_steps: 3, max_steps: 3, batch_size: 4}
-evaluation: {num_train: 6, max_tokens: 20}
+evaluation: {num_train: 6, num_slow: 3, fast: {max_tokens: 8}, worked: {max_tokens: 20}}
 """
 
 
@@ -54,7 +54,8 @@ def test_two_rounds_with_real_parts(
     one, two = (json.loads((run / f"round-00{n}/metrics.json").read_text()) for n in (1, 2))
     if one["promoted"]:
         assert two["before"] == one["after"]
-        assert two["splits"]["held_out"]["before"] == one["splits"]["held_out"]["after"]
+        was, now = one["splits"]["held_out"]["after"], two["splits"]["held_out"]["before"]
+        assert (now["fast"], now["worked"]) == (was["fast"], was["worked"])
     else:
         assert two["before"] == one["before"]
     assert (run / "report.html").stat().st_size > 1000

@@ -45,7 +45,7 @@ def test_the_next_round_starts_from_what_was_promoted(
     assert first["before"] == "base" and first["after"].startswith("adapter-")
     assert first["promoted"] is better
     assert second["before"] == (first["after"] if better else "base")
-    assert first["splits"]["held_out"]["after"]["accuracy"] == (1.0 if better else 0.0)
+    assert first["splits"]["held_out"]["after"]["worked"]["accuracy"] == (1.0 if better else 0.0)
     assert ("not promoted" in done.stdout) is not better
     kept = {path.parent.name for path in (tmp_path / "runs/r").glob("round-*/merged")}
     state = json.loads((tmp_path / "runs/r/state.json").read_text())

@@ -22,6 +22,7 @@ from pipeline.types import (
     Rollout,
     Step,
     Verdict,
+    WorkedExample,
     digest,
 )
 
@@ -53,20 +54,24 @@ rollouts = st.builds(
     policy=texts,
     steps=st.lists(steps, max_size=2),
     hinted=st.booleans(),
+    chosen=st.booleans(),
+    note=texts,
+    value=chances,
 )
 verdicts = st.builds(Verdict, texts, texts, chances, st.none() | texts, texts)
 RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     Problem: problems,
     Problems: st.builds(Problems, *[st.lists(problems, max_size=2)] * 3),
-    Policy: st.builds(Policy, texts, st.none() | paths, texts),
+    Policy: st.builds(Policy, texts, st.none() | paths, texts, st.none() | paths),
     Completion: st.builds(Completion, texts, st.lists(numbers, max_size=5), reasons, texts, numbers),
     Step: steps,
     Rollout: rollouts,
     Verdict: verdicts,
     Attempts: st.builds(
-        Attempts, texts, st.lists(rollouts, max_size=2), st.lists(verdicts, max_size=2), st.none() | texts
+        Attempts, texts, st.lists(rollouts, max_size=2), st.lists(verdicts, max_size=2), st.none() | texts, numbers
     ),
-    Dataset: st.builds(Dataset, paths, numbers, texts),
+    Dataset: st.builds(Dataset, paths, numbers, texts, numbers),
+    WorkedExample: st.builds(WorkedExample, texts, texts),
 }
 kinds = pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
 

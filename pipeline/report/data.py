@@ -23,6 +23,9 @@ UNASKED = Verdict("", "", None, None, "not judged yet")
 SPLITS = {"train": "trained on", "dev": "development", "held_out": "held out"}
 """Split -> what it is called to a person."""
 
+KINDS = ("fast", "worked", "slow")
+"""Ways to be asked: for the answer alone; with room to reason; by the recipe's own strategy."""
+
 
 @dataclass(frozen=True)
 class Round:
@@ -36,6 +39,21 @@ class Round:
     def problems(self) -> dict[str, Problem]:
         """Every problem of the round by id."""
         return {one.id: one for part in read_problems(self.folder).splits().values() for one in part}
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """What metrics.json of a finished round says."""
+        assert self.metrics, f"round {self.n} is not finished"
+        return self.metrics
+
+    @property
+    def promoted(self) -> bool:
+        return bool(self.numbers["promoted"])
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens generated in the sample stage, critiques and opinions included."""
+        return int(self.stages["sample"]["num_tokens"])
 
     def measure(self, name: str) -> Measure:
         """`baseline` or `evaluate`: the answers before or after."""
@@ -74,7 +92,7 @@ class Round:
 
 @dataclass(frozen=True)
 class RunView:
-    """A run directory as it stands."""
+    """A run directory as it stands. `rounds` are those that were begun, `finished` those that were measured."""
 
     folder: Path
     recipe: dict[str, Any]
@@ -101,6 +119,17 @@ def view(folder: Path) -> RunView:
     return RunView(folder, yaml.safe_load((folder / "recipe.yaml").read_text("utf-8")), rounds)
 
 
+def measured(folder: Path) -> RunView:
+    """As `view`, for who wants the numbers. Raises InputError where an older version measured them in another way."""
+    run = view(folder)
+    if any("fast" not in one.numbers["splits"]["held_out"]["before"] for one in run.finished):
+        raise InputError(
+            f"{folder} was made by an older version of byheart, which measured otherwise: its numbers are in "
+            "round-*/metrics.json, `byheart show` still reads what it sampled, and a new run is measured in the new way"
+        )
+    return run
+
+
 def asked(problem: Problem) -> str:
     """What a problem asks, in words."""
     return problem.prompt if isinstance(problem.prompt, str) else problem.prompt[-1]["content"]
@@ -109,3 +138,33 @@ def asked(problem: Problem) -> str:
 def word(verdict: Verdict) -> str:
     """What a verdict says, in one word."""
     return "unjudged" if verdict.score is None else "right" if verdict.correct else "wrong"
+
+
+def sampled(side: dict[str, Any]) -> list[str]:
+    """The measures of repeated sampling that tell most: right at once, in the most samples, and by most of them."""
+    most = max((row["k"] for key, row in side.items() if key.startswith("pass@")), default=0)
+    return list(dict.fromkeys(["pass@1", f"pass@{most}", f"maj@{most}"])) if most else []
+
+
+def clip(text: str, start: int = 700, end: int = 500) -> str:
+    """A long text without its middle: how it begins, and how it ends, where the question or the answer is."""
+    return text if len(text) <= start + end else f"{text[:start]} […] {text[-end:]}"
+
+
+def ratio(row: dict[str, Any]) -> str:
+    """A by-heart ratio with its interval, which has no upper end where the slow accuracy may be 0."""
+    high = "" if row["high"] is None else f"{row['high']:.2f}"
+    return f"{row['ratio']:.2f} ({row['low']:.2f}–{high})"
+
+
+def caught_up(row: dict[str, Any]) -> str:
+    """What a by-heart ratio means, as a sentence."""
+    if row["low"] > 1:
+        has = "has overtaken the slow one"
+    elif row["ratio"] >= 1:
+        has = "has caught up with the slow one"
+    elif row["high"] is None or row["high"] >= 1:
+        has = "may have caught up with the slow one, which so few problems can't tell"
+    else:
+        has = "has not caught up with the slow one yet"
+    return f"The fast answer {has}: it is right {ratio(row)} times as often."

@@ -1,29 +1,26 @@
-"""A run directory as one HTML page: no script, nothing fetched, charts drawn into it. Its words are in the template.
+"""A run directory as one HTML page, and several compared as another: no script, nothing fetched, charts drawn into it.
+The words are in the templates.
 
 Every number is one of metrics.json or stages.json; nothing is measured or judged anew but what a changed verifier asks.
 """
 
 from __future__ import annotations
 
-import io
-import re
+import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from pipeline.evaluation import Answer
 from pipeline.files import write_text
-from pipeline.report.data import SPLITS, Round, RunView, asked, view, word
+from pipeline.report.charts import BY_TOKENS, Chart, Line, Point
+from pipeline.report.comparison import Comparison
+from pipeline.report.data import KINDS, SPLITS, Round, RunView, asked, caught_up, clip, measured, ratio, sampled, word
 from pipeline.types import Problem, Rollout, Verdict
 
 ORDER = ("held_out", "dev", "train")
@@ -33,36 +30,50 @@ MAX_SOLUTIONS = 6  # of one problem
 
 
 def write_page(folder: Path) -> Path:
-    """Write report.html into the run directory `folder`; its path. Raises InputError where it is no run directory."""
-    run = view(folder)
+    """Write report.html into the run directory `folder`; its path. Raises InputError where it is no run directory, or
+    one of an older version."""
+    run = measured(folder)
     last = run.finished[-1] if run.finished else None
-    source = PackageLoader("pipeline")
-    templates = Environment(
-        loader=source, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    templates.filters |= {"clip": clip, "asked": asked, "word": word}
-    text = templates.get_template("report.html").render(
+    return _write(
+        "report.html",
+        folder / "report.html",
         run=run,
         last=last,
         model=run.recipe["model"]["name"],
         headline=_headline(run.finished) if last else None,
         example=_example(run),
-        caveats=last.metrics.get("curation", {}).get("caveats", []) if last and last.metrics else [],
+        caveats=last.numbers["curation"].get("caveats", []) if last else [],
         under_way=[(one.n, _reached(one)) for one in run.rounds if not one.metrics],
-        charts=_charts(run.finished) if last else {},
+        charts=_charts(run) if last else [],
         splits=[(name, SPLITS[name]) for name in ORDER],
         moved=_moved(last) if last else {},
         solutions=_solutions(run),
         costs=_costs(run),
         recipe_text=(folder / "recipe.yaml").read_text("utf-8"),
     )
-    write_text(folder / "report.html", text)
-    return folder / "report.html"
 
 
-def clip(text: str, start: int = 700, end: int = 500) -> str:
-    """A long text without its middle: how it begins, and how it ends, where the answer is."""
-    return text if len(text) <= start + end else f"{text[:start]} […] {text[-end:]}"
+def write_comparison(found: Comparison, path: Path) -> Path:
+    """Write the page of a comparison to `path`; the same path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return _write("comparison.html", path, found=found, charts=_grouped(found), splits=SPLITS)
+
+
+def _write(template: str, path: Path, **values: Any) -> Path:
+    source = PackageLoader("pipeline")
+    templates = Environment(
+        loader=source, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    templates.filters |= {
+        "clip": clip,
+        "asked": asked,
+        "word": word,
+        "ratio": ratio,
+        "sampled": sampled,
+        "caught_up": caught_up,
+    }
+    write_text(path, templates.get_template(template).render(**values))
+    return path
 
 
 # What the page says
@@ -70,12 +81,14 @@ def clip(text: str, start: int = 700, end: int = 500) -> str:
 
 def _headline(rounds: Sequence[Round]) -> dict[str, Any]:
     """Held out, the base model and the policy that the run now has: what the last promoted round made, if any."""
-    promoted = [one for one in rounds if _metrics(one)["promoted"]]
+    promoted = [one for one in rounds if one.promoted]
+    last = promoted[-1].numbers["splits"]["held_out"] if promoted else None
     return {
         "rounds": len(rounds),
         "promoted": len(promoted),
-        "before": _metrics(rounds[0])["splits"]["held_out"]["before"],
-        "after": _metrics(promoted[-1])["splits"]["held_out"]["after"] if promoted else None,
+        "before": rounds[0].numbers["splits"]["held_out"]["before"],
+        "after": last and last["after"],
+        "by_heart": last and last.get("by_heart"),
     }
 
 
@@ -92,11 +105,12 @@ def _reached(one: Round) -> str | None:
 
 
 def _moved(one: Round) -> dict[str, tuple[int, list[tuple[Problem, Answer, Answer]]]]:
-    """Held-out problems newly solved and newly lost: how many, and the first of them, answered before and after."""
+    """Held-out problems newly solved and newly lost, in the way of asking that decided: how many, and the first of
+    them, answered before and after."""
     problems = one.problems()
     measures = (one.measure("baseline"), one.measure("evaluate"))
     before, after = ({answer.problem_id: answer for answer in measure.splits["held_out"]} for measure in measures)
-    paired = _metrics(one)["splits"]["held_out"]["paired"]
+    paired = one.numbers["splits"]["held_out"]["paired"][one.numbers["decided_by"]]
     return {
         words: (len(paired[key]), [(problems[name], before[name], after[name]) for name in paired[key][:MAX_MOVED]])
         for words, key in (("Newly solved", "gained"), ("Newly lost", "lost"))
@@ -141,109 +155,87 @@ def _costs(run: RunView) -> dict[str, dict[str, float]]:
     return sums if rows else {}
 
 
-def _metrics(one: Round) -> dict[str, Any]:
-    assert one.metrics, f"round {one.n} is not finished"
-    return one.metrics
-
-
 # Charts
 
-INK, PAPER = "#0c0c0d", "#fdfdfc"  # stand for the page's own colours, light or dark; replaced in the SVG
-COLOURS = {"held_out": "#0a78c2", "dev": "#d55e00", "train": "#009e73"}  # Okabe and Ito, told apart by most eyes
-MARKERS = {"held_out": "o", "dev": "s", "train": "^"}
-INKED = ("axes.edgecolor", "axes.labelcolor", "grid.color", "text.color", "xtick.color", "ytick.color")
-STYLE = dict.fromkeys(INKED, INK) | {
-    "svg.fonttype": "none",
-    "font.size": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-}
+
+def _charts(run: RunView) -> list[Chart]:
+    """Of what could be measured: accuracy and tokens first, side by side; then by heart, sampled, and by group."""
+    rounds, by = run.finished, run.recipe["evaluation"]["by"]
+    heart = {"by_heart": "over slow before", "by_heart_base": "over slow of the base"}
+    last = rounds[-1].numbers["splits"]["held_out"]["after"]
+    charts = [
+        Chart(
+            "Accuracy by round",
+            "Share answered right. Bars are 95 % intervals.",
+            [_line(rounds, place, kind, [kind]) for place, kind in enumerate(KINDS)],
+        ),
+        Chart(
+            "Tokens an answer by round",
+            "How long an answer is on average: fewer tokens are a faster answer.",
+            [_line(rounds, place, kind, [kind], "tokens") for place, kind in enumerate(("fast", "worked"))],
+            share=False,
+        ),
+        Chart(
+            "By heart",
+            "Fast answers right for each slow answer right. At 1 what had to be worked out is known by heart.",
+            [_ratio(rounds, place, words, key) for place, (key, words) in enumerate(heart.items())],
+            share=False,
+            level=1,
+        ),
+        Chart(
+            "Sampled several times",
+            "pass@k: one of k answers is right; maj@k: the most frequent of k is. Bars are 95 % intervals.",
+            [_line(rounds, place, key, [key]) for place, key in enumerate(sampled(last))],
+        ),
+        *(
+            Chart(
+                f"{kind.capitalize()} accuracy by {by}",
+                f"A line for each value of {by}. Bars are 95 % intervals.",
+                [_line(rounds, place, group, ["by", group, kind]) for place, group in enumerate(last["by"])],
+            )
+            for kind in ("fast", "worked")
+            if "by" in last
+        ),
+    ]
+    shown = [replace(one, lines=[line for line in one.lines if line.points]) for one in charts]
+    return [one for one in shown if one.lines]
 
 
-@dataclass(frozen=True)
-class Point:
-    """A value after round `n` (0: the base model). `kept` is False where the round was not promoted."""
-
-    n: int
-    kept: bool
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Line:
-    split: str
-    words: str
-    points: list[Point]
-    dashed: bool = False
-
-
-def _charts(rounds: Sequence[Round]) -> dict[str, Markup]:
-    """Title -> picture, of what could be measured."""
-    splits = _metrics(rounds[-1])["splits"].values()
-    sampled = {key for split in splits for key in split["after"] if key.startswith("pass@")}
-    charts = {"Accuracy by round": ["accuracy"], "Tokens an answer by round": ["tokens"]}
-    if sampled:
-        charts["Right when sampled several times"] = sorted(sampled, key=lambda key: int(key.removeprefix("pass@")))
-    return {title: _svg(title, lines) for title, keys in charts.items() if (lines := _lines(rounds, keys))}
+def _line(rounds: Sequence[Round], look: int, words: str, path: Sequence[str], number: str = "accuracy") -> Line:
+    """Held out, what `path` leads to on either side: the base model as round 1 measured it, then what each round made.
+    The slow answer is measured only before a round, so its line is of the policies that rounds began with."""
+    begun = path == ["slow"]
+    sides = [(one.n - 1, True, one, "before") for one in (rounds if begun else rounds[:1])]
+    sides += [] if begun else [(one.n, one.promoted, one, "after") for one in rounds]
+    points = []
+    for n, kept, one, side in sides:
+        row: Any = one.numbers["splits"]["held_out"][side]
+        for key in path:
+            row = row.get(key, {})
+        value = row.get("rate" if "rate" in row else number)
+        if value is not None:
+            interval = (value, value) if number == "tokens" else (row["low"], row["high"])
+            points.append(Point(n, value, *interval, kept))
+    return Line(words, points, look)
 
 
-def _lines(rounds: Sequence[Round], keys: Sequence[str]) -> list[Line]:
-    """A line for each split and key: the base model as round 1 measured it, then what each round made."""
-    sides = [(0, True, rounds[0], "before"), *((one.n, _metrics(one)["promoted"], one, "after") for one in rounds)]
-    lines = []
-    for key in keys:
-        for split in ORDER:
-            rows = [(n, kept, _metrics(one)["splits"][split][side]) for n, kept, one, side in sides]
-            points = [Point(n, kept, *_value(row, key)) for n, kept, row in rows if key in row]
-            words = SPLITS[split] if len(keys) == 1 else f"{SPLITS[split]}, {key}"
-            lines += [Line(split, words, points, len(keys) > 1 and key == keys[0])] if points else []
-    return lines
+def _ratio(rounds: Sequence[Round], look: int, words: str, key: str) -> Line:
+    rows = [(one, one.numbers["splits"]["held_out"].get(key)) for one in rounds]
+    points = [Point(one.n, row["ratio"], row["low"], row["high"] or math.inf, one.promoted) for one, row in rows if row]
+    return Line(words, points, look, dashed=key == "by_heart_base")
 
 
-def _value(row: dict[str, Any], key: str) -> tuple[float, float, float]:
-    """A number of metrics.json with its interval; tokens have none."""
-    if key in ("accuracy", "tokens"):
-        return row[key], row["low" if key == "accuracy" else key], row["high" if key == "accuracy" else key]
-    return row[key]["rate"], row[key]["low"], row[key]["high"]
-
-
-def _svg(title: str, lines: Sequence[Line]) -> Markup:
-    """One chart as inline SVG, in the page's own colours, its ids its own, with a label for who cannot see it."""
-    name = title.split()[0].lower()
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
-        figure = Figure(figsize=(5.4, 3.7), layout="constrained")
-        axes = figure.add_subplot()
-        for line in lines:
-            _draw(axes, line)
-        last = max(line.points[-1].n for line in lines)
-        axes.set_xlim(-0.2 - 0.03 * last, last + 0.2 + 0.03 * last)
-        axes.set_ylim(0, axes.get_ylim()[1] * 1.1 if name == "tokens" else 1.03)
-        axes.set_xlabel("round (0: the base model)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(axis="y", alpha=0.15)
-        figure.legend(loc="outside upper left", ncols=3 if len(lines) <= 3 else 2, handlelength=1.8, columnspacing=1.2)
-        file = io.StringIO()
-        silent = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(file, format="svg", transparent=True, metadata=silent)
-    text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", file.getvalue())
-    text = text[text.index("<svg") :].replace(INK, "currentColor").replace(PAPER, "var(--paper)")
-    said = "; ".join(f"{line.words} from {line.points[0].value:.2f} to {line.points[-1].value:.2f}" for line in lines)
-    return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{escape(f"{title}: {said}")}" ', 1))
-
-
-def _draw(axes: Axes, line: Line) -> None:
-    """A line through what was kept; what was not promoted stands alone and hollow. Splits stand a little apart."""
-    colour, marker = COLOURS[line.split], MARKERS[line.split]
-    aside = (ORDER.index(line.split) - 1) * min(0.02 * line.points[-1].n, 0.1)
-    kept = [point for point in line.points if point.kept]
-    places, values = [point.n + aside for point in kept], [point.value for point in kept]
-    axes.plot(places, values, "--" if line.dashed else "-", color=colour, marker=marker, label=line.words)
-    for point in line.points:
-        place = point.n + aside
-        axes.vlines(place, point.low, point.high, color=colour, linewidth=1.2, alpha=0.8)
-        if not point.kept:
-            gid = "-".join(["not-promoted", *re.findall(r"\w+", line.words), str(point.n)])
-            axes.plot(place, point.value, color=colour, marker=marker, markerfacecolor=PAPER, zorder=3, gid=gid)
+def _grouped(found: Comparison) -> list[Chart]:
+    """Accuracy against tokens sampled so far, a line a run: of all problems, then of each group."""
+    charts = []
+    for group, ids in found.groups.items():
+        for kind in ("fast", "worked"):
+            lines = []
+            for look, run in enumerate(found.runs):
+                rows = [(one.num_tokens, one.accuracy(found.split, ids, kind)) for one in run.stands]
+                points = [Point(x, row["accuracy"], row["low"], row["high"]) for x, row in rows if "accuracy" in row]
+                lines += [Line(clip(run.name, 24, 24), points, look)] if points else []
+            title = f"{kind.capitalize()} accuracy{f', {found.by} {group}' if group else ''}"
+            caption = f"{len(ids)} problems. Bars are 95 % intervals."
+            charts += [Chart(title, caption, lines, x=BY_TOKENS)] if lines else []
+    return charts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.errors import InputError
-from pipeline.report.data import SPLITS, Round, asked, view, word
+from pipeline.report.comparison import Comparison
+from pipeline.report.data import SPLITS, Round, asked, caught_up, clip, measured, ratio, sampled, view, word
 
 console = Console(highlight=False)
 if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -21,18 +23,20 @@ if not console.is_terminal and "COLUMNS" not in os.environ:
 
 def show_result(folder: Path) -> None:
     """The table that ends a command: what changed, what it cost, where things are, what to type next."""
-    run = view(folder)
+    run = measured(folder)
     last = run.finished[-1]
-    assert last.metrics is not None
+    kind = last.numbers["decided_by"]
     console.print(_accuracies(last))
     for name, words in SPLITS.items():
-        moved = last.metrics["splits"][name]["paired"]
+        moved = last.numbers["splits"][name]["paired"][kind]
         console.print(
-            f"[bold]{words}[/]: {len(moved['gained'])} newly solved, {len(moved['lost'])} newly lost"
+            f"[bold]{words}[/], {kind}: {len(moved['gained'])} newly solved, {len(moved['lost'])} newly lost"
             + _examples(last, moved["gained"], "solved")
             + _examples(last, moved["lost"], "lost")
         )
-    curated = last.metrics.get("curation", {})
+    if heart := last.numbers["splits"]["held_out"].get("by_heart"):
+        console.print(f"[bold]By heart[/], held out: {caught_up(heart)}")
+    curated = last.numbers["curation"]
     if run.recipe["curation"].get("decontaminate") and curated.get("num_overlapping"):
         console.print(f"{curated['num_overlapping']} right solutions overlap with measured problems and were left out.")
     for caveat in curated.get("caveats", []):
@@ -41,15 +45,17 @@ def show_result(folder: Path) -> None:
     if any(record.get("resumed") for record in last.stages.values()):
         console.print("A stage was resumed after an interruption; the time before that is not counted.")
     adapter = f"{last.folder / 'adapter'}"
-    if last.metrics["before"] == last.metrics["after"]:
+    dev = last.numbers["splits"]["dev"]["paired"][kind]
+    decided = f"The {kind} answers to the development problems decide: {_change(dev)}, p worse {_p(dev['p_worse'])}."
+    if last.numbers["before"] == last.numbers["after"]:
         console.print("No solution was right, so there was nothing to learn and there is [bold]no new policy[/].")
         adapter = "none"
-    elif not last.metrics.get("measured", True):
+    elif not last.numbers["measured"]:
         console.print("No development problem could be judged: the new policy is promoted [bold]unmeasured[/].")
-    elif last.metrics["promoted"]:
-        console.print("The new policy is promoted: the next round starts from it.")
+    elif last.promoted:
+        console.print(f"{decided}\nThe new policy is promoted: the next round starts from it.")
     else:
-        console.print("The new policy is [bold]not promoted[/]: it was worse on the development problems.")
+        console.print(f"{decided}\nThe new policy is worse and [bold]not promoted[/].")
         adapter += " (not promoted)"
     for what, where in (
         ("adapter", adapter),
@@ -61,10 +67,10 @@ def show_result(folder: Path) -> None:
 
 
 def show_status(folder: Path) -> None:
-    """One line a round."""
-    run = view(folder)
+    """One line a round; accuracies are of the held-out problems."""
+    run = measured(folder)
     table = Table(title=f"{run.recipe['name']}: {run.recipe['model']['name']}, task {run.recipe['task']['name']}")
-    for heading in ("round", "stage", "held out", "change", "tokens", "rows", "seconds", "promoted"):
+    for heading in ("round", "stage", "fast", "worked", "slow", "by heart", "tokens", "rows", "seconds", "promoted"):
         table.add_column(heading, justify="left" if heading in ("stage", "promoted") else "right")
     for one in run.rounds:
         done = [name for name, record in one.stages.items() if record["status"] == "done"]
@@ -73,12 +79,41 @@ def show_status(folder: Path) -> None:
         if one.metrics:
             split = one.metrics["splits"]["held_out"]
             table.add_row(
-                str(one.n), "finished", _rate(split["after"]), _change(split["paired"]),
-                _tokens(split["after"]), rows, seconds, "yes" if one.metrics["promoted"] else "no",
+                str(one.n), "finished", _rate(split["after"]["fast"]), _share(split["after"]["worked"]),
+                _share(split["before"].get("slow", {})), _ratio(split.get("by_heart")),
+                _tokens(split["after"]["fast"]), rows, seconds, "yes" if one.promoted else "no",
             )  # fmt: skip
         else:
-            table.add_row(str(one.n), f"after {done[-1]}" if done else "begun", "", "", "", rows, seconds, "")
+            table.add_row(
+                str(one.n), f"after {done[-1]}" if done else "begun", "", "", "", "", "", rows, seconds, ""
+            )  # fmt: skip
     console.print(table)
+
+
+def show_comparison(found: Comparison, by_round: bool) -> None:
+    """Runs side by side, each by its last policy or `by_round`, and how sure one can be of their differences."""
+    table = Table(title=f"accuracy with 95 % intervals{', round by round' if by_round else ''}")
+    for heading in ("problems", "", "round", "run", "fast", "worked", "tokens an answer", "tokens sampled"):
+        table.add_column(heading, justify="right" if heading in ("", "round", "tokens sampled") else "left")
+    for row in found.rows(by_round):
+        table.add_row(
+            SPLITS[row.split], str(row.fast["problems"]), str(row.stand.n), escape(row.run.name), _rate(row.fast),
+            _rate(row.worked), f"{_tokens(row.fast)}, {_tokens(row.worked)}", f"{row.stand.num_tokens:,}",
+        )  # fmt: skip
+    console.print(table)
+    table = Table(title=f"{SPLITS[found.split]}, against {escape(found.runs[0].name)}, problem by problem")
+    for heading in ("run", "answer", "problems", "change", "only it", "only the first", "p", "p, Holm"):
+        table.add_column(heading, justify="left" if heading in ("run", "answer", "change") else "right")
+    for one in found.differences:
+        table.add_row(
+            escape(one.run), one.kind, str(one.problems), _change(asdict(one)), str(one.gained), str(one.lost),
+            _p(one.p), _p(one.holm),
+        )  # fmt: skip
+    console.print(table)
+    for one in found.differences:
+        console.print(f"{one.kind}: [bold]{escape(one.words)}[/]")
+    for note in found.notes:
+        console.print(f"[bold]Note[/]: {escape(note)}")
 
 
 def show_rollouts(folder: Path, n: int | None, problem: str | None, verdict: str | None, limit: int) -> None:
@@ -142,20 +177,27 @@ def show_plan(plan: dict[str, Any]) -> None:
 
 
 def _accuracies(one: Round) -> Table:
-    assert one.metrics is not None
-    table = Table(title=f"round {one.n}: greedy accuracy with 95 % intervals")
-    for heading in ("problems", "", "before", "after", "change", "tokens an answer"):
-        table.add_column(heading, justify="right" if heading == "" else "left")
+    table = Table(title=f"round {one.n}: accuracy with 95 % intervals")
+    for heading in ("problems", "answer", "before", "after", "change", "tokens an answer"):
+        table.add_column(heading)
     for name, words in SPLITS.items():
-        split = one.metrics["splits"][name]
-        table.add_row(
-            words, str(split["after"]["problems"]), _rate(split["before"]), _rate(split["after"]),
-            _change(split["paired"]), f"{_tokens(split['before'])} → {_tokens(split['after'])}",
-        )  # fmt: skip
-        for key in (key for key in split["after"] if key.startswith("pass@")):
-            table.add_row(f"  {key}, sampled", "", _interval(split["before"].get(key)), _interval(split["after"][key]))
-        if unjudged := split["after"]["unjudged"]:
-            table.add_row("  unjudged", "", str(split["before"]["unjudged"]), str(unjudged))
+        split = one.numbers["splits"][name]
+        before, after = split["before"], split["after"]
+        table.add_section()
+        table.add_row(f"{words} ({after['fast']['problems']})")
+        for kind in ("fast", "worked"):
+            table.add_row(
+                "", kind, _rate(before[kind]), _rate(after[kind]), _change(split["paired"][kind]),
+                f"{_tokens(before[kind])} → {_tokens(after[kind])}",
+            )  # fmt: skip
+            if before[kind]["unjudged"] or after[kind]["unjudged"]:
+                table.add_row("", "  unjudged", str(before[kind]["unjudged"]), str(after[kind]["unjudged"]))
+        if slow := before.get("slow"):
+            table.add_row("", f"slow ({slow['problems']})", _rate(slow), "", "", _tokens(slow))
+        if heart := split.get("by_heart"):
+            table.add_row("", "by heart", "", _ratio(heart))
+        for key in sampled(after):
+            table.add_row("", key, _interval(before.get(key)), _interval(after[key]))
     return table
 
 
@@ -175,7 +217,7 @@ def _costs(one: Round) -> Table:
 
 def _examples(one: Round, ids: list[str], how: str) -> str:
     problems = one.problems()
-    names = "; ".join(asked(problems[name])[:60] for name in islice(ids, 2))
+    names = "; ".join(clip(" ".join(asked(problems[name]).split()), 20, 60) for name in islice(ids, 2))
     return f"\n  [dim]{how}, e.g. {escape(names)}[/]" if names else ""
 
 
@@ -185,6 +227,18 @@ def _rate(row: dict[str, Any]) -> str:
 
 def _interval(row: dict[str, Any] | None) -> str:
     return f"{row['rate']:.3f} [dim]({row['low']:.2f}-{row['high']:.2f})[/]" if row else ""
+
+
+def _share(row: dict[str, Any]) -> str:
+    return f"{row['accuracy']:.3f}" if "accuracy" in row else ""
+
+
+def _ratio(row: dict[str, Any] | None) -> str:
+    return ratio(row).replace(" (", " [dim](").replace("–", "-") + "[/]" if row else ""
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _change(row: dict[str, Any]) -> str:

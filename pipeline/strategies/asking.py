@@ -20,9 +20,8 @@ def template(*names: str) -> Any:
         except ValueError as error:
             raise ValueError(f"a brace that stands for itself is doubled ({error})") from None
         if used != set(names):
-            raise ValueError(
-                f"it has to use {' and '.join(f'{{{name}}}' for name in names)}, and nothing else in braces"
-            )
+            wanted = " and ".join(f"{{{name}}}" for name in names) or "nothing"
+            raise ValueError(f"it has to use {wanted} in braces, and no more")
         return text
 
     return Annotated[str, AfterValidator(sound)]

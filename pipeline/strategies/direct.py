@@ -6,42 +6,62 @@ until the cap. (DART, 2407.13690, calls this uniform synthesis.)
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from pipeline import recipe
 from pipeline.strategies.asking import put, template
-from pipeline.types import Generate, Problem, Rollout, Solver, Verify
+from pipeline.types import Generate, Problem, Prompt, Rollout, Solver, Verify
+
+Temperature = Annotated[float, Field(ge=0)]
 
 
 class Options(recipe.Choice):
     """`samples` are asked for at a time, until `enough` distinct right ones are there or `max_samples` are spent.
-    `prompt` puts the problem, {problem}, to the teacher: "{problem}\\nThink step by step."; nobody is trained on it."""
+    `prompt` puts the problem, {problem}, to the teacher: "{problem}\\nThink step by step."; nobody is trained on it.
+
+    Of a list of temperatures, the sample stage takes the one that does best on the first `num_tuning` problems of the
+    round (tuning.py); anywhere else, as in a part of a mixture, the first one is taken."""
 
     prompt: template("problem") = "{problem}"  # type: ignore[valid-type]
     samples: int = Field(default=8, ge=1)
     enough: int = Field(default=4, ge=1)
     max_samples: int = Field(default=8, ge=1)
-    temperature: float = Field(default=1.0, ge=0)
+    temperature: Temperature | Annotated[list[Temperature], Field(min_length=1)] = 1.0
+    num_tuning: int = Field(default=32, ge=1)
     top_p: float = Field(default=1.0, gt=0, le=1)
     max_tokens: int = Field(default=256, ge=1)
 
 
 def solve(problem: Problem, options: Options) -> Solver:
+    return (yield from tries(problem, put(problem.prompt, options.prompt), options))
+
+
+def tries(problem: Problem, prompt: Prompt, options: Options, stop: tuple[str, ...] = ()) -> Solver:
+    """Try, as `options` say, on what the teacher is asked in `prompt`."""
+    warm = options.temperature
     rollouts: list[Rollout] = []
     right: set[str] = set()
     while len(rollouts) < options.max_samples and len(right) < options.enough:
         [completions] = yield [
             Generate(
-                put(problem.prompt, options.prompt),
+                prompt,
                 n=min(options.samples, options.max_samples - len(rollouts)),
-                temperature=options.temperature,
+                temperature=warm[0] if isinstance(warm, list) else warm,
                 top_p=options.top_p,
                 max_tokens=options.max_tokens,
+                stop=stop,
             )
         ]
         [verdicts] = yield [Verify(problem, [completion.text for completion in completions])]
         for completion, verdict in zip(completions, verdicts, strict=True):
             rollouts.append(Rollout.of(problem, completion, options.name))
             if verdict.correct and completion.finish_reason == "stop":
-                right.add(" ".join(completion.text.casefold().split()))
+                right.add(normalised(completion.text))
     return rollouts
+
+
+def normalised(text: str) -> str:
+    """What two texts share that read alike but for case and spacing."""
+    return " ".join(text.casefold().split())

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import registry
 from pipeline.errors import EngineError
 from pipeline.files import Journal, read_records
 from pipeline.run import Stage, stage
-from pipeline.strategies.driver import drive
+from pipeline.strategies import memory
+from pipeline.strategies.asking import begin
+from pipeline.strategies.driver import Memory, drive
+from pipeline.strategies.tuning import tuned
 from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Solver
 from pipeline.verifiers.judge import Judge
+
+CHUNK = 32
+"""Where tokens are limited, so many problems are begun at a time, and done before more are."""
 
 
 def read_rollouts(folder: Path) -> list[Attempts]:
@@ -26,16 +32,29 @@ def read_rollouts(folder: Path) -> list[Attempts]:
 def sample(
     work: Stage, problems: Problems, policy: Policy, options: Any, engine: Engine, judge: Judge
 ) -> list[Attempts]:
-    """Let the strategy work on every problem to train on; problems that an earlier try finished are not done again."""
-    solve = registry.resolve("strategies", options.name)
+    """Let the strategy work on every problem to train on, or until `sample_tokens` of the recipe are spent; problems
+    that an earlier try finished are not done again. Of a list of temperatures the best is found first."""
     engine.load(policy)
-    journal = Journal(work.dir, "rollouts", Attempts)
-    seed = f"{work.seed} round {work.round}"
-    attempts = attempt(work, journal, problems.train, lambda one: solve(one, options), engine, judge, seed, "sample")
+    seed, recall = f"{work.seed} round {work.round}", memory.of_run(work)
+
+    def tries(name: str, part: Sequence[Problem], asked: Any, budget: int | None = None) -> list[Attempts]:
+        journal, doing = Journal(work.dir, name, Attempts), "sample" if name == "rollouts" else name
+        return attempt(
+            work, journal, part, lambda one: begin(one, asked), engine, judge, seed, doing, recall=recall, budget=budget
+        )
+
+    spent, budget = 0, work.recipe.sample_tokens
+    if isinstance(getattr(options, "temperature", None), list):
+        options, spent = tuned(work, problems.train, options, tries)
+    attempts = tries("rollouts", problems.train, options, None if budget is None else budget - spent)
     rollouts = [rollout for one in attempts for rollout in one.rollouts]
     work.notes |= {
+        "num_problems": len(attempts),
         "num_rollouts": len(rollouts),
-        "num_tokens": sum(one.num_tokens for one in attempts),
+        "num_chosen": sum(one.chosen for one in rollouts),
+        "num_hinted": sum(one.hinted for one in rollouts),
+        "notes": dict(sorted(Counter(one.note for one in rollouts if one.note).items())),
+        "num_tokens": spent + sum(one.num_tokens for one in attempts),
         "num_failed": sum(one.failure is not None for one in attempts),
     }
     return attempts
@@ -50,26 +69,39 @@ def attempt(
     judge: Judge,
     seed: str,
     doing: str,
+    recall: Memory | None = None,
+    budget: int | None = None,
 ) -> list[Attempts]:
     """What `solve` comes to for each of `problems`, in their order; written to `journal` as each is finished.
 
-    Raises EngineError where the engine refused every single one.
+    Once `budget` tokens were generated no more problems are begun, and those are not in the result. `recall` answers
+    who asks for what the run knows. Raises EngineError where the engine refused every single one.
     """
     known = {one.problem_id: one for one in journal.read()}
-    owed = [problem for problem in problems if problem.id not in known]
-    tokens, before = 0, engine.seconds
-    if not owed:
+    num_owed = sum(problem.id not in known for problem in problems)
+    if not num_owed:
         return [known[problem.id] for problem in problems]
+    tokens, before = 0, engine.seconds
+    begun = 0  # tokens, those of an earlier try counted, so that it ends where it would have ended without interruption
     try:
-        with work.progress(len(owed), doing, "problems") as bar:
-            for one in drive(((problem, solve(problem)) for problem in owed), engine, judge, seed):
-                journal.append(one)
-                known[one.problem_id] = one
-                tokens += one.num_tokens
-                bar.advance(1, f"{tokens / max(engine.seconds - before, 1e-9):.0f} tokens/s")
+        with work.progress(num_owed, doing, "problems") as bar:
+            for part in _parts(problems, len(problems) if budget is None else CHUNK):
+                if budget is not None and begun >= budget:
+                    break
+                owed = ((problem, solve(problem)) for problem in part if problem.id not in known)
+                for one in drive(owed, engine, judge, seed, recall):
+                    journal.append(one)
+                    known[one.problem_id] = one
+                    tokens += one.num_tokens
+                    bar.advance(1, f"{tokens / max(engine.seconds - before, 1e-9):.0f} tokens/s")
+                begun += sum(known[problem.id].num_tokens for problem in part)
     finally:
         journal.close()
-    attempts = [known[problem.id] for problem in problems]
+    attempts = [known[problem.id] for problem in problems if problem.id in known]
     if attempts and all(one.failure for one in attempts):
         raise EngineError(f"every problem failed; the first one, {attempts[0].problem_id}: {attempts[0].failure}")
     return attempts
+
+
+def _parts(problems: Sequence[Problem], size: int) -> Iterator[Sequence[Problem]]:
+    return (problems[start : start + size] for start in range(0, len(problems), size))

@@ -24,7 +24,7 @@ _MISSES = 100_000
 
 
 class Options(splits.Options):
-    """`digits`: how many digits each number has, one count or several to draw from; or `low` and `high`, both
+    """`digits`: how many digits each number has, one count or several, drawn from alike; or `low` and `high`, both
     inclusive. `operations` are drawn from alike. `prompt` may use {a}, {b} and {op}; `chat: false` asks it as plain
     text, for a base model."""
 
@@ -55,13 +55,31 @@ class Options(splits.Options):
 
 
 def problems(options: Options, seed: int) -> Iterator[Problem]:
-    """Distinct problems in an order that `seed` decides; endless where there are more than can be listed."""
-    rng = random.Random(seed)
-    ranges = options.ranges()
-    size = sum((high - low + 1) ** 2 for low, high in ranges) * len(options.operations)
+    """Distinct problems in an order that `seed` decides; endless where there are more than can be listed. Of several
+    counts of digits each is drawn alike, until there is nothing left of it."""
+    rng, turns = random.Random(seed), random.Random(f"{seed} digits")
     seen: set[tuple[str, int, int]] = set()
+    streams = [_distinct(options, bounds, rng, seen) for bounds in options.ranges()]
+    while streams:
+        stream = turns.choice(streams)
+        drawn = next(stream, None)
+        if drawn is None:
+            streams.remove(stream)
+            continue
+        op, a, b = drawn
+        prompt = splits.asked(options.prompt.format(a=a, b=b, op=op), options.chat)
+        meta = {"a": a, "b": b, "op": op, "digits": max(len(str(abs(a))), len(str(abs(b))))}
+        yield Problem.of(prompt, str(OPERATIONS[op](a, b)), options.verifier.name, meta)
+
+
+def _distinct(
+    options: Options, bounds: tuple[int, int], rng: random.Random, seen: set[tuple[str, int, int]]
+) -> Iterator[tuple[str, int, int]]:
+    """Operations on numbers within `bounds`, none that was `seen`."""
+    low, high = bounds
+    size = (high - low + 1) ** 2 * len(options.operations)
     misses = 0
-    for op, a, b in _listed(options, rng) if size <= _LISTED else _drawn(options, rng):
+    for op, a, b in (_listed if size <= _LISTED else _drawn)(options, bounds, rng):
         key = (op, a, b) if op == "-" else (op, min(a, b), max(a, b))
         if key in seen:
             misses += 1
@@ -70,26 +88,19 @@ def problems(options: Options, seed: int) -> Iterator[Problem]:
         else:
             misses = 0
             seen.add(key)
-            prompt = splits.asked(options.prompt.format(a=a, b=b, op=op), options.chat)
-            answer = str(OPERATIONS[op](a, b))
-            yield Problem.of(prompt, answer, options.verifier.name, {"a": a, "b": b, "op": op})
+            yield op, a, b
 
 
-def _listed(options: Options, rng: random.Random) -> Iterator[tuple[str, int, int]]:
-    every = [
-        (op, a, b)
-        for op in options.operations
-        for low, high in options.ranges()
-        for a in range(low, high + 1)
-        for b in range(low, high + 1)
-    ]
+def _listed(options: Options, bounds: tuple[int, int], rng: random.Random) -> Iterator[tuple[str, int, int]]:
+    numbers = range(bounds[0], bounds[1] + 1)
+    every = [(op, a, b) for op in options.operations for a in numbers for b in numbers]
     rng.shuffle(every)
     yield from every
 
 
-def _drawn(options: Options, rng: random.Random) -> Iterator[tuple[str, int, int]]:
+def _drawn(options: Options, bounds: tuple[int, int], rng: random.Random) -> Iterator[tuple[str, int, int]]:
     while True:
-        low, high = rng.choice(options.ranges())
+        low, high = rng.choice([bounds])  # of one: without it, every stream of earlier runs would be another
         yield rng.choice(options.operations), rng.randint(low, high), rng.randint(low, high)
 
 

@@ -2,15 +2,18 @@
 
 The first `num_held_out` problems of the source are held out, the next `num_dev` are the development split, and what
 follows is trained on, `num_train` a round, so each round meets fresh problems while there are any and then begins
-again. A task with an official test split says so with a function `held_out` beside `problems`; its problems then come
-first. A prompt that came before, case and spacing aside, is passed over, so the splits are disjoint by content.
+again. With `only`, training problems are those whose meta says so; the other splits stay as they are, so a schedule can
+raise the difficulty round by round while the measures remain the same.
+
+A task with an official test split says so with a function `held_out` beside `problems`; its problems then come first. A
+prompt that came before, case and spacing aside, is passed over, so the splits are disjoint by content.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, tee
 from pathlib import Path
 from string import Formatter
 from typing import Any, ClassVar
@@ -27,10 +30,18 @@ from pipeline.types import Message, Problem, Problems, Prompt, digest
 
 _MISSES = 1000
 """After so many problems in a row that came before, an endless source has next to nothing left."""
+_OTHERS = 10_000
+"""After so many in a row that `only` does not let in, an endless source has next to nothing left that it does."""
+_TOLD = 20
+"""An error names so many values at most."""
 
 
 class Options(recipe.Choice):
-    """Base of every task's options: the sizes of the splits, in problems, and the verifier."""
+    """Base of every task's options: the sizes of the splits, in problems, the verifier, and what is trained on.
+
+    `only` says values of the problems' meta: {digits: [2, 3]} trains on nothing else. Round n takes the n-th
+    `num_train` of those that fit: where `only` changes from round to round, some may come again and others never.
+    """
 
     finite: ClassVar[bool] = False
     """Whether all the problems there are can be looked at before the first round."""
@@ -38,6 +49,7 @@ class Options(recipe.Choice):
     num_train: int = Field(default=400, ge=1)
     num_dev: int = Field(default=200, ge=1)
     num_held_out: int = Field(default=200, ge=1)
+    only: dict[str, list[Any]] = Field(default_factory=dict)
     verifier: recipe.choice("verifiers")  # type: ignore[valid-type]
 
 
@@ -89,16 +101,17 @@ def read_problems(folder: Path) -> Problems:
 def load(work: Stage, options: Options, seed: int) -> Problems:
     """The splits of this round. Raises TaskError where the source has too few problems."""
     everything = source(options, seed)
-    problems = split(everything, options, work.round)
+    once, again = tee(everything)
+    problems = split(once, options, work.round)
     check_same(problems, work.dir.parent / f"round-{work.round - 1:03d}")
     whole = options.finite and work.round == 1  # so that no later round meets a prompt that can't be used
-    rest = everything if whole else []
-    check_prompts([*(problem for part in problems.splits().values() for problem in part), *rest], work.recipe.model)
+    used = (problem for part in problems.splits().values() for problem in part)
+    check_prompts(list(again if whole else used), work.recipe.model)
     write_records(work.dir / "problems.jsonl", [problems])
     work.notes |= {f"num_{name}": len(part) for name, part in problems.splits().items()}
     work.notes["num_passed_over"] = everything.passed_over
-    if again := everything.passed_over:
-        console.print(f"{options.name}: {again} problems say the same as one before and are passed over", markup=False)
+    if same := everything.passed_over:
+        console.print(f"{options.name}: {same} problems say the same as one before and are passed over", markup=False)
     return problems
 
 
@@ -108,14 +121,35 @@ def source(options: Any, seed: int) -> Source:
 
 
 def split(problems: Iterator[Problem], options: Options, n: int) -> Problems:
-    """The splits of round `n` (from 1). Raises TaskError where there are fewer problems than the splits ask for."""
+    """The splits of round `n` (from 1). Raises TaskError where there are fewer problems than the splits ask for, or
+    none to train on that `options.only` lets in."""
     held_out = _take(problems, options.num_held_out, "num_held_out", options)
     dev = _take(problems, options.num_dev, "num_dev", options)
-    pool = list(islice(problems, n * options.num_train))
+    pool = list(islice(_fitting(problems, options), n * options.num_train))
     if len(pool) < options.num_train:
         _take(iter(pool), options.num_train, "num_train", options)
     first = (n - 1) * options.num_train
     return Problems([pool[place % len(pool)] for place in range(first, first + options.num_train)], dev, held_out)
+
+
+def _fitting(problems: Iterator[Problem], options: Options) -> Iterator[Problem]:
+    """Those that `options.only` lets in. Raises TaskError where there is none."""
+    others: dict[str, set[str]] = {key: set() for key in options.only}
+    none, misses = True, 0
+    for problem in problems:
+        if all(problem.meta.get(key) in values for key, values in options.only.items()):
+            none, misses = False, 0
+            yield problem
+            continue
+        misses += 1
+        if misses > _OTHERS and not options.finite:
+            break
+        for key, known in others.items():
+            if key in problem.meta and len(known) < _TOLD:
+                known.add(str(problem.meta[key]))
+    if none and misses:
+        there = "; ".join(f"{key}: {', '.join(sorted(known)) or 'not in their meta'}" for key, known in others.items())
+        raise TaskError(f"task.only lets in no problem to train on; what {options.name} has is {there}")
 
 
 def check_same(problems: Problems, before: Path) -> None:

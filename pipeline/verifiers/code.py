@@ -68,7 +68,7 @@ def verify(problem: Problem, response: str, options: Options) -> Judgement:
     code = solution(problem, response)
     if code is None:
         return Judgement(0.0, None, "no code in the response")
-    if error := _compile_error(code):
+    if error := compile_error(code):
         return Judgement(0.0, code, f"compile error: {error}")
     return _judgement(_results(code, tests, problem.meta.get("entry_point"), options))._replace(answer=code)
 
@@ -85,9 +85,9 @@ def solution(problem: Problem, response: str) -> str | None:
         code = f"{prelude}\n{code}"
     else:
         code = textwrap.dedent(code)
-        if prelude and not _compile_error(f"{prelude}\n{code}"):
+        if prelude and not compile_error(f"{prelude}\n{code}"):
             code = f"{prelude}\n{code}"
-    return code if code.strip() and (blocks or not _compile_error(code)) else None
+    return code if code.strip() and (blocks or not compile_error(code)) else None
 
 
 _FENCED = re.compile(
@@ -102,7 +102,7 @@ def _well_formed(test: Any) -> bool:
     return set(test) in ({"assert"}, {"input", "output"})
 
 
-def _compile_error(code: str) -> str:
+def compile_error(code: str) -> str:
     """Where and why `code` is no Python; "" where it is. Compiling runs nothing of it."""
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -116,7 +116,7 @@ def _compile_error(code: str) -> str:
 
 def _results(code: str, tests: list[dict[str, str]], entry_point: str | None, options: Options) -> list[Result]:
     """What came of each test. One that is over its time is the last that is run of its kind."""
-    box = _box(options)
+    box = warm(options)
     asserts = [test["assert"] for test in tests if "assert" in test]
     judged = iter(box.run_asserts(code, asserts, entry_point) if asserts else [])
     results: list[Result] = []
@@ -146,6 +146,19 @@ def _of_assert(outcome: sandbox.Outcome, options: Options) -> Result:
 
 
 def _of_program(ran: sandbox.Ran, expected: str, options: Options) -> Result:
+    if result := unfinished(ran, options):
+        return result
+    got, wanted = _lines(ran.stdout), _lines(expected)
+    if got == wanted:
+        return Result(True)
+    number = next((n for n, (one, other) in enumerate(zip(got, wanted, strict=False)) if one != other), None)
+    if number is None:
+        return Result(False, f"{len(got)} lines of output, not {len(wanted)}")
+    return Result(False, f"line {number + 1} of the output is {got[number][:60]!r}, not {wanted[number][:60]!r}")
+
+
+def unfinished(ran: sandbox.Ran, options: Options) -> Result | None:
+    """Why a program did not come to its end as it should; None where it did."""
     match ran.ended:
         case "lost":
             return Result(None, "the sandbox failed")
@@ -160,13 +173,7 @@ def _of_program(ran: sandbox.Ran, expected: str, options: Options) -> Result:
     if ran.exit_code:
         said = ran.stderr.rstrip().rpartition("\n")[2]
         return Result(False, f"runtime error: {said or f'exit code {ran.exit_code}'}")
-    got, wanted = _lines(ran.stdout), _lines(expected)
-    if got == wanted:
-        return Result(True)
-    number = next((n for n, (one, other) in enumerate(zip(got, wanted, strict=False)) if one != other), None)
-    if number is None:
-        return Result(False, f"{len(got)} lines of output, not {len(wanted)}")
-    return Result(False, f"line {number + 1} of the output is {got[number][:60]!r}, not {wanted[number][:60]!r}")
+    return None
 
 
 def _lines(output: str) -> list[str]:
@@ -190,7 +197,8 @@ _boxes: dict[tuple[int, float, float, str], sandbox.Sandbox] = {}
 """The warm sandboxes of this process (its id is in the key: a fork has none yet)."""
 
 
-def _box(options: Options) -> sandbox.Sandbox:
+def warm(options: Options) -> sandbox.Sandbox:
+    """This process's own sandbox with these limits; it is closed when the process ends."""
     key = os.getpid(), options.test_time_limit, options.test_memory, options.isolation
     if key not in _boxes:
         limits = sandbox.Limits(seconds=options.test_time_limit, memory=int(options.test_memory * pool.GIB))

@@ -1,10 +1,9 @@
-"""The page, from run directories that Run, Journal and compare really wrote."""
+"""The pages, as a browser reads them."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -14,127 +13,14 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.evaluation import Answer, Measure, compare, read_measure
-from pipeline.files import Journal, write_records
-from pipeline.recipe import Recipe, parse
-from pipeline.report.page import MAX_MOVED, MAX_PROBLEMS, MAX_SOLUTIONS, clip, write_page
-from pipeline.run import Run, Stage, stage
-from pipeline.strategies.sampling import read_rollouts
-from pipeline.tasks.splits import read_problems
-from pipeline.types import Attempts, Completion, Policy, Problem, Problems, Rollout, Verdict, replace
-from pipeline.verifiers import number
+from pipeline.report.comparison import compare
+from pipeline.report.data import caught_up, clip
+from pipeline.report.page import MAX_MOVED, MAX_PROBLEMS, MAX_SOLUTIONS, write_comparison, write_page
+from pipeline.report.terminal import show_result, show_status
+from pipeline.run import Run
+from tests.report.runs import EVIL, begin, finish, load, recipe
 
-EVIL = "<script>alert('x')</script><img src=https://evil.example/x.png>"
 VOID = {"meta", "img", "br", "input", "link", "hr"}
-
-
-def recipe(samples: int = 0) -> Recipe:
-    return parse(
-        {
-            "name": "tiny",
-            "model": {"name": "some/model"},
-            "task": {"name": "arithmetic", "num_train": 12, "num_dev": 40, "num_held_out": 40},
-            "engine": {"name": "scripted", "script": "none.json"},
-            "evaluation": {"num_train": 12, "samples": samples},
-        }
-    )
-
-
-def make_problems() -> Problems:
-    every = [Problem.of([{"role": "user", "content": f"What is {n} + 1?"}], str(n + 1), "number") for n in range(92)]
-    return Problems(every[:12], every[12:52], every[52:])
-
-
-def measure(problems: Problems, policy: str, right: float, samples: int = 0, unjudged: int = 0) -> Measure:
-    """A policy that solves the first `right` of each split; the last `unjudged` could not be judged."""
-
-    def answer(problem: Problem, solved: bool, judged: bool) -> Answer:
-        response = str(problem.answer) if solved else EVIL
-        return Answer(problem.id, solved if judged else None, 3, response, samples, samples // 2 if solved else 0)
-
-    def answers(part: Sequence[Problem]) -> list[Answer]:
-        solved, judged = round(right * len(part)), len(part) - unjudged
-        return [answer(problem, place < solved, place < judged) for place, problem in enumerate(part)]
-
-    return Measure(policy, {name: answers(part) for name, part in problems.splits().items()})
-
-
-@stage(read_problems)
-def load(work: Stage) -> Problems:
-    problems = make_problems()
-    write_records(work.dir / "problems.jsonl", [problems])
-    return problems
-
-
-@stage(read_measure("baseline"))
-def baseline(work: Stage, measured: Measure) -> Measure:
-    write_records(work.dir / "baseline.jsonl", [measured])
-    return measured
-
-
-@stage(read_measure("evaluate"))
-def evaluate(work: Stage, measured: Measure) -> Measure:
-    write_records(work.dir / "evaluate.jsonl", [measured])
-    return measured
-
-
-def verdict(problem: Problem, one: Rollout) -> Verdict:
-    return Verdict(one.id, "number", *number.verify(problem, one.response, number.Options(name="number")))
-
-
-@stage(read_rollouts)
-def sample(work: Stage, problems: Problems, responses: Sequence[str]) -> list[Attempts]:
-    """Every problem is answered with each of `responses`; the verifier is said to have run out of time over "404"."""
-    journal = Journal(work.dir, "rollouts", Attempts)
-    for problem in problems.train:
-        said = [text.replace("ANSWER", str(problem.answer)) for text in responses]
-        completions = [Completion(text, [1, 2], "stop", "base", seed) for seed, text in enumerate(said)]
-        rollouts = [Rollout.of(problem, one, "direct") for one in completions]
-        verdicts = [verdict(problem, one) for one in rollouts]
-        late: dict[str, Any] = {"score": None, "answer": None, "reason": "the verifier ran out of time"}
-        verdicts = [replace(one, **late) if one.answer == "404" else one for one in verdicts]
-        journal.append(Attempts(problem.id, rollouts, verdicts))
-    journal.close()
-    return journal.read()
-
-
-def nothing(folder: Path) -> None:
-    pass
-
-
-@stage(nothing)
-def curate(work: Stage) -> None:
-    work.notes["num_rows"] = 1234
-
-
-RESPONSES = ("so ANSWER", "404", EVIL)
-
-
-def begin(folder: Path, responses: Sequence[str] = RESPONSES) -> Path:
-    """A run whose first round was sampled and no more."""
-    run = Run(folder, recipe())
-    problems = run.stage(1, "load", load)
-    run.stage(1, "sample", sample, problems, responses)
-    run.close()
-    return folder
-
-
-def finish(folder: Path, rights: Sequence[float], samples: int = 0, unjudged: int = 0) -> Path:
-    """A run with a round for each of `rights` after the first, which is the base model's."""
-    run = Run(folder, recipe(samples))
-    policy, now = Policy("some/model"), rights[0]
-    for n, right in enumerate(rights[1:], 1):
-        problems = run.stage(n, "load", load)
-        before = run.stage(n, "baseline", baseline, measure(problems, policy.id, now, samples, unjudged))
-        run.stage(n, "sample", sample, problems, RESPONSES)
-        run.stage(n, "curate", curate)
-        after = run.stage(n, "evaluate", evaluate, measure(problems, f"adapter-{n}", right, samples, unjudged))
-        metrics = compare(before, after, run.recipe.evaluation)
-        if metrics["promoted"]:
-            policy, now = Policy("some/model", run.round_dir(n) / "adapter", f"adapter-{n}"), right
-        run.finish(n, policy, metrics)
-    run.close()
-    return folder
 
 
 @dataclass
@@ -255,43 +141,97 @@ def test_its_numbers_are_those_of_metrics_json(tmp_path: Path, rights: list[floa
     read, n = page(folder), len(rights) - 1
     first, last = metrics(folder, 1)["splits"]["held_out"], metrics(folder, n)["splits"]["held_out"]
 
-    def said(row: dict[str, float]) -> str:
-        return f"{row['accuracy']:.2f} ({row['low']:.2f}–{row['high']:.2f})"
+    def said(row: dict[str, Any]) -> str:
+        return f"{row['fast']['accuracy']:.2f} ({row['fast']['low']:.2f}–{row['fast']['high']:.2f})"
 
-    assert (
-        f"On 40 held-out problems some/model went from {said(first['before'])} to {said(last['after'])}" in read.words
-    )
+    went = f"went from {said(first['before'])} right to {said(last['after'])}"
+    assert f"On 40 held-out problems the fast answers of some/model {went}" in read.words
     assert ("in 1 round." if n == 1 else f"in {n} rounds.") in read.words
     for one in range(1, n + 1):
         for split in metrics(folder, one)["splits"].values():
-            moved = split["paired"]
-            assert f"{moved['change']:+.3f} ({moved['low']:+.2f} to {moved['high']:+.2f})" in read.words
-            assert f"{split['after']['accuracy']:.3f}" in read.words
-    assert "1234 rows" in read.words
-    assert f"Newly solved, held out: {len(last['paired']['gained'])}" in read.words
-    assert "Newly lost, held out: 0 None." in read.words
+            for kind, moved in split["paired"].items():
+                assert f"{moved['change']:+.3f} ({moved['low']:+.2f} to {moved['high']:+.2f})" in read.words
+                assert f"{split['after'][kind]['accuracy']:.3f}" in read.words
+    assert (
+        "1 4,321 – – – – 1234 25 % –" in read.words
+    )  # tokens, rows and their share with a hint; the rest is not known
+    assert f"Newly solved, held out, worked: {len(last['paired']['worked']['gained'])}" in read.words
+    assert "Newly lost, held out, worked: 0 None." in read.words
+
+
+@pytest.mark.parametrize(
+    ("ratio", "low", "high", "words"),
+    [
+        (
+            0.57,
+            0.39,
+            0.76,
+            "The fast answer has not caught up with the slow one yet: it is right 0.57 (0.39–0.76) times",
+        ),
+        (0.93, 0.8, 1.0, "The fast answer may have caught up with the slow one, which so few problems can't tell"),
+        (0.5, 0.2, None, "The fast answer may have caught up with the slow one"),
+        (1.0, 0.9, 1.1, "The fast answer has caught up with the slow one: it is right 1.00"),
+        (8.0, 2.5, None, "The fast answer has overtaken the slow one: it is right 8.00 (2.50–) times as often."),
+    ],
+)
+def test_it_says_whether_the_fast_answer_caught_up(ratio: float, low: float, high: float | None, words: str) -> None:
+    assert caught_up({"ratio": ratio, "low": low, "high": high}).startswith(words)
+
+
+def test_a_ratio_without_an_upper_end_has_a_chart_all_the_same(tmp_path: Path) -> None:
+    folder = finish(tmp_path / "run", [0.0, 0.4], slow=0.05)
+    heart = metrics(folder, 1)["splits"]["held_out"]["by_heart"]
+    assert heart["high"] is None
+    read = page(folder)
+    assert caught_up(heart) in read.words
+    assert str(read.named("svg")[2]["aria-label"]).startswith("By heart: over slow before from 8.00")
+
+
+def test_what_was_not_measured_has_no_chart(tmp_path: Path) -> None:
+    def charts(read: Page) -> list[str]:
+        return [str(svg["aria-label"]).partition(":")[0] for svg in read.named("svg")]
+
+    least = ["Accuracy by round", "Tokens an answer by round"]
+    assert charts(page(finish(tmp_path / "least", [0.2, 0.8], slow=None))) == least
+    most = finish(tmp_path / "most", [0.2, 0.8], samples=4, by="digits")
+    read = page(most)
+    more = ["By heart", "Sampled several times", "Fast accuracy by digits", "Worked accuracy by digits"]
+    assert charts(read) == [*least, *more]
+    row = metrics(most, 1)["splits"]["held_out"]["after"]["pass@4"]
+    assert f"{row['rate']:.3f} ({row['low']:.2f}–{row['high']:.2f})" in read.words
+
+
+def test_the_first_charts_show_every_way_to_answer(tmp_path: Path) -> None:
+    accuracy, tokens, *_ = page(finish(tmp_path / "run", [0.2, 0.5, 0.8], slow=0.7)).named("svg")
+    assert accuracy["aria-label"] == (
+        "Accuracy by round: fast from 0.20 to 0.80; worked from 0.30 to 0.90; slow from 0.70 to 0.70"
+    )
+    assert tokens["aria-label"] == "Tokens an answer by round: fast from 3.00 to 3.00; worked from 26.00 to 14.00"
 
 
 def test_a_round_that_was_not_promoted_is_seen_to_be(tmp_path: Path) -> None:
     folder = finish(tmp_path / "run", [0.5, 0.8, 0.3])
     assert [metrics(folder, n)["promoted"] for n in (1, 2)] == [True, False]
     read = page(folder)
-    kept = metrics(folder, 1)["splits"]["held_out"]["after"]["accuracy"]
+    kept = metrics(folder, 1)["splits"]["held_out"]["after"]["fast"]["accuracy"]
     assert f"to {kept:.2f} (" in read.words and "in 2 rounds, of which 1 was promoted." in read.words
     assert "Round 1 promoted" in read.words and "Round 2 not promoted worse on development" in read.words
     hollow = [str(attrs["id"]) for attrs in read.named("g") if "not-promoted" in str(attrs.get("id"))]
     assert {name.rpartition("-")[2] for name in hollow} == {"2"}
-    assert any("held-out" in name for name in hollow)
+    assert any("-fast-" in name for name in hollow)
 
 
 def test_a_run_without_a_promotion_stays_where_it_was(tmp_path: Path) -> None:
     read = page(finish(tmp_path / "run", [0.8, 0.2]))
-    assert "some/model stays at 0.80" in read.words and "after 1 round no new policy was promoted" in read.words
+    assert (
+        "the fast answers of some/model stay at 0.80" in read.words
+        and "after 1 round no new policy was promoted" in read.words
+    )
 
 
 def test_unjudged_answers_are_counted_apart(tmp_path: Path) -> None:
     folder = finish(tmp_path / "run", [0.2, 0.6], unjudged=3)
-    assert metrics(folder, 1)["splits"]["held_out"]["after"]["unjudged"] == 3
+    assert metrics(folder, 1)["splits"]["held_out"]["after"]["fast"]["unjudged"] == 3
     read = page(folder)
     assert "3 unjudged" in read.words
     assert "unjudged 404 the verifier ran out of time" in read.words
@@ -301,24 +241,15 @@ def test_a_run_of_which_nothing_could_be_judged_has_no_accuracy(tmp_path: Path) 
     assert "an accuracy that could not be judged" in page(finish(tmp_path / "run", [0.2, 0.6], unjudged=40)).words
 
 
-def test_sampled_accuracy_is_there_when_it_was_measured(tmp_path: Path) -> None:
-    without, with_it = page(finish(tmp_path / "a", [0.2, 0.8])), page(finish(tmp_path / "b", [0.2, 0.8], samples=4))
-    assert (len(without.named("svg")), len(with_it.named("svg"))) == (2, 3)
-    assert "pass@" not in without.words
-    row = metrics(tmp_path / "b", 1)["splits"]["held_out"]["after"]["pass@4"]
-    assert f"{row['rate']:.3f} ({row['low']:.2f}–{row['high']:.2f})" in with_it.words
-    assert "held out, pass@4" in with_it.source
-
-
 def test_it_stays_short(tmp_path: Path) -> None:
     folder = begin(tmp_path / "a", [f"no {n}" for n in range(30)])
     read = page(folder)
     assert f"the first {MAX_SOLUTIONS} of 30 solutions" in read.words
     assert len(read.named("h3")) == MAX_PROBLEMS
     folder = finish(tmp_path / "b", [0.1, 1.0])
-    gained = metrics(folder, 1)["splits"]["held_out"]["paired"]["gained"]
+    gained = metrics(folder, 1)["splits"]["held_out"]["paired"]["worked"]["gained"]
     assert len(gained) > MAX_MOVED
-    assert f"Newly solved, held out: {len(gained)} (the first {MAX_MOVED})" in page(folder).words
+    assert f"Newly solved, held out, worked: {len(gained)} (the first {MAX_MOVED})" in page(folder).words
 
 
 def test_a_long_text_keeps_its_ends() -> None:
@@ -328,8 +259,37 @@ def test_a_long_text_keeps_its_ends() -> None:
 
 
 def test_it_ends_with_the_recipe(tmp_path: Path) -> None:
-    folder = finish(tmp_path / "run", [0.2, 0.8])
-    assert "num_held_out: 40" in page(folder).words
+    words = page(finish(tmp_path / "run", [0.2, 0.8])).words
+    assert "num_held_out: 40" in words
     order = ["How it went", "Round by round", "Problems that moved", "What was sampled", "Where the time went"]
-    places = [page(folder).words.index(words) for words in [*order, "The recipe"]]
+    places = [words.index(heading) for heading in [*order, "The recipe"]]
     assert places == sorted(places)
+
+
+def old(folder: Path) -> Path:
+    """The run as a version wrote it that measured one greedy answer and no other."""
+    path = folder / "round-001" / "metrics.json"
+    written = json.loads(path.read_text())
+    for split in written["splits"].values():
+        split.update({side: split[side]["worked"] for side in ("before", "after")}, paired=split["paired"]["worked"])
+    path.write_text(json.dumps(written))
+    return folder
+
+
+@pytest.mark.parametrize("show", [write_page, show_status, show_result])
+def test_a_run_of_an_older_version_is_refused_in_a_line(tmp_path: Path, show: Any) -> None:
+    with pytest.raises(InputError, match="was made by an older version of byheart"):
+        show(old(finish(tmp_path / "run", [0.2, 0.8])))
+
+
+def test_the_page_of_a_comparison_stands_alone_and_says_what_is_better(tmp_path: Path) -> None:
+    folders = [finish(tmp_path / name, rights, by="digits") for name, rights in (("a", [0.2, 0.5]), ("b", [0.2, 0.9]))]
+    path = tmp_path / "made" / "both.html"
+    read = Page(write_comparison(compare(folders), path))
+    assert not read.open and "<script" not in read.source
+    assert "2 runs on 40 held-out problems fast: b is better than a" in read.words
+    titles = [str(svg["aria-label"]).partition(":")[0] for svg in read.named("svg")]
+    assert titles == [
+        f"{kind} accuracy{group}" for group in ("", ", digits 1", ", digits 2") for kind in ("Fast", "Worked")
+    ]
+    assert str(read.named("svg")[0]["aria-label"]).endswith("a from 0.20 to 0.50; b from 0.20 to 0.90")

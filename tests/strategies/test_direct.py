@@ -67,6 +67,11 @@ def test_the_engine_is_asked_as_the_options_say() -> None:
     assert request == Generate(PROBLEM.prompt, n=1, temperature=0.3, top_p=0.9, max_tokens=7)
 
 
+def test_of_several_temperatures_the_first_stands_where_nothing_was_tuned() -> None:
+    asked, _ = played(["5", "5"], samples=1, max_samples=2, temperature=[0.4, 0.9])
+    assert [request.temperature for request in asked] == [0.4, 0.4]
+
+
 def test_a_rollout_says_what_was_asked_and_answered() -> None:
     _, [rollout] = played(["4"], samples=1, enough=1)
     assert rollout == Rollout.of(PROBLEM, Completion("4", [1], "stop", "base", 0), "direct")

@@ -39,7 +39,8 @@ def test_every_answer_is_what_its_prompt_comes_to(source: dict[str, Any], seed: 
         assert isinstance(problem.prompt, str)
         a, op, b = problem.prompt.split()
         assert problem.answer == str(COMPUTED[op](int(a), int(b)))
-        assert problem.meta == {"a": int(a), "b": int(b), "op": op}
+        longer = max(len(a.strip("-")), len(b.strip("-")))
+        assert problem.meta == {"a": int(a), "b": int(b), "op": op, "digits": longer}
         assert problem.verifier == "number"
         assert op in source["operations"]
 
@@ -95,6 +96,24 @@ def test_low_and_high_are_both_inclusive() -> None:
 def test_several_counts_of_digits_are_mixed_but_not_within_a_problem() -> None:
     sizes = {(len(str(one.meta["a"])), len(str(one.meta["b"]))) for one in some(count=500, digits=[2, 4])}
     assert sizes == {(2, 2), (4, 4)}
+
+
+@pytest.mark.parametrize("digits", [[1, 2], [2, 3], [2, 3, 4]], ids=str)
+def test_each_count_of_digits_is_drawn_alike(digits: list[int]) -> None:
+    drawn = [one.meta["digits"] for one in some(count=80, digits=digits)]
+    assert all(drawn.count(one) > 0.7 * len(drawn) / len(digits) for one in digits)
+
+
+def test_of_a_count_of_digits_that_runs_out_none_is_missed() -> None:
+    short = {one.id for one in some(count=1000, digits=[1, 2]) if one.meta["digits"] == 1}
+    assert short == {one.id for one in some(count=1000, digits=1)}
+    assert len(some(count=10**6, digits=[1, 2])) == 10 * 11 // 2 + 90 * 91 // 2
+
+
+def test_one_count_of_digits_comes_in_the_order_it_always_had() -> None:
+    """A run of an earlier version goes on with the problems that it began with."""
+    assert [one.prompt for one in some(count=3)] == ["25 + 60", "31 + 51", "53 + 98"]
+    assert [one.prompt for one in some(count=3, digits=5)] == ["15306 + 43936", "49755 + 72468", "76150 + 28254"]
 
 
 def test_every_operation_is_drawn() -> None:

@@ -83,6 +83,49 @@ def test_too_few_problems_are_refused_with_the_key(count: int, key: str, left: i
         split(counted(count), options, n)
 
 
+CURRICULUM = {"name": "arithmetic", "digits": [2, 3], "num_train": 40, "num_dev": 30, "num_held_out": 30}
+
+
+@pytest.mark.parametrize("only", [[2], [3], [2, 3]], ids=str)
+def test_only_what_the_recipe_lets_in_is_trained_on_and_what_measures_stays_the_same(only: list[int]) -> None:
+    whole, some = taken(CURRICULUM, 1), taken(CURRICULUM | {"only": {"digits": only}}, 1)
+    assert {problem.meta["digits"] for problem in some.train} == set(only)
+    assert (some.dev, some.held_out) == (whole.dev, whole.held_out)
+    assert {problem.meta["digits"] for problem in some.dev} == {2, 3}
+
+
+def test_each_round_meets_fresh_problems_among_those_that_are_let_in() -> None:
+    met = [one.id for n in (1, 2, 3) for one in taken(CURRICULUM | {"only": {"digits": [3]}}, n).train]
+    assert len(set(met)) == 3 * 40
+    few = CURRICULUM | {"digits": [1, 2], "num_dev": 1, "num_held_out": 1, "only": {"digits": [1]}}
+    again = [one.id for n in (1, 2) for one in taken(few, n).train]
+    assert len(again) == 80
+    assert 53 <= len(set(again)) <= 55  # there are 55 sums of one digit, and two problems are kept to measure
+
+
+def test_a_problem_has_to_be_let_in_by_everything_that_only_says() -> None:
+    task = {"name": "arithmetic", "operations": ["+", "-"], "only": {"op": ["-"], "a": [*range(10, 20)]}}
+    met = taken(task, 1).train
+    assert {problem.meta["op"] for problem in met} == {"-"}
+    assert {problem.meta["a"] for problem in met} == set(range(10, 20))
+
+
+@pytest.mark.parametrize(
+    ("task", "only", "there"),
+    [
+        (CURRICULUM, {"digits": [4]}, r"lets in no problem to train on; what arithmetic has is digits: 2, 3"),
+        ({"name": "arithmetic", "digits": 9}, {"digits": [4]}, r"what arithmetic has is digits: 9"),
+        (CURRICULUM, {"digit": [2]}, r"what arithmetic has is digit: not in their meta"),
+    ],
+    ids=["no such value", "an endless source", "no such key"],
+)
+def test_what_lets_nothing_in_is_refused_with_what_there_is(
+    task: dict[str, Any], only: dict[str, Any], there: str
+) -> None:
+    with pytest.raises(TaskError, match=there):
+        taken(task | {"only": only}, 1)
+
+
 def test_exactly_enough_problems_are_enough() -> None:
     parts = split(counted(12), Options(name="mine", num_train=4, num_dev=3, num_held_out=5, verifier="number"), 1)
     assert [len(part) for part in parts.splits().values()] == [4, 3, 5]

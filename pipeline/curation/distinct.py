@@ -1,0 +1,56 @@
+"""Which of a problem's rows say the same: by their words, or by the equations they go through (RFT, 2308.01825)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import cdist
+
+from pipeline.curation.equations import equations
+from pipeline.curation.rows import by_problem, size, text
+from pipeline.types import Example
+
+MAX_COMPARED, MAX_CHARACTERS = 32, 2000
+"""A row is compared with so many others of its problem, the most concise, and so much of each text is looked at."""
+
+
+def by_text(rows: Iterable[Example]) -> list[Example]:
+    """The first of a problem's rows that read alike but for case and spacing; numbers and steps tell them apart."""
+    first: dict[tuple[str, str], Example] = {}
+    for row in rows:
+        first.setdefault((row["problem_id"], _words(row)), row)
+    return list(first.values())
+
+
+def by_equations(rows: Iterable[Example]) -> list[Example]:
+    """Of a problem's rows with the same equations, in the same order, the one whose text is the farthest from the
+    problem's other rows, by the sum of its edit distances. None with a false equation; where a row has no equation
+    its words stand in for them."""
+    kept = []
+    for group in by_problem(by_text(rows)).values():
+        alike: dict[tuple[str, ...], list[Example]] = {}
+        for row in group:
+            found = equations(text(row))
+            if all(equation.true is not False for equation in found):
+                key = tuple(equation.text for equation in found) or ("", _words(row))
+                alike.setdefault(key, []).append(row)
+        others = sorted((row for same in alike.values() for row in same), key=size)[:MAX_COMPARED]
+        kept += [same[0] if len(same) == 1 else _farthest(same, others) for same in alike.values()]
+    return kept
+
+
+def distances(rows: list[Example], others: list[Example]) -> list[list[int]]:
+    """The edit distance, in characters, of the text of each row to that of each of the `others`."""
+    texts = [[text(row)[:MAX_CHARACTERS] for row in side] for side in (rows, others)]
+    found: list[list[int]] = cdist(*texts, scorer=Levenshtein.distance).tolist()
+    return found
+
+
+def _farthest(rows: list[Example], others: list[Example]) -> Example:
+    far = {row["rollout_id"]: -sum(to) for row, to in zip(rows, distances(rows, others), strict=True)}
+    return min(rows, key=lambda row: (far[row["rollout_id"]], size(row)))
+
+
+def _words(row: Example) -> str:
+    return " ".join(text(row).casefold().split())

@@ -1,0 +1,177 @@
+"""The equations that a solution writes down, and whether they hold: "23 + 27 = 50" does, "7 x 8 = 54" does not.
+
+An equation is a chain of sums of plain numbers: "2 + 3 = 5 = 4 + 1". What is only a part of something else is none,
+such as the "3 = 5" in "x + 3 = 5" or in "half of 3 = 5": where in doubt nothing is read, since a false equation costs a
+solution. Values are exact, but a decimal may be rounded: 10 / 3 = 3.33 holds. What is too long to work out, or divides
+by zero, neither holds nor is false. Nothing that a model wrote is executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from functools import lru_cache
+from itertools import groupby, islice, pairwise
+from typing import NamedTuple
+
+MAX_PARTS, MAX_DIGITS = 60, 30
+"""A side of more numbers and signs is not read; one with a number of more characters is not worked out."""
+
+Side = list[str]
+"""One side of an equation: its numbers, signs and brackets, in order."""
+
+
+class Equation(NamedTuple):
+    """`text` is without spaces; `true` is None where that is not worked out."""
+
+    text: str
+    true: bool | None
+
+
+def equations(text: str) -> list[Equation]:
+    """Those in `text`, in order."""
+    text = _plain(text)
+    found: list[Equation] = []
+    for run in _RUN.finditer(text):
+        if "=" not in run[0]:
+            continue
+        sides = [_side(side) for side in run[0].replace(",", "").split("=")]
+        sides[0] = _begun(sides[0], text[max(0, run.start() - 20) : run.start()])
+        sides[-1] = _ended(sides[-1], text[run.end() : run.end() + 20])
+        for sound, group in groupby(sides, lambda side: _tree(side) is not None):
+            chain = list(group)
+            if sound and len(chain) > 1 and any(len(side) > 1 for side in chain):
+                found.append(Equation("=".join(map("".join, chain)), _holds(chain)))
+    return found
+
+
+def _side(text: str) -> Side:
+    """Nothing where there are too many parts."""
+    parts = [part[0] for part in islice(_PART.finditer(text), MAX_PARTS + 1)]
+    return parts if len(parts) <= MAX_PARTS else []
+
+
+def _begun(side: Side, before: str) -> Side:
+    """The first side, from within a bracket that is open on; nothing where it is a part of what stands before it."""
+    opened = [place for place in range(len(side)) if side[place] == "(" and _depth(side[place:]) > 0]
+    if opened:
+        return side[opened[-1] + 1 :]
+    alone = len(side) == 1 or side[:1] == ["-"]
+    return [] if _NOT_BEFORE.search(before) or (alone and _WORD_BEFORE.search(before)) else side
+
+
+def _ended(side: Side, after: str) -> Side:
+    """The last side, up to a bracket that was opened before it; nothing where it is a part of what stands after it."""
+    for place in range(len(side)):
+        if side[place] == ")" and _depth(side[: place + 1]) < 0:
+            return side[:place]
+    return [] if _NOT_AFTER.match(after) else side
+
+
+def _depth(side: Side) -> int:
+    return side.count("(") - side.count(")")
+
+
+def _holds(chain: list[Side]) -> bool | None:
+    values = [_value(side) for side in chain]
+    if any(
+        left is not None and right is not None and abs(left - right) > max(_rounding(a), _rounding(b))
+        for (left, a), (right, b) in pairwise(zip(values, chain, strict=True))
+    ):
+        return False
+    return None if None in values else True
+
+
+def _rounding(side: Side) -> Fraction:
+    """By how much a value may be off that is written as this one decimal: half of its last place."""
+    decimals = len(side[0].partition(".")[2]) if len(side) == 1 else 0
+    return Fraction(1, 2 * 10 ** min(decimals, MAX_DIGITS)) if decimals else Fraction(0)
+
+
+def _value(side: Side) -> Fraction | None:
+    tree = _tree(side)
+    numbers = [part for part in side if part not in _SIGNS]
+    if tree is None or max(map(len, numbers)) > MAX_DIGITS:
+        return None
+    try:
+        return _worked_out(tree, iter(map(Fraction, numbers)))
+    except ZeroDivisionError:
+        return None
+
+
+def _tree(side: Side) -> ast.expr | None:
+    """How the numbers of a sum hang together, each as the name n; None where it is no sum."""
+    return _parsed(" ".join(part if part in _SIGNS else "n" for part in side)) if side else None
+
+
+@lru_cache(maxsize=1024)
+def _parsed(form: str) -> ast.expr | None:
+    try:
+        tree = ast.parse(form, mode="eval").body
+    except SyntaxError:
+        return None
+    return tree if all(isinstance(node, _SUM) for node in ast.walk(tree)) else None
+
+
+def _worked_out(node: ast.expr, numbers: Iterator[Fraction]) -> Fraction:
+    """The value of a sum whose names stand for `numbers`, in their order."""
+    if isinstance(node, ast.BinOp):
+        left = _worked_out(node.left, numbers)
+        return _OPERATORS[type(node.op)](left, _worked_out(node.right, numbers))
+    if isinstance(node, ast.UnaryOp):
+        return -_worked_out(node.operand, numbers)
+    return next(numbers)
+
+
+_OPERATORS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+_SUM: tuple[type[ast.AST], ...] = (ast.BinOp, *_OPERATORS, ast.UnaryOp, ast.USub, ast.Name, ast.Load)
+_SIGNS = set("+-*/()")
+
+
+# Where the sides of an equation are, and what around them makes them a part of something else.
+
+_NUMBER = r"(?>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)"
+_PART = re.compile(rf"{_NUMBER}|[-+*/()]", re.ASCII)
+_RUN = re.compile(rf"(?<![\w.,:])(?:{_NUMBER}(?!\w|:\d)|\)(?!\w)|[-+*/(= ])++", re.ASCII)
+_WORD_BEFORE = re.compile(r"\w *\Z")
+_NOT_BEFORE = re.compile(
+    r"[^\s\w,;:.<>{\[] *\Z"
+    r"|\b(?:of|to|by|from|over|than|plus|minus|times|half|twice|double|triple|root|mod|negative) *\Z",
+    re.IGNORECASE,
+)
+"""What stands before a part of something else: "half of 10 + 6 = 11" says nothing of 16."""
+_NOT_AFTER = re.compile(
+    r"[^\s\w,;:.<>}\]]|[.:]\d"
+    r"|(?:r\d*|rem\w*|rest|with|and (?:a|\d+ ?/ ?\d+)|plus|minus|times|divided|over|mod|squared|cubed|percent|per cent"
+    r"|dozen|hundred|thousand|\w+illion|[knxyz])\b",
+    re.IGNORECASE,
+)
+"""What stands after a part of something else: "7 / 2 = 3 remainder 1" is not false."""
+
+_PLAIN = str.maketrans(
+    dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\ufe63\uff0d", "-")
+    | dict.fromkeys("×·∙⋅✕", "*")
+    | dict.fromkeys("÷⁄∕", "/")
+    | dict.fromkeys("$€£¥", "")
+    | dict.fromkeys("→⇒", ";")
+)
+_TIMES = re.compile(r"(?<=[\d)]) ?[xX] ?(?=[\d(])")
+_BOLD = re.compile(r"(?<![\d)])\*\*|\*\*(?![\d(])")
+_BULLET = re.compile(r"^ ?(?:[-*+•]|\d+[.)]) ", re.MULTILINE)
+
+
+def _plain(text: str) -> str:
+    """`text` with one way to write each sign, and without bullets, currencies and what is only for looks."""
+    text = re.sub(r"[^\S\n]+", " ", text).translate(_PLAIN)
+    text = re.sub(r"\\(?:times|cdot)(?![a-zA-Z])", "*", text)
+    text = re.sub(r"\\div(?![a-zA-Z])", "/", text)
+    text = re.sub(r"(?<![-=])[-=]+>", ";", re.sub(r"\\[()\[\],;!]", " ", text))
+    return _TIMES.sub(" * ", _BULLET.sub("", _BOLD.sub("", text)))

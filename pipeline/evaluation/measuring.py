@@ -1,0 +1,241 @@
+"""The two stages that measure: the policy that a round starts from, and the one that it made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pipeline import recipe
+from pipeline.errors import TaskError
+from pipeline.files import Journal, read_records, write_records
+from pipeline.run import Stage, stage
+from pipeline.strategies import direct, memory
+from pipeline.strategies.asking import begin, template
+from pipeline.strategies.sampling import attempt
+from pipeline.strategies.verifying import judged
+from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Record, Rollout, Solver, Verdict, digest
+from pipeline.verifiers.judge import Judge
+
+
+class Fast(recipe.Options):
+    """How the answer alone is asked for, and its budget."""
+
+    prompt: template("problem") = "{problem}"  # type: ignore[valid-type]
+    max_tokens: int = Field(default=16, ge=1)
+
+
+class Worked(Fast):
+    """How an answer with room to reason is asked for, and its budget."""
+
+    max_tokens: int = Field(default=64, ge=1)
+
+
+class Options(recipe.Options):
+    """`fast` and `worked` are greedy. Where they ask the very same thing, it is asked once.
+
+    `num_slow` of the development and of the held-out problems, each, are given to the recipe's strategy before
+    training. What it asks the verifier on the way is answered there too, so best-of-N is N samples with a verifier to
+    choose among them; an attempt that was given the answer never counts. `num_train` of the round's training problems
+    are measured fast and worked. With `samples`, each problem is also sampled so often, as `worked` asks it, at
+    `temperature`, for pass@k and maj@k. `by` is a key of the problems' meta: each of its values gets accuracies of its
+    own.
+
+    A new policy that is worse on the development split by the accuracy that `decides`, with less than `alpha` chance of
+    so much bad luck, is not promoted.
+    """
+
+    fast: Fast = Fast()
+    worked: Worked = Worked()
+    num_slow: int = Field(default=100, ge=0)
+    num_train: int = Field(default=100, ge=0)
+    samples: int = Field(default=0, ge=0)
+    temperature: float = Field(default=1.0, gt=0)
+    by: str | None = None
+    decides: Literal["fast", "worked"] = "worked"
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Record):
+    """What one way of answering came to. `right` is None where it could not be judged; `num_tokens` were generated."""
+
+    right: bool | None
+    num_tokens: int
+    response: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Record):
+    """How a policy did on one problem.
+
+    `classes` are the samples that could be judged by the answer that the verifier read in them: (how many, whether it
+    is right). One in which it read none is a class of its own, as it agrees with nobody. Of the right ones `distinct`
+    are different texts, case and spacing aside. `group` is what the problem's meta says of `evaluation.by`.
+    """
+
+    problem_id: str
+    fast: Outcome
+    worked: Outcome
+    slow: Outcome | None = None
+    group: str | None = None
+    classes: list[tuple[int, bool]] = field(default_factory=list)
+    distinct: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measure(Record):
+    """The answers of one policy to the problems of each split. `base` is for comparison: whether the base model's slow
+    thinking in round 1 came to a right answer, by problem id."""
+
+    policy: str
+    splits: dict[str, list[Answer]]
+    base: dict[str, bool | None] = field(default_factory=dict)
+
+
+def read_measure(name: str) -> Any:
+    return lambda folder: read_records(folder / f"{name}.jsonl", Measure)[0]
+
+
+@stage(read_measure("baseline"))
+def baseline(
+    work: Stage, problems: Problems, policy: Policy, options: Options, engine: Engine, judge: Judge
+) -> Measure:
+    """Measure the policy that the round starts from, and how far the round's strategy gets with it."""
+    slow = [*problems.dev[: options.num_slow], *problems.held_out[: options.num_slow]]
+    return _measured(_Asking(work, policy, engine, judge), problems, options, slow, {})
+
+
+@stage(read_measure("evaluate"))
+def evaluate(
+    work: Stage, problems: Problems, policy: Policy, options: Options, engine: Engine, judge: Judge
+) -> Measure:
+    """Measure the policy that the round made."""
+    first: Measure = read_measure("baseline")(work.run_dir / "round-001")
+    base = {one.problem_id: one.slow.right for part in first.splits.values() for one in part if one.slow}
+    return _measured(_Asking(work, policy, engine, judge), problems, options, [], base)
+
+
+def _measured(
+    asking: _Asking, problems: Problems, options: Options, slow: Sequence[Problem], base: dict[str, bool | None]
+) -> Measure:
+    splits = problems.splits() | {"train": problems.train[: options.num_train]}
+    every = [problem for part in splits.values() for problem in part]
+    groups = {problem.id: _group(problem, options.by) for problem in every}
+    asking.engine.load(asking.policy)
+    fast = asking.greedy("fast", every, options.fast)
+    worked = asking.greedy("worked", every, options.worked)
+    sampled = asking.sampled(every, options) if options.samples else {}
+    thought = asking.slow(slow)
+
+    def answer(name: str) -> Answer:
+        classes, distinct = sampled.get(name, ([], 0))
+        return Answer(name, fast[name], worked[name], thought.get(name), groups[name], classes, distinct)
+
+    measure = Measure(asking.policy.id, {name: [answer(one.id) for one in part] for name, part in splits.items()}, base)
+    write_records(asking.work.dir / f"{asking.work.name}.jsonl", [measure])
+    return measure
+
+
+Rollouts = list[tuple[Rollout, Verdict]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Ways to ask one policy. What it was asked in an earlier round, or before an interruption, is not asked again: a
+    journal has the name of what is asked."""
+
+    work: Stage
+    policy: Policy
+    engine: Engine
+    judge: Judge
+
+    def greedy(self, doing: str, problems: Sequence[Problem], wording: Fast) -> dict[str, Outcome]:
+        tried = self._directly(doing, problems, wording, samples=1, max_samples=1, temperature=0)
+        return {one.problem_id: _greedy(rollouts) for one, rollouts in tried}
+
+    def sampled(self, problems: Sequence[Problem], options: Options) -> dict[str, tuple[list[tuple[int, bool]], int]]:
+        n, temperature = options.samples, options.temperature
+        how = {"samples": n, "enough": n + 1, "max_samples": n, "temperature": temperature}
+        tried = self._directly("sampled", problems, options.worked, **how)
+        return {one.problem_id: _classes(rollouts) for one, rollouts in tried}
+
+    def slow(self, problems: Sequence[Problem]) -> dict[str, Outcome]:
+        """Its journal is the round's own: what the strategy remembers, and who scores for it, change with the round."""
+        strategy = self.work.recipe.strategy
+        journal = Journal(self.work.dir, f"slow-{self._name(strategy, self.judge.identity)}", Attempts)
+        tried = self._tried("slow", journal, problems, lambda problem: begin(problem, strategy))
+        return {one.problem_id: _thought(one, rollouts) for one, rollouts in tried}
+
+    def _directly(
+        self, doing: str, problems: Sequence[Problem], wording: Fast, **how: Any
+    ) -> Iterator[tuple[Attempts, Rollouts]]:
+        asked = direct.Options(name="direct", **wording.model_dump(), **how)
+        journal = Journal(self.work.run_dir / "measures", f"{self.policy.id}-{self._name(asked)}", Attempts)
+        return self._tried(doing, journal, problems, lambda problem: begin(problem, asked))
+
+    def _tried(
+        self, doing: str, journal: Journal[Attempts], problems: Sequence[Problem], solve: Callable[[Problem], Solver]
+    ) -> Iterator[tuple[Attempts, Rollouts]]:
+        """What was tried for each of `problems`, and its rollouts with their verdicts."""
+        work, engine, judge = self.work, self.engine, self.judge
+        seed, recall = f"{work.seed} measure {self.policy.id}", memory.of_run(work)
+        doing = f"{work.name} ({doing})"
+        attempts = attempt(work, journal, problems, solve, engine, judge, seed, doing, recall)
+        verdicts = iter(judged(work, problems, attempts, engine, judge))
+        for one in attempts:
+            yield one, [(rollout, next(verdicts)) for rollout in one.rollouts]
+
+    def _name(self, options: recipe.Choice, *rest: str) -> str:
+        model, engine = self.work.recipe.model, self.work.recipe.engine
+        return digest(model.model_dump(), engine.model_dump(), options.model_dump(), *rest)[:6]
+
+
+def _group(problem: Problem, by: str | None) -> str | None:
+    """Raises TaskError where the problem's meta says nothing of it."""
+    if by is None:
+        return None
+    if by not in problem.meta:
+        known = ", ".join(sorted(problem.meta)) or "nothing"
+        raise TaskError(f"evaluation.by: problem {problem.id} has no {by!r} in its meta, which has {known}")
+    return str(problem.meta[by])
+
+
+def _greedy(rollouts: Rollouts) -> Outcome:
+    if not rollouts:
+        return Outcome(None, 0, "(the engine refused the prompt)")
+    [(rollout, verdict)] = rollouts
+    return Outcome(None if verdict.score is None else verdict.correct, rollout.num_tokens, rollout.response)
+
+
+def _thought(attempts: Attempts, rollouts: Rollouts) -> Outcome:
+    """Right where the strategy chose a right solution that it ended and found without being given the answer; unjudged
+    where there are such solutions and none of them could be judged. Its tokens are all that were spent on the problem.
+    """
+    if attempts.failure:
+        return Outcome(None, attempts.num_tokens, "(the engine refused the prompt)")
+    counting = [
+        (rollout, verdict)
+        for rollout, verdict in rollouts
+        if rollout.chosen and not rollout.hinted and rollout.finish_reason == "stop"
+    ]
+    counting.sort(key=lambda one: not one[1].correct)  # a right one first, else the order of the strategy
+    if not counting:
+        return Outcome(False, attempts.num_tokens, "")
+    unjudged = all(verdict.score is None for _, verdict in counting)
+    rollout, verdict = counting[0]
+    return Outcome(None if unjudged else verdict.correct, attempts.num_tokens, rollout.response)
+
+
+def _classes(rollouts: Rollouts) -> tuple[list[tuple[int, bool]], int]:
+    """`classes` and `distinct` of an Answer."""
+    scored = [(rollout, verdict) for rollout, verdict in rollouts if verdict.score is not None]
+    sizes = Counter(
+        (place if verdict.answer is None else verdict.answer, verdict.correct)
+        for place, (_, verdict) in enumerate(scored)
+    )
+    classes = sorted(((size, right) for (_, right), size in sizes.items()), reverse=True)
+    return classes, len({direct.normalised(rollout.response) for rollout, verdict in scored if verdict.correct})

@@ -1,0 +1,121 @@
+"""Sample many, then choose one: best-of-N.
+
+`concise` takes the one with the fewest tokens; of programs as short as each other, the one with the smallest syntax
+tree. `majority` takes the most concise one of those that give the most common answer (self-consistency, 2203.11171).
+`score` takes the one that the policy's scorer finds most likely (V-STaR, 2402.06457: the log-likelihood itself, not the
+ratio that the scorer was trained by); while there is no scorer, as in the first round, the most concise.
+
+The shortest answers can be guesses, so none under `min_tokens` is chosen.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline import recipe
+from pipeline.strategies.asking import put, template
+from pipeline.strategies.direct import Temperature, normalised
+from pipeline.types import Generate, Problem, Rollout, Score, Solver, Verdict, Verify, replace
+from pipeline.verifiers import code
+
+
+class Options(recipe.Choice):
+    """`samples` in all, spread evenly over `temperatures`. One is chosen `among` those that verify, or among `all` that
+    came to their end, as where no gold answer is at hand; where there is none of these, none is chosen. `min_tokens`
+    counts the end token."""
+
+    prompt: template("problem") = "{problem}"  # type: ignore[valid-type]
+    samples: int = Field(default=8, ge=1)
+    temperatures: list[Temperature] = Field(default=[1.0], min_length=1)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=256, ge=1)
+    choose: Literal["concise", "majority", "score"] = "concise"
+    among: Literal["right", "all"] = "right"
+    min_tokens: int = Field(default=2, ge=1)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Options:
+        if self.samples < len(self.temperatures):
+            raise ValueError(f"samples: {self.samples} can't be spread over {len(self.temperatures)} temperatures")
+        return self
+
+    @property
+    def max_samples(self) -> int:
+        return self.samples
+
+
+def solve(problem: Problem, options: Options) -> Solver:
+    each, over = divmod(options.samples, len(options.temperatures))
+    replies = yield [
+        Generate(
+            put(problem.prompt, options.prompt),
+            n=each + (place < over),
+            temperature=temperature,
+            top_p=options.top_p,
+            max_tokens=options.max_tokens,
+        )
+        for place, temperature in enumerate(options.temperatures)
+    ]
+    rollouts = [
+        Rollout.of(problem, completion, options.name, chosen=False)
+        for completions in replies
+        for completion in completions
+    ]
+    [verdicts] = yield [Verify(problem, [rollout.response for rollout in rollouts])]
+    eligible = [
+        (rollout, verdict)
+        for rollout, verdict in zip(rollouts, verdicts, strict=True)
+        if (verdict.correct or options.among == "all")
+        and rollout.finish_reason == "stop"
+        and rollout.num_tokens >= options.min_tokens
+    ]
+    best = [rollout for rollout, _ in eligible]
+    values: Sequence[float | None] = [None] * len(best)
+    if options.choose == "majority":
+        best = most_common(eligible)
+    elif options.choose == "score" and best:
+        [values] = yield [Score(problem.prompt, [rollout.response for rollout in best])]
+        best = most_likely(best, values)
+    chosen = most_concise(problem, best).id if best else None
+    valued = {rollout.id: value for (rollout, _), value in zip(eligible, values, strict=True)}
+    return [replace(one, chosen=one.id == chosen, value=valued.get(one.id)) for one in rollouts]
+
+
+def most_common(judged: Sequence[tuple[Rollout, Verdict]]) -> list[Rollout]:
+    """The rollouts of the largest class by the answer that the verifier read, or where it read none, by their text; of
+    all the largest classes where some are as large as each other."""
+    classes: dict[tuple[str, str], list[Rollout]] = defaultdict(list)
+    for rollout, verdict in judged:
+        said = ("text", normalised(rollout.response)) if verdict.answer is None else ("answer", verdict.answer)
+        classes[said].append(rollout)
+    most = max(map(len, classes.values()), default=0)
+    return [rollout for one in classes.values() if len(one) == most for rollout in one]
+
+
+def most_likely(rollouts: Sequence[Rollout], values: Sequence[float | None]) -> list[Rollout]:
+    """The rollouts with the highest of `values`; all of them where there are no values."""
+    highest = max((value for value in values if value is not None), default=None)
+    return [rollout for rollout, value in zip(rollouts, values, strict=True) if value == highest]
+
+
+def most_concise(problem: Problem, rollouts: Sequence[Rollout]) -> Rollout:
+    """The one with the fewest tokens; of equals, with the smallest syntax tree where it holds Python; then by text."""
+    fewest = min(rollout.num_tokens for rollout in rollouts)
+    short = [rollout for rollout in rollouts if rollout.num_tokens == fewest]
+    return min(short, key=lambda one: (tree_size(problem, one.response), one.response))
+
+
+def tree_size(problem: Problem, response: str) -> float:
+    """Nodes in the syntax tree of the program that `response` gives: 0 where it gives none, infinite where it is no
+    Python. It is parsed and not run."""
+    program = code.solution(problem, response)
+    try:
+        return sum(1 for _ in ast.walk(ast.parse(program))) if program else 0
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return math.inf

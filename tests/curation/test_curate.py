@@ -1,0 +1,378 @@
+"""Only what was proved right is trained on, once, concisely, and it can be loaded as any dataset can."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as parquet
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import recipe
+from pipeline.curation import curate, read_dataset, read_pairs, read_rows, text
+from pipeline.curation.rows import Found, example
+from pipeline.files import Journal, write_records
+from pipeline.run import Run
+from pipeline.types import Attempts, Dataset, FinishReason, Problem, Problems, Prompt, Rollout, Verdict
+from tests.conftest import judge_by
+from tests.curation.conftest import CHAT, NUMBER, PLAIN, ids, judged, rolled, settled
+
+COLUMNS = {
+    *("prompt", "completion", "problem_id", "rollout_id", "policy", "strategy", "seed", "hinted", "value"),
+    *("num_tokens", "verifier", "score", "margin", "answer", "round"),
+}
+
+
+@settled
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([1.0, 0.0, 0.5, None, "missing"]), st.sampled_from(["stop", "length"])), max_size=20
+    )
+)
+def test_only_what_is_right_and_came_to_its_end_is_kept_in_order(kinds: list[tuple[Any, FinishReason]]) -> None:
+    rollouts = [rolled(f"r{n}", finish=finish) for n, (_, finish) in enumerate(kinds)]
+    verdicts = [judged(one, score) for one, (score, _) in zip(rollouts, kinds, strict=True) if score != "missing"]
+    found = Found(1, rollouts, verdicts[::-1])
+    kept = [rollout.id for rollout, kind in zip(rollouts, kinds, strict=True) if kind == (1.0, "stop")]
+    assert ids(found.right()) == kept
+    kept = [rollout.id for rollout, (score, finish) in zip(rollouts, kinds, strict=True) if finish == "stop"]
+    assert ids(found.wrong()) == [
+        one for one in kept if one in {v.rollout_id for v in verdicts if v.score in (0.0, 0.5)}
+    ]
+
+
+def test_what_the_strategy_did_not_choose_is_not_learnt_and_what_was_hinted_is_no_mistake() -> None:
+    rollouts = [
+        rolled("a"),
+        rolled("b", chosen=False),
+        rolled("c", chosen=False, hinted=True),
+        rolled("d", hinted=True),
+    ]
+    right, wrong = (Found(1, rollouts, [judged(one, score) for one in rollouts]) for score in (1.0, 0.0))
+    assert (ids(right.right()), ids(right.right(every=True)), right.wrong()) == (["a", "d"], ["a", "b", "d"], [])
+    assert (ids(wrong.wrong()), wrong.right()) == (["a", "b"], [])
+
+
+def test_a_row_is_in_the_format_of_trl_and_says_where_it_comes_from() -> None:
+    rollout = rolled("r1", "it is 4", 6)
+    made = example(rollout, judged(rollout), 3)
+    assert made.keys() == COLUMNS
+    assert made["prompt"] == CHAT
+    assert made["completion"] == [{"role": "assistant", "content": "it is 4"}]
+    assert (made["rollout_id"], made["problem_id"], made["policy"], made["seed"]) == ("r1", "p", "base", 7)
+    assert (made["round"], made["score"], made["answer"], made["num_tokens"]) == (3, 1.0, "4", 6)
+    assert text(made) == "it is 4"
+
+
+def test_a_plain_text_prompt_has_a_plain_text_completion() -> None:
+    rollout = rolled("r1", " 4", prompt="2 + 2 =")
+    made = example(rollout, judged(rollout), 1)
+    assert (made["prompt"], made["completion"], text(made)) == ("2 + 2 =", " 4", " 4")
+
+
+def opened(folder: Path, schedule: dict[str, list[Any]] | None = None, **curation: Any) -> Run:
+    raw = {"name": "sums", "model": {"name": "m"}, "task": {"name": "times_table"}, "curation": curation}
+    return Run(folder / "run", recipe.parse(raw | {"schedule": schedule or {}}))
+
+
+MEASURED = [Problem.of("What is 99 times 99?", "9801", "number")]
+
+
+def curated(
+    run: Run, n: int, rollouts: Sequence[Rollout], verdicts: Sequence[Verdict] | None = None, by: Any = "number"
+) -> Dataset:
+    """What is left of `rollouts`, each a problem whose answer is 4, after the stages that come before have written."""
+    names = dict.fromkeys(one.problem_id for one in rollouts)
+    attempts = [Attempts(name, [one for one in rollouts if one.problem_id == name], []) for name in names]
+    verdicts = [judged(one) for one in rollouts] if verdicts is None else verdicts
+    problems = Problems([Problem(name, CHAT, "4", "number") for name in names], [], MEASURED)
+    folder = run.round_dir(n)
+    folder.mkdir(exist_ok=True)
+    write_records(folder / "problems.jsonl", [problems])
+    write_records(folder / "verdicts.jsonl", verdicts)
+    journal = Journal(folder, "rollouts", Attempts)
+    for one in attempts[::-1]:
+        journal.append(one)
+    journal.close()
+    return run.stage(n, "curate", curate, problems, attempts, verdicts, run.recipe.at(n).curation, judge_by(by))
+
+
+def names(run: Run, n: int) -> list[str]:
+    return [one["rollout_id"] for one in read_rows(run.round_dir(n))]
+
+
+def test_a_round_keeps_its_right_rows_and_counts_the_rest(tmp_path: Path) -> None:
+    run = opened(tmp_path, keep=1)
+    rollouts = [rolled(f"r{n}", f"{n}", 9 - n, problem=str(n // 2)) for n in range(8)]
+    rollouts.append(rolled("r8", problem="4", finish="length"))
+    scores = [1.0, 1.0, 0.0, None, 1.0, 0.0, None, None, 1.0]
+    verdicts = [judged(one, score) for one, score in zip(rollouts, scores, strict=True)]
+    dataset = curated(run, 1, rollouts, verdicts)
+    assert names(run, 1) == ["r1", "r4"]
+    assert dataset.num_rows == 2
+    record = run.records(1)["curate"]
+    counts = {key: record[f"num_{key}"] for key in ("wrong", "unjudged", "solved", "rows", "rows_new")}
+    assert counts == {"wrong": 2, "unjudged": 3, "solved": 2, "rows": 2, "rows_new": 2}
+    assert (record["num_right"], record["num_cut_off"]) == (4, 1)
+
+
+def test_rows_accumulate_over_rounds_and_the_most_concise_win(tmp_path: Path) -> None:
+    run = opened(tmp_path, keep=2)
+    curated(run, 1, [rolled("a", "long 4", 9), rolled("b", "4", 8), rolled("c", "other", 7, problem="q")])
+    curated(run, 2, [rolled("d", "so 4", 3), rolled("e", "4", 8), rolled("f", "new", 5, problem="s")])
+    curated(run, 3, [])
+    assert names(run, 2) == names(run, 3) == ["d", "b", "c", "f"]
+    assert [one["round"] for one in read_rows(run.round_dir(3))] == [2, 1, 1, 2]
+    assert run.records(3)["curate"]["num_rows_new"] == 0
+
+
+def test_rows_that_another_verifier_let_in_are_not_carried_on(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    old = rolled("a")
+    curated(run, 1, [old, rolled("b", problem="q")], [Verdict("a", "number@old", 1.0, "4", ""), judged(rolled("b"))])
+    curated(run, 2, [rolled("c", problem="s")])
+    assert (names(run, 1), names(run, 2)) == (["a", "b"], ["b", "c"])
+
+
+def test_without_accumulation_a_round_stands_alone(tmp_path: Path) -> None:
+    run = opened(tmp_path, accumulate=False)
+    curated(run, 1, [rolled("a")])
+    curated(run, 2, [rolled("b", problem="q")])
+    assert (names(run, 1), names(run, 2)) == (["a"], ["b"])
+
+
+def test_a_dataset_on_record_is_read_again_as_it_was(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    made = curated(run, 1, [rolled("a"), rolled("b", problem="q")])
+    assert read_dataset(run.round_dir(1)) == made
+    assert made.digest != curated(run, 2, [rolled("c", problem="s")]).digest
+
+
+@pytest.mark.parametrize(
+    ("rollouts", "first"),
+    [
+        ([rolled("a", "it is 4"), rolled("b", problem="q")], (CHAT, [{"role": "assistant", "content": "it is 4"}])),
+        ([rolled("a", " 4", prompt=PLAIN)], (PLAIN, " 4")),
+    ],
+    ids=["chat", "plain text"],
+)
+def test_the_dataset_loads_as_its_card_says(tmp_path: Path, rollouts: list[Rollout], first: tuple[Any, Any]) -> None:
+    from datasets import disable_progress_bars, load_dataset
+
+    disable_progress_bars()
+    run = opened(tmp_path)
+    dataset = curated(run, 1, rollouts)
+    loaded = load_dataset(str(dataset.folder), split="train", cache_dir=str(tmp_path / "cache"))
+    assert set(loaded.column_names) == COLUMNS
+    assert len(loaded) == dataset.num_rows == len(rollouts)
+    assert (loaded[0]["prompt"], loaded[0]["completion"]) == first
+    assert (loaded[0]["score"], loaded[0]["round"], loaded[0]["hinted"]) == (1.0, 1, False)
+
+
+def test_a_round_without_a_row_has_the_same_columns(tmp_path: Path) -> None:
+    """load_dataset itself refuses a split without a row, so this one is read by pyarrow."""
+    run = opened(tmp_path, accumulate=False)
+    some, none = curated(run, 1, [rolled("a")]), curated(run, 2, [])
+    assert (none.num_rows, read_rows(run.round_dir(2)), read_dataset(run.round_dir(2))) == (0, [], none)
+    schemas = [parquet.read_schema(next(one.folder.glob("*.parquet"))) for one in (some, none)]
+    assert schemas[0].equals(schemas[1])
+    assert set(schemas[1].names) == COLUMNS
+
+
+@pytest.mark.parametrize("rollouts", [[rolled("a", "it is 4")], [rolled("a", "it is 4", prompt=PLAIN)], []])
+def test_the_card_has_front_matter_and_says_what_is_in_it(tmp_path: Path, rollouts: list[Rollout]) -> None:
+    dataset = curated(opened(tmp_path), 1, rollouts)
+    empty, front, body = (dataset.folder / "README.md").read_text().split("---\n", 2)
+    assert empty == ""
+    assert yaml.safe_load(front)["configs"][0]["data_files"] == "*.parquet"
+    assert f"{len(rollouts)} solutions" in body
+    assert ("it is 4" in body) is bool(rollouts)
+
+
+def test_a_dataset_that_was_begun_before_is_replaced_whole(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    folder = run.round_dir(1) / "dataset"
+    for torn in (folder, folder.with_name("dataset.part")):
+        torn.mkdir(parents=True)
+        (torn / "left-over.parquet").write_text("torn")
+    curated(run, 1, [rolled("a")])
+    assert not list(run.round_dir(1).rglob("left-over.parquet"))
+    assert names(run, 1) == ["a"]
+
+
+LEAK: Prompt = [{"role": "user", "content": "What is 99 times 99?"}]
+
+
+def leaked() -> tuple[list[Rollout], list[Verdict]]:
+    """A right solution of a measured problem, and one of another."""
+    same, other = rolled("a", "9801", prompt=LEAK), rolled("b", problem="q")
+    return [same, other], [Verdict("a", NUMBER, 1.0, "9801", ""), judged(other)]
+
+
+def test_what_overlaps_with_a_measured_problem_is_left_out_counted_and_said(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    dataset = curated(run, 1, *leaked())
+    assert names(run, 1) == ["b"]
+    assert run.records(1)["curate"]["num_overlapping"] == 1
+    assert "| overlapping with measured problems | 1 solutions (left out)" in (dataset.folder / "README.md").read_text()
+
+
+def test_the_gate_is_not_switched_off_silently(tmp_path: Path) -> None:
+    run = opened(tmp_path, decontaminate=False)
+    card = (curated(run, 1, *leaked()).folder / "README.md").read_text()
+    assert names(run, 1) == ["a", "b"]
+    assert run.records(1)["curate"]["num_overlapping"] == 1
+    assert "Not decontaminated" in card
+
+
+def test_the_card_says_what_is_no_proof(tmp_path: Path) -> None:
+    by = {"name": "consensus", "equal": "number"}
+    run = opened(tmp_path)
+    right = [Verdict("a", judge_by(by).identity, 1.0, "4", "", 0.8)]
+    card = (curated(run, 1, [rolled("a")], right, by).folder / "README.md").read_text()
+    assert "no gold answer was known" in card
+    assert "proved right" not in card
+    assert read_rows(run.round_dir(1))[0]["margin"] == 0.8
+
+
+def test_the_cap_the_age_and_the_hints_are_held_to(tmp_path: Path) -> None:
+    run = opened(tmp_path, max_age=1, max_rows=3, max_hinted=0.4)
+    curated(run, 1, [rolled("old", problem="o")])
+    curated(run, 2, [rolled("a", num_tokens=9), rolled("b", problem="q", num_tokens=8)])
+    curated(run, 3, [rolled("c", problem="s"), rolled("d", problem="t", hinted=True)])
+    assert names(run, 2) == ["old", "a", "b"]
+    assert names(run, 3) == ["b", "c", "d"]
+    assert (run.records(3)["curate"]["num_hinted"], run.records(3)["curate"]["hint_share"]) == (1, 1 / 3)
+    curated(run, 4, [rolled("e", problem="u", num_tokens=3), rolled("f", problem="v", num_tokens=4, hinted=True)])
+    assert names(run, 4) == ["c", "e", "f"]
+
+
+def test_half_of_the_rows_may_be_hinted_unless_the_recipe_says_otherwise(tmp_path: Path) -> None:
+    rollouts = [rolled("a"), rolled("b", problem="q", hinted=True), rolled("c", problem="s", hinted=True, num_tokens=9)]
+    run = opened(tmp_path)
+    curated(run, 1, rollouts)
+    assert names(run, 1) == ["a", "b"]
+
+
+def test_a_random_choice_does_not_ask_what_the_strategy_chose(tmp_path: Path) -> None:
+    rollouts = [rolled(f"r{n}", f"{n}: 4", n + 5, chosen=n == 0) for n in range(20)]
+    found = {}
+    for by in ("shortest", "random"):
+        run = opened(tmp_path / by, choose=by, keep=3)
+        curated(run, 1, rollouts)
+        found[by] = names(run, 1)
+    assert found["shortest"] == ["r0"]
+    assert len(found["random"]) == 3 != len(set(found["random"]) & {"r0", "r1", "r2"})
+
+
+def test_a_hard_problem_has_more_rows_where_the_quota_is_proportional(tmp_path: Path) -> None:
+    run = opened(tmp_path, quota="proportional", keep=4)
+    rollouts = [rolled(f"{name}{n}", f"{n}: 4", problem=name) for name in "he" for n in range(8)]
+    verdicts = [judged(one, float(one.problem_id == "e" or place >= 4)) for place, one in enumerate(rollouts)]
+    verdicts[8] = judged(rollouts[8], 0.0)
+    curated(run, 1, rollouts, verdicts)
+    assert [name[0] for name in names(run, 1)] == ["h"] * 4 + ["e"]
+
+
+def test_a_false_equation_costs_a_solution_where_equations_tell_solutions_apart(tmp_path: Path) -> None:
+    run = opened(tmp_path, distinct="equations")
+    curated(run, 1, [rolled("a", "2 + 1 = 4"), rolled("b", "2 + 2 = 4"), rolled("c", "Well, 2+2 = 4")])
+    assert names(run, 1) == ["b"]
+    record = run.records(1)["curate"]
+    assert (record["num_right"], record["num_unique"], record["unique_rate"]) == (3, 3, 1.0)
+
+
+def test_problems_that_nobody_came_to_are_no_matter(tmp_path: Path) -> None:
+    run = opened(tmp_path, quota="proportional", distinct="equations", choose="diverse", pairs=2, target="full")
+    assert curated(run, 1, []).num_rows == 0
+    record = run.records(1)["curate"]
+    assert (record["num_unique"], record["unique_rate"], record["hint_share"], record["num_pairs"]) == (0, None, 0.0, 0)
+
+
+WORKED = [
+    rolled("a", "2 + 2 = 4, so it is 4", 9),
+    rolled("b", "1 + 1 + 2 = 4, that makes 4", 12),
+    rolled("c", "3 + 1 = 4", 6, problem="q"),
+]
+
+
+def said(run: Run, n: int) -> list[str]:
+    return [text(one) for one in read_rows(run.round_dir(n))]
+
+
+def test_by_and_by_the_solution_the_shortest_one_and_the_answer_alone_are_learnt(tmp_path: Path) -> None:
+    run = opened(tmp_path, {"curation.target": ["full", "shortest", "answer", "full"]})
+    folders = [curated(run, n, WORKED if n == 1 else []).folder for n in range(1, 5)]
+    whole = [one.response for one in WORKED]
+    assert [said(run, n) for n in range(1, 5)] == [whole, [whole[0], whole[2]], ["4", "4"], whole]
+    kept = read_rows(run.round_dir(3))
+    assert [(one["rollout_id"], one["num_tokens"], one["round"]) for one in kept] == [("a", 9, 1), ("c", 6, 1)]
+    cards = [(folder / "README.md").read_text() for folder in folders]
+    assert ["bare answer that the verifier read" in card for card in cards] == [False, False, True, False]
+    assert len({read_dataset(run.round_dir(n)).digest for n in range(1, 5)}) == 3
+
+
+def test_the_bare_answer_keeps_the_space_that_a_plain_text_goes_on_with(tmp_path: Path) -> None:
+    run = opened(tmp_path, target="answer")
+    curated(run, 1, [rolled("a", " 2 + 2 = 4", prompt=PLAIN)])
+    [made] = read_rows(run.round_dir(1))
+    assert (made["prompt"], made["completion"]) == (PLAIN, " 4")
+
+
+def test_a_bare_answer_that_is_not_right_by_itself_is_left_out_and_counted(tmp_path: Path) -> None:
+    run = opened(tmp_path, target="answer")
+    curated(run, 1, WORKED, [judged(WORKED[0], answer="5"), judged(WORKED[1]), judged(WORKED[2], answer=None)])
+    assert (names(run, 1), said(run, 1)) == (["b"], ["4"])
+    assert run.records(1)["curate"]["num_unproved"] == 2
+
+
+def test_pairs_come_from_all_rounds_and_load_as_the_card_says(tmp_path: Path) -> None:
+    from datasets import disable_progress_bars, load_dataset
+
+    disable_progress_bars()
+    run = opened(tmp_path, pairs=3, accumulate=False)
+    wrong = rolled("w", "it is 5")
+    curated(run, 1, [wrong, rolled("x", "5", finish="length"), rolled("y", "6")], [judged(wrong, 0.0)])
+    dataset = curated(run, 2, [rolled("a"), rolled("b", "so 4"), rolled("c", problem="q")])
+    made = read_pairs(run.round_dir(2))
+    assert names(run, 2) == ["a", "b", "c"]
+    assert {(one["chosen_id"], one["rejected_id"], one["round"]) for one in made} == {("a", "w", 2), ("b", "w", 2)}
+    assert dataset.num_pairs == run.records(2)["curate"]["num_pairs"] == 2
+    assert read_dataset(run.round_dir(2)) == dataset
+    for part, num_rows in (("default", 3), ("pairs", 2)):
+        loaded = load_dataset(str(dataset.folder), part, split="train", cache_dir=str(tmp_path / "cache"))
+        assert len(loaded) == num_rows
+    assert loaded[0]["rejected"] == [{"role": "assistant", "content": "it is 5"}]
+    assert read_dataset(run.round_dir(1)).num_pairs == 0
+    assert not (run.round_dir(1) / "dataset" / "pairs").exists()
+
+
+def test_pairs_of_a_measured_problem_are_left_out(tmp_path: Path) -> None:
+    run = opened(tmp_path, pairs=3)
+    right, wrong = rolled("a", "9801", prompt=LEAK), rolled("b", "980", prompt=LEAK)
+    assert curated(run, 1, [right, wrong], [judged(right), judged(wrong, 0.0)]).num_pairs == 0
+
+
+def test_what_is_on_record_is_plain_json(tmp_path: Path) -> None:
+    run = opened(tmp_path, pairs=1)
+    curated(run, 1, WORKED)
+    assert json.loads(json.dumps(run.records(1)["curate"])) == run.records(1)["curate"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"choose": "diverse", "keep": 3}, "at most 3, the most diverse by edit distance"),
+        ({"target": "shortest"}, "| kept a problem | one,"),
+        ({"quota": "proportional"}, "in proportion to its fail rate"),
+        ({"distinct": "equations"}, "none with a false one"),
+        ({"max_age": 2}, "kept with it, up to 2 rounds old"),
+        ({"max_rows": 7}, "at most 7, the newest first"),
+        ({"max_hinted": 0.25}, "0 rows, 0.0 % of all; 25 % are allowed"),
+    ],
+)
+def test_the_card_says_in_plain_words_what_was_kept(tmp_path: Path, options: dict[str, Any], words: str) -> None:
+    assert words in (curated(opened(tmp_path, **options), 1, WORKED).folder / "README.md").read_text()

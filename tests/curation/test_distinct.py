@@ -1,0 +1,71 @@
+"""A solution is kept once, whether solutions are told apart by their words or by the equations they go through."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from hypothesis import given
+from rapidfuzz.distance import Levenshtein
+
+from pipeline.curation.distinct import by_equations, by_text
+from pipeline.curation.equations import equations
+from pipeline.curation.rows import text
+from pipeline.types import Example
+from tests.curation.conftest import drawn_rows, ids, row, settled
+
+
+def test_rows_that_read_alike_but_for_case_and_spacing_are_one() -> None:
+    alike = [row("a", "So 2 + 2 = 4"), row("b", "so  2 + 2\n= 4 "), row("c", "SO 2 + 2 = 4")]
+    assert by_text(alike) == alike[:1]
+
+
+def test_rows_that_differ_in_a_number_a_step_or_the_problem_stay_apart() -> None:
+    apart = [row("a", "4"), row("b", "4.0"), row("c", "-4"), row("d", "2 + 2 = 4"), row("e", "1 + 3 = 4")]
+    apart += [row("f", "4", problem="q"), row("g", "2+2 = 4"), row("h", "14"), row("i", "1 4")]
+    assert by_text(apart) == apart
+
+
+@settled
+@given(drawn_rows)
+def test_by_text_keeps_the_first_of_each_in_order_and_is_idempotent(found: list[Example]) -> None:
+    kept = by_text(found)
+    marks = [(one["problem_id"], " ".join(text(one).lower().split())) for one in found]
+    assert kept == [one for place, one in enumerate(found) if marks.index(marks[place]) == place]
+    assert by_text(kept) == kept
+
+
+def test_of_the_same_equations_in_the_same_order_the_text_farthest_from_the_rest_is_kept() -> None:
+    plain, wordy = row("a", "2 + 2 = 4"), row("b", "Two and two more: 2+2=4, as everybody knows")
+    other, turned = row("c", "1 + 3 = 4"), row("d", "3 + 1 = 4")
+    twice, back = row("e", "1 + 1 = 2, 2 + 2 = 4"), row("f", "2 + 2 = 4, 1 + 1 = 2")
+    assert ids(by_equations([plain, wordy, other, turned, twice, back])) == ["b", "c", "d", "e", "f"]
+
+
+def test_a_solution_with_a_false_equation_is_dropped_though_its_answer_is_right() -> None:
+    found = [row("a", "1 + 2 = 4, so 4"), row("b", "1 + 2 = 3, and one more is 4"), row("c", "x + 3 = 4, so 4")]
+    assert ids(by_equations(found)) == ["b", "c"]
+
+
+def test_without_an_equation_the_words_tell_solutions_apart() -> None:
+    assert ids(by_equations([row("a", "four"), row("b", "Four "), row("c", "it is four")])) == ["a", "c"]
+
+
+@settled
+@given(drawn_rows)
+def test_by_equations_keeps_one_of_each_list_and_nothing_false(found: list[Example]) -> None:
+    def key(one: Example) -> Any:
+        return one["problem_id"], [equation.text for equation in equations(text(one))] or text(one).casefold().split()
+
+    def keys(rows: Iterable[Example]) -> list[Any]:
+        return [key(one) for one in rows]
+
+    true = [one for one in found if all(equation.true for equation in equations(text(one)))]
+    kept = by_equations(found)
+    assert all(keys(kept).count(mark) == 1 for mark in keys(kept))
+    assert all(mark in keys(kept) for mark in keys(true))
+    assert all(one in true for one in kept)
+    assert by_equations(kept) == kept
+    for one in kept:
+        rivals = [other for other in by_text(true) if key(other) == key(one)]
+        others = [text(other) for other in by_text(true) if other["problem_id"] == one["problem_id"]]
+        far = [sum(Levenshtein.distance(text(rival), other) for other in others) for rival in rivals]
+        assert sum(Levenshtein.distance(text(one), other) for other in others) == max(far)

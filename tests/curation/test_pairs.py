@@ -1,0 +1,60 @@
+"""Pairs show what is right beside what is wrong, each of them as seldom as it can be."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.curation.pairs import pairs
+from tests.curation.conftest import CHAT, row, settled
+
+counts = st.dictionaries(st.sampled_from("pqr"), st.tuples(st.integers(0, 5), st.integers(0, 5)))
+
+
+@settled
+@given(counts, st.integers(1, 12))
+def test_pairs_are_of_one_problem_all_different_and_use_all_rollouts_alike(
+    sizes: dict[str, tuple[int, int]], most: int
+) -> None:
+    right = [row(f"{name}+{n}", f"4 {n}", problem=name) for name, (many, _) in sizes.items() for n in range(many)]
+    wrong = [row(f"{name}-{n}", f"5 {n}", problem=name) for name, (_, many) in sizes.items() for n in range(many)]
+    made = pairs(right, wrong, most, seed=1)
+    assert Counter(one["problem_id"] for one in made) == {
+        name: min(most, better * worse) for name, (better, worse) in sizes.items() if better * worse
+    }
+    assert len({(one["chosen_id"], one["rejected_id"]) for one in made}) == len(made)
+    for side in ("chosen_id", "rejected_id"):
+        for name, many in sizes.items():
+            all_of_it = [f"{name}{'+' if side == 'chosen_id' else '-'}{n}" for n in range(many[side == "rejected_id"])]
+            times = Counter(one[side] for one in made)
+            used = [times[one] for one in all_of_it]
+            assert not made or not used or max(used) - min(used) <= 1
+    assert pairs(right[::-1], wrong[::-1], most, seed=1) == sorted(made, key=lambda one: -ordered(right, one))
+
+
+def ordered(right: list[dict[str, str]], one: dict[str, str]) -> int:
+    """Where the problem of a pair first comes among `right`."""
+    return [other["problem_id"] for other in right].index(one["problem_id"])
+
+
+def test_a_pair_is_in_the_format_of_trl_and_says_where_it_comes_from() -> None:
+    [made] = pairs([row("a", "it is 4", n=1)], [row("b", "it is 5", n=3)], 2, seed=1)
+    assert made == {
+        "prompt": CHAT,
+        "chosen": [{"role": "assistant", "content": "it is 4"}],
+        "rejected": [{"role": "assistant", "content": "it is 5"}],
+        "problem_id": "p",
+        "chosen_id": "a",
+        "rejected_id": "b",
+        "round": 3,
+    }
+
+
+def test_what_says_the_same_is_in_one_pair_only() -> None:
+    right, wrong = [row("a", "4"), row("b", " 4 ")], [row("c", "5"), row("d", "5"), row("e", "4")]
+    assert [(one["chosen_id"], one["rejected_id"]) for one in pairs(right, wrong, 9, seed=1)] == [("a", "c")]
+
+
+def test_another_seed_makes_other_pairs() -> None:
+    right, wrong = [row(f"a{n}", f"4 {n}") for n in range(9)], [row(f"b{n}", f"5 {n}") for n in range(9)]
+    assert pairs(right, wrong, 4, seed=1) != pairs(right, wrong, 4, seed=2)

@@ -1,0 +1,87 @@
+"""Each problem has the rows that its difficulty earns it, and all of them together stay under their caps."""
+
+from collections import Counter
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.curation.quotas import fail_rates, few_hinted, newest, proportional, uniform
+from pipeline.types import Example
+from tests.curation.conftest import drawn_rows, ids, judged, rolled, row, settled
+
+fractions = st.tuples(st.integers(0, 8), st.integers(1, 8)).map(lambda two: Fraction(min(two), max(two)))
+
+
+def test_a_fail_rate_is_that_of_what_was_judged_without_a_hint() -> None:
+    rollouts = [rolled(f"r{n}", problem=name) for n, name in enumerate("ppppqq")]
+    rollouts += [rolled("h", problem="q", hinted=True), rolled("cut", problem="q", finish="length")]
+    scores = [1.0, 0.0, 0.0, None, None, 1.0, 1.0, 0.0]
+    verdicts = [judged(one, score) for one, score in zip(rollouts, scores, strict=True)]
+    assert fail_rates(rollouts, verdicts) == {"p": Fraction(2, 3), "q": Fraction(1, 2)}
+    assert fail_rates(rollouts, []) == {}
+
+
+def test_the_hardest_solved_problem_has_all_and_others_in_proportion_to_how_hard_they_are() -> None:
+    rows = [row("a", problem="hard"), row("b", problem="half"), row("c", problem="easy"), row("d", problem="sure")]
+    rates = {"hard": Fraction(3, 4), "half": Fraction(3, 8), "easy": Fraction(1, 8), "unsolved": Fraction(1)}
+    rates["sure"] = Fraction(0)
+    assert proportional(rows, 4, rates) == {"hard": 4, "half": 2, "easy": 1, "sure": 1}
+    assert uniform(rows, 4) == dict.fromkeys(("hard", "half", "easy", "sure"), 4)
+
+
+def test_where_nothing_failed_all_problems_are_alike() -> None:
+    assert proportional([row("a", problem="p"), row("b", problem="q")], 3, {"p": Fraction(0), "q": Fraction(0)}) == {
+        "p": 3,
+        "q": 3,
+    }
+
+
+@settled
+@given(st.dictionaries(st.sampled_from("pqrst"), fractions, min_size=1), st.integers(1, 9))
+def test_a_quota_is_one_to_keep_and_grows_with_the_fail_rate(rates: dict[str, Fraction], keep: int) -> None:
+    quotas = proportional([row(name, problem=name) for name in rates], keep, rates)
+    assert quotas.keys() == rates.keys()
+    assert max(quotas.values()) == keep  # not one more, as in the authors' code
+    assert min(quotas.values()) >= 1
+    ordered = sorted(rates, key=lambda name: rates[name])
+    assert [quotas[name] for name in ordered] == sorted(quotas.values())
+
+
+@settled
+@given(drawn_rows, st.integers(1, 30))
+def test_the_newest_stay_and_of_these_the_shortest(found: list[Example], most: int) -> None:
+    kept = newest(found, most)
+    assert len(kept) == min(most, len(found))
+    assert kept == [one for one in found if one in kept]
+    dropped = [one for one in found if one not in kept]
+    assert all(
+        (one["round"], -one["num_tokens"]) >= (other["round"], -other["num_tokens"])
+        for one in kept
+        for other in dropped
+    )
+    assert newest(found, None) == found
+
+
+@settled
+@given(drawn_rows, st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0]))
+def test_hinted_rows_are_no_more_than_their_share_and_no_fewer_than_they_may_be(
+    found: list[Example], share: float
+) -> None:
+    kept = few_hinted(found, share)
+    hinted = Counter(one["hinted"] for one in kept)
+    assert hinted[False] == sum(not one["hinted"] for one in found)
+    assert hinted[True] <= Fraction(str(share)) * len(kept)
+    dropped = [one for one in found if one not in kept]
+    if dropped:
+        assert hinted[True] + 1 > Fraction(str(share)) * (len(kept) + 1)
+        longest = max((one["num_tokens"] for one in kept if one["hinted"]), default=0)
+        assert longest <= min(one["num_tokens"] for one in dropped)
+    assert kept == [one for one in found if one in kept]
+
+
+@pytest.mark.parametrize(("share", "left"), [(0.5, ["a", "b"]), (0.0, ["a"]), (1.0, ["a", "b", "c"])])
+def test_the_longest_hinted_row_goes_first(share: float, left: list[str]) -> None:
+    rows = [row("a"), row("b", num_tokens=7, hinted=True), row("c", num_tokens=9, hinted=True)]
+    assert ids(few_hinted(rows, share)) == left

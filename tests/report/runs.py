@@ -1,0 +1,175 @@
+"""Run directories that Run, Journal and compare really wrote, of answers made up here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.evaluation import Answer, Measure, Outcome, compare, read_measure
+from pipeline.files import Journal, write_records
+from pipeline.recipe import Recipe, parse
+from pipeline.run import Run, Stage, stage
+from pipeline.strategies.sampling import read_rollouts
+from pipeline.tasks.splits import read_problems
+from pipeline.types import Attempts, Completion, Policy, Problem, Problems, Rollout, Verdict, replace
+from pipeline.verifiers import number
+
+EVIL = "<script>alert('x')</script><img src=https://evil.example/x.png>"
+
+
+def recipe(samples: int = 0, by: str | None = None) -> Recipe:
+    return parse(
+        {
+            "name": "tiny",
+            "model": {"name": "some/model"},
+            "task": {"name": "arithmetic", "num_train": 12, "num_dev": 40, "num_held_out": 40},
+            "engine": {"name": "scripted", "script": "none.json"},
+            "evaluation": {"num_train": 12, "samples": samples, "by": by},
+        }
+    )
+
+
+def make_problems(first: int = 0, wording: str = "{asked}") -> Problems:
+    """Problems about the numbers from `first` on."""
+
+    def problem(n: int) -> Problem:
+        asked = wording.format(asked=f"What is {n} + 1?")
+        return Problem.of([{"role": "user", "content": asked}], str(n + 1), "number", {"digits": n % 2 + 1})
+
+    every = [problem(n) for n in range(first, first + 92)]
+    return Problems(every[:12], every[12:52], every[52:])
+
+
+def measure(
+    problems: Problems,
+    policy: str,
+    right: float,
+    samples: int = 0,
+    unjudged: int = 0,
+    slow: float | None = None,
+    base: float | None = None,
+) -> Measure:
+    """A policy that solves the first `right` of each split at once, a tenth more of them when it may reason, and `slow`
+    of them by thinking slowly, where that is measured; the last `unjudged` could not be judged. `base` is what the base
+    model solved slowly."""
+
+    def answer(problem: Problem, place: float, judged: bool) -> Answer:
+        def outcome(share: float, num_tokens: int) -> Outcome:
+            solved = place < share
+            return Outcome(solved if judged else None, num_tokens, str(problem.answer) if solved else EVIL)
+
+        half = samples // 2
+        return Answer(
+            problem.id,
+            fast=outcome(right, 3),
+            worked=outcome(round(right + 0.1, 9), 30 - round(20 * right)),
+            slow=None if slow is None or problem in problems.train else outcome(slow, 160),
+            group=str(problem.meta["digits"]),
+            classes=[]
+            if not samples
+            else [(half, True), (samples - half, False)]
+            if place < right
+            else [(samples, False)],
+            distinct=1 if samples and place < right else 0,
+        )
+
+    splits = {
+        name: [answer(one, place / len(part), place < len(part) - unjudged) for place, one in enumerate(part)]
+        for name, part in problems.splits().items()
+    }
+    measured = [one for name in ("dev", "held_out") for one in problems.splits()[name]]
+    known: dict[str, bool | None] = (
+        {} if base is None else {one.id: place % 40 < base * 40 for place, one in enumerate(measured)}
+    )
+    return Measure(policy, splits, known)
+
+
+@stage(read_problems)
+def load(work: Stage, first: int = 0, wording: str = "{asked}") -> Problems:
+    problems = make_problems(first, wording)
+    write_records(work.dir / "problems.jsonl", [problems])
+    return problems
+
+
+@stage(read_measure("baseline"))
+def baseline(work: Stage, measured: Measure) -> Measure:
+    write_records(work.dir / "baseline.jsonl", [measured])
+    return measured
+
+
+@stage(read_measure("evaluate"))
+def evaluate(work: Stage, measured: Measure) -> Measure:
+    write_records(work.dir / "evaluate.jsonl", [measured])
+    return measured
+
+
+def verdict(problem: Problem, one: Rollout) -> Verdict:
+    return Verdict(one.id, "number", *number.verify(problem, one.response, number.Options(name="number")))
+
+
+@stage(read_rollouts)
+def sample(work: Stage, problems: Problems, responses: Sequence[str]) -> list[Attempts]:
+    """Every problem is answered with each of `responses`; the verifier is said to have run out of time over "404"."""
+    journal = Journal(work.dir, "rollouts", Attempts)
+    for problem in problems.train:
+        said = [text.replace("ANSWER", str(problem.answer)) for text in responses]
+        completions = [Completion(text, [1, 2], "stop", "base", seed) for seed, text in enumerate(said)]
+        rollouts = [Rollout.of(problem, one, "direct") for one in completions]
+        verdicts = [verdict(problem, one) for one in rollouts]
+        late: dict[str, Any] = {"score": None, "answer": None, "reason": "the verifier ran out of time"}
+        verdicts = [replace(one, **late) if one.answer == "404" else one for one in verdicts]
+        journal.append(Attempts(problem.id, rollouts, verdicts))
+    journal.close()
+    work.notes["num_tokens"] = 4321
+    return journal.read()
+
+
+def nothing(folder: Path) -> None:
+    pass
+
+
+@stage(nothing)
+def curate(work: Stage) -> None:
+    work.notes |= {"num_rows": 1234, "hint_share": 0.25, "unique_rate": None}
+
+
+RESPONSES = ("so ANSWER", "404", EVIL)
+
+
+def begin(folder: Path, responses: Sequence[str] = RESPONSES) -> Path:
+    """A run whose first round was sampled and no more."""
+    run = Run(folder, recipe())
+    problems = run.stage(1, "load", load)
+    run.stage(1, "sample", sample, problems, responses)
+    run.close()
+    return folder
+
+
+def finish(
+    folder: Path,
+    rights: Sequence[float],
+    samples: int = 0,
+    unjudged: int = 0,
+    slow: float | None = 0.7,
+    by: str | None = None,
+    first: int = 0,
+    wording: str = "{asked}",
+) -> Path:
+    """A run with a round for each of `rights` after the first, which is the base model's."""
+    run = Run(folder, recipe(samples, by))
+    policy, now = Policy("some/model"), rights[0]
+    for n, right in enumerate(rights[1:], 1):
+        problems = run.stage(n, "load", load, first, wording)
+        before = run.stage(n, "baseline", baseline, measure(problems, policy.id, now, samples, unjudged, slow))
+        run.stage(n, "sample", sample, problems, RESPONSES)
+        run.stage(n, "curate", curate)
+        after = run.stage(
+            n, "evaluate", evaluate, measure(problems, f"adapter-{n}", right, samples, unjudged, base=slow)
+        )
+        metrics = compare(before, after, run.recipe.evaluation)
+        if metrics["promoted"]:
+            policy, now = Policy("some/model", run.round_dir(n) / "adapter", f"adapter-{n}"), right
+        run.finish(n, policy, metrics)
+    run.close()
+    return folder

@@ -1,0 +1,130 @@
+"""Runs compared problem by problem: which differences are more than chance, and which runs can't be compared."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.errors import InputError
+from pipeline.report.comparison import Difference, compare, holm, mcnemar
+from tests.report.runs import begin, finish
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "p"), [(0, 0, 1.0), (1, 0, 1.0), (5, 0, 1 / 16), (0, 5, 1 / 16), (3, 3, 1.0), (8, 1, 10 / 256)]
+)
+def test_mcnemar_asks_how_uneven_the_moved_problems_are(gained: int, lost: int, p: float) -> None:
+    assert mcnemar(gained, lost) == pytest.approx(p)
+
+
+def differences(*ps: float) -> list[Difference]:
+    return [Difference("b", "a", "fast", 9, 0.1, 0.0, 0.2, 1, 0, p) for p in ps]
+
+
+def test_holm_is_the_textbook_example() -> None:
+    corrected = [one.holm for one in holm(differences(0.01, 0.04, 0.03, 0.005))]
+    assert corrected == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_lies_between_no_correction_and_bonferroni_and_keeps_the_order(ps: list[float]) -> None:
+    corrected = [one.holm for one in holm(differences(*ps))]
+    assert all(p <= one <= min(1.0, p * len(ps)) + 1e-12 for p, one in zip(ps, corrected, strict=True))
+    in_order = [one for _, one in sorted(zip(ps, corrected, strict=True))]
+    assert in_order == sorted(in_order)
+
+
+def test_the_better_run_is_named_whichever_comes_first(tmp_path: Path) -> None:
+    good, bad = finish(tmp_path / "good", [0.2, 0.9]), finish(tmp_path / "bad", [0.2, 0.5])
+    for folders in ([good, bad], [bad, good]):
+        found = compare(folders)
+        assert [one.better for one in found.differences] == ["good", "good"]
+        assert {one.words for one in found.differences} == {"good is better than bad"}
+        assert abs(found.differences[0].change) == pytest.approx(0.4)
+
+
+def test_a_small_difference_is_not_significant(tmp_path: Path) -> None:
+    found = compare([finish(tmp_path / "a", [0.2, 0.5]), finish(tmp_path / "b", [0.2, 0.6])])
+    fast = found.differences[0]
+    assert (fast.gained, fast.lost, fast.p, fast.holm) == (4, 0, 1 / 8, 1 / 4)
+    assert fast.better is None and fast.words == "b and a: no significant difference"
+
+
+def test_more_comparisons_ask_for_more_evidence(tmp_path: Path) -> None:
+    a, b, c, d = (
+        finish(tmp_path / name, [0.2, right]) for name, right in zip("abcd", (0.5, 0.675, 0.5, 0.5), strict=True)
+    )
+    assert [one.better for one in compare([a, b]).differences] == ["b", "b"]  # 7 to 0: p 0.016, twice
+    assert {one.better for one in compare([a, b, c, d]).differences} == {None}
+
+
+def test_a_run_is_what_it_ended_with_and_paid_for_all_its_rounds(tmp_path: Path) -> None:
+    folder = finish(tmp_path / "a", [0.2, 0.7, 0.3])  # the second round is not promoted
+    found = compare([folder, finish(tmp_path / "b", [0.2, 0.7])], split="dev")
+    stands = [(row.run.name, row.stand.n, row.stand.num_tokens, row.fast["accuracy"]) for row in found.rows(True)]
+    assert stands == [
+        ("a", 0, 0, 0.2), ("b", 0, 0, 0.2), ("a", 1, 4321, 0.7), ("b", 1, 4321, 0.7), ("a", 2, 8642, 0.7),
+    ]  # fmt: skip
+    assert found.differences[0].change == 0
+    assert found.notes == ["Not at equal cost: b sampled 4,321 tokens and a 8,642."]
+
+
+def test_what_decides_a_run_and_is_not_the_same_is_named(tmp_path: Path) -> None:
+    a, b = finish(tmp_path / "a", [0.2, 0.7]), finish(tmp_path / "b", [0.2, 0.7])
+    recipe = b / "recipe.yaml"
+    recipe.write_text(
+        recipe.read_text().replace("max_tokens: 16", "max_tokens: 4").replace("name: tiny", "name: other")
+    )
+    differs, measured = compare([a, b]).notes
+    assert differs == "b differs from a in evaluation.fast.max_tokens: 16 -> 4."
+    assert measured == "b was measured otherwise than a: their numbers mean different things."
+
+
+def test_runs_are_compared_on_the_problems_they_share_if_these_are_most(tmp_path: Path) -> None:
+    a, b = finish(tmp_path / "a", [0.2, 0.5]), finish(tmp_path / "b", [0.2, 0.5], first=10)
+    found = compare([a, b])
+    assert {row.fast["problems"] for row in found.rows(False)} == {30}
+    assert found.notes[0] == "Only the 30 held-out problems that all runs share are compared, of up to 40."
+    with pytest.raises(InputError, match="share 15 of 40 held-out problems, too few to compare"):
+        compare([a, finish(tmp_path / "c", [0.2, 0.5], first=25)])
+
+
+def test_what_is_no_second_run_is_refused(tmp_path: Path) -> None:
+    a = finish(tmp_path / "a", [0.2, 0.5])
+    for folders in ([a], [a, a], [a, tmp_path / "x" / ".." / "a"]):
+        with pytest.raises(InputError, match="two or more different runs"):
+            compare(folders)
+    with pytest.raises(InputError, match="no finished round"):
+        compare([a, begin(tmp_path / "begun")])
+    with pytest.raises(InputError, match="not a run directory"):
+        compare([a, tmp_path])
+    with pytest.raises(InputError, match="--split is held_out or dev, not 'train'"):
+        compare([a, a], split="train")
+
+
+def test_runs_of_the_same_name_are_told_apart_by_their_paths(tmp_path: Path) -> None:
+    a = finish(tmp_path / "a", [0.2, 0.5])
+    same = shutil.copytree(a, tmp_path / "elsewhere" / "a")
+    assert [run.name for run in compare([a, same]).runs] == [str(a), str(same)]
+
+
+def test_the_command_shows_it_and_writes_its_page(tmp_path: Path) -> None:
+    runs = [str(finish(tmp_path / name, rights)) for name, rights in (("a", [0.2, 0.5]), ("b", [0.2, 0.4, 0.9]))]
+    path = tmp_path / "both.html"
+    done = CliRunner().invoke(app, ["compare", *runs, "--split", "dev", "--by-round", "--page", str(path)])
+    assert done.exit_code == 0, done.output
+    assert "fast: b is better than a" in done.output and str(path) in done.output.replace("\n", "")
+    assert "development" in done.output and "held out" not in done.output
+    assert "2 runs on 40 development problems" in path.read_text()
+
+
+def test_groups_are_those_of_the_recipe(tmp_path: Path) -> None:
+    found = compare([finish(tmp_path / name, [0.2, 0.5], by="digits") for name in "ab"])
+    assert {name: len(ids) for name, ids in found.groups.items()} == {"": 40, "1": 20, "2": 20}
+    assert found.by == "digits"

@@ -1,0 +1,150 @@
+"""Many tries and one choice, played by hand: each reply is given by the test."""
+
+from typing import Any
+
+import pytest
+
+from pipeline import recipe
+from pipeline.errors import RecipeError
+from pipeline.strategies.best_of import Options, solve, tree_size
+from pipeline.types import Completion, FinishReason, Generate, Problem, Rollout, Score, Verdict, Verify
+
+PROBLEM = Problem.of("2 + 2", "4", "number")
+
+
+def completion(text: str, seed: int, finish: FinishReason = "stop") -> Completion:
+    """As many tokens as words, and an end."""
+    return Completion(text, [1] * (len(text.split()) + 1), finish, "base", seed)
+
+
+def played(
+    texts: list[str], values: list[float | None] | None = None, problem: Problem = PROBLEM, cut: str = "", **rest: Any
+) -> list[Rollout]:
+    """What comes of these samples: right is what ends in 4, and the last word is the answer. `cut` was cut off; the
+    scorer is asked only where `values` are there, and about as many."""
+    solver = solve(problem, Options(name="best_of", samples=len(texts), **rest))
+    [asked] = next(solver)
+    assert isinstance(asked, Generate)
+    assert asked.n == len(texts)
+    [verify] = solver.send([[completion(text, n, "length" if text == cut else "stop") for n, text in enumerate(texts)]])
+    assert verify == Verify(problem, texts)
+    found = [Verdict("", "v", float(text.endswith("4")), text.split()[-1] if text else None, "") for text in texts]
+    try:
+        [score] = solver.send([found])
+        assert isinstance(score, Score) and values is not None, "nobody else is to be asked"
+        assert score.prompt == problem.prompt
+        assert len(score.responses) == len(values)
+        solver.send([values])
+    except StopIteration as end:
+        rollouts: list[Rollout] = end.value
+        assert [rollout.response for rollout in rollouts] == texts
+        assert {rollout.strategy for rollout in rollouts} == {"best_of"}
+        return rollouts
+    raise AssertionError("it asks for more")
+
+
+def chosen(*arguments: Any, **rest: Any) -> list[str]:
+    return [rollout.response for rollout in played(*arguments, **rest) if rollout.chosen]
+
+
+def test_the_samples_are_spread_evenly_over_the_temperatures() -> None:
+    options = Options(name="best_of", samples=8, temperatures=[0, 0.5, 1.0], top_p=0.9, max_tokens=7)
+    asked = next(solve(PROBLEM, options))
+    assert asked == [
+        Generate(PROBLEM.prompt, n=n, temperature=temperature, top_p=0.9, max_tokens=7)
+        for n, temperature in ((3, 0), (3, 0.5), (2, 1.0))
+    ]
+
+
+def test_each_temperature_has_a_sample() -> None:
+    with pytest.raises(ValueError, match="1 can't be spread over 2 temperatures"):
+        Options(name="best_of", samples=1, temperatures=[0.5, 1.0])
+
+
+def test_the_most_concise_right_one_is_chosen_and_the_others_are_kept() -> None:
+    assert chosen(["a sum of 4", "it is 4", "5", "is it not 4"]) == ["it is 4"]
+
+
+def test_the_shortest_is_not_chosen_where_it_is_under_the_floor() -> None:
+    assert chosen(["4", "so 4", "2 + 2 = 4"], min_tokens=4) == ["2 + 2 = 4"]
+
+
+def test_what_was_cut_off_is_not_chosen() -> None:
+    assert chosen(["so 4", "is it not 4"], cut="so 4") == ["is it not 4"]
+
+
+def test_none_is_chosen_where_none_is_right() -> None:
+    assert chosen(["5", "6"]) == []
+
+
+def test_among_all_the_shortest_is_chosen_though_it_be_wrong() -> None:
+    assert chosen(["so it is 4", "is 5"], among="all") == ["is 5"]
+
+
+def test_of_programs_as_short_the_one_with_the_smallest_syntax_tree_is_chosen() -> None:
+    problem = Problem.of("Write f.", None, "code", {"entry_point": "f", "tests": [{"assert": "f() == 4"}]})
+    large, small = (f"```python\ndef f(): return {value}\n```\n# 4" for value in ("(1+1)+2", "max([4])"))
+    assert tree_size(problem, small) < tree_size(problem, large)
+    assert chosen([large, small], problem=problem) == [small]
+    assert sorted([large, small])[0] == large, "else its text alone would have decided"
+
+
+@pytest.mark.parametrize("text", ["```python\ndef f(:\n```", "```python\nx = " + "-" * 100_000 + "1\n```"])
+def test_what_is_no_python_comes_after_any_program(text: str) -> None:
+    assert tree_size(PROBLEM, text) == float("inf")
+
+
+def test_equals_are_told_apart_by_their_text_whatever_their_order() -> None:
+    assert chosen(["so 4", "is 4"]) == chosen(["is 4", "so 4"]) == ["is 4"]
+
+
+def test_the_majority_decides_and_the_most_concise_of_it_is_chosen() -> None:
+    texts = ["4", "well it is 5", "is it 4", "so 5", "I say 5"]
+    assert chosen(texts, choose="majority", among="all") == ["so 5"]
+
+
+def test_of_classes_as_large_the_most_concise_one_is_chosen() -> None:
+    assert chosen(["so it is 6", "is 5"], choose="majority", among="all") == ["is 5"]
+
+
+def test_where_no_answer_was_read_responses_that_read_alike_agree() -> None:
+    solver = solve(PROBLEM, Options(name="best_of", samples=4, choose="majority", among="all"))
+    next(solver)
+    texts = ["No", "it  is SO", "It is so", "it is not"]
+    solver.send([[completion(text, n) for n, text in enumerate(texts)]])
+    with pytest.raises(StopIteration) as end:
+        solver.send([[Verdict("", "v", None, None, "no gold answer")] * 4])
+    assert [rollout.response for rollout in end.value.value if rollout.chosen] == ["It is so"]
+
+
+def test_the_scorer_decides_among_the_right_ones_and_its_values_are_kept() -> None:
+    rollouts = played(["4", "so 4", "5", "it is 4"], [-3.0, -1.5, -2.0], choose="score")
+    assert [rollout.response for rollout in rollouts if rollout.chosen] == ["so 4"]
+    assert [rollout.value for rollout in rollouts] == [-3.0, -1.5, None, -2.0]
+
+
+def test_without_a_scorer_the_most_concise_is_chosen() -> None:
+    rollouts = played(["it is 4", "so 4"], [None, None], choose="score")
+    assert [rollout.response for rollout in rollouts if rollout.chosen] == ["so 4"]
+    assert [rollout.value for rollout in rollouts] == [None, None]
+
+
+def test_the_scorer_is_not_asked_where_there_is_nothing_to_choose() -> None:
+    assert chosen(["5", "6"], choose="score") == []
+
+
+def test_the_teacher_is_asked_in_a_prompt_of_its_own_that_the_student_never_sees() -> None:
+    solver = solve(PROBLEM, Options(name="best_of", samples=1, prompt="{problem}\nThink."))
+    [asked] = next(solver)
+    assert isinstance(asked, Generate)
+    assert asked.prompt == "2 + 2\nThink."
+    solver.send([[completion("so 4", 0)]])
+    with pytest.raises(StopIteration) as end:
+        solver.send([[Verdict("", "v", 1.0, "4", "")]])
+    assert end.value.value[0].prompt == "2 + 2"
+
+
+def test_a_recipe_is_told_what_does_not_fit() -> None:
+    raw = {"name": "t", "model": {"name": "m"}, "task": {"name": "times_table"}}
+    with pytest.raises(RecipeError, match="samples: 2 can't be spread over 3 temperatures"):
+        recipe.parse(raw | {"strategy": {"name": "best_of", "samples": 2, "temperatures": [0.5, 1, 2]}})

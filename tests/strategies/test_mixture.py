@@ -1,0 +1,117 @@
+"""Several strategies for one task, played by hand: each reply is given by the test."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from pipeline import recipe, soundness
+from pipeline.errors import RecipeError
+from pipeline.strategies import few_shot
+from pipeline.strategies.mixture import Options, solve
+from pipeline.types import Completion, FinishReason, Generate, Problem, Rollout, Verdict, Verify
+
+PROBLEM = Problem.of("2 + 2", "4", "number")
+CHEAP = {"name": "direct", "samples": 1, "max_samples": 1, "temperature": 0}
+DEAR = {"name": "best_of", "samples": 2, "temperatures": [0.5], "min_tokens": 2}
+SHOWN = {"name": "few_shot", "examples": [{"prompt": "1 + 1", "response": "2"}], "shots": 1, "max_samples": 1}
+
+
+def played(parts: list[Any], texts: list[str], cut: str = "", problem: Problem = PROBLEM, **rest: Any) -> list[Rollout]:
+    """What comes of it where the engine answers with `texts` in turn; right is what ends in 4."""
+    solver = solve(problem, Options(**{"name": "mixture", "parts": parts} | rest))
+    left = iter(enumerate(texts))
+    replies: Any = None
+    try:
+        while True:
+            requests, replies = solver.send(replies), []
+            for request in requests:
+                if isinstance(request, Generate):
+                    made = [next(left) for _ in range(request.n)]
+                    finish: dict[str, FinishReason] = {cut: "length"}
+                    replies.append(
+                        [Completion(text, [1, 2], finish.get(text, "stop"), "base", seed) for seed, text in made]
+                    )
+                else:
+                    assert isinstance(request, Verify)
+                    replies.append([Verdict("", "v", float(one.endswith("4")), one, "") for one in request.responses])
+    except StopIteration as end:
+        assert not list(left), "not all was asked for"
+        rollouts: list[Rollout] = end.value
+        return rollouts
+
+
+def by_part(rollouts: list[Rollout]) -> list[tuple[str, str]]:
+    return [(rollout.strategy, rollout.response) for rollout in rollouts]
+
+
+def test_what_the_cheap_part_solves_the_dear_one_never_sees() -> None:
+    assert by_part(played([CHEAP, DEAR], ["4"])) == [("direct", "4")]
+
+
+def test_what_it_does_not_solve_goes_on_and_every_rollout_says_who_made_it() -> None:
+    rollouts = played([CHEAP, DEAR, SHOWN], ["5", "6", "so 4"])
+    assert by_part(rollouts) == [("direct", "5"), ("best_of", "6"), ("best_of", "so 4")]
+    assert [rollout.chosen for rollout in rollouts] == [True, False, True]
+
+
+def test_an_answer_that_was_cut_off_or_not_chosen_solves_nothing() -> None:
+    guesses = DEAR | {"min_tokens": 3}
+    rollouts = played([CHEAP, guesses, SHOWN], ["so 4", "4", "5", "6"], cut="so 4")
+    assert [rollout.strategy for rollout in rollouts] == ["direct", "best_of", "best_of", "few_shot"]
+
+
+def test_all_parts_have_their_turn_where_none_solves_it() -> None:
+    assert len(played([CHEAP, CHEAP, DEAR], ["5", "6", "7", "8"])) == 4
+
+
+def test_a_problem_meets_the_same_one_of_the_parts_again_and_each_has_its_share() -> None:
+    problems = [Problem.of(f"{n} + 2", "4", "number") for n in range(300)]
+    options = Options(name="mixture", parts=[CHEAP, DEAR, SHOWN], how="proportions", weights=[6, 3, 1])
+    first, again = ([next(solve(one, options)) for one in problems] for _ in range(2))
+    assert first == again
+    shares = Counter(str(requests[0].temperature) for requests in first if isinstance(requests[0], Generate))
+    assert 150 < shares["0.0"] < 210
+    assert 60 < shares["0.5"] < 120
+    assert 15 < shares["1.0"] < 50
+
+
+def test_in_proportions_one_part_alone_has_the_problem() -> None:
+    rest: dict[str, Any] = {"how": "proportions", "weights": [1e-9, 1]}
+    assert by_part(played([DEAR, CHEAP], ["5"], **rest)) == [("direct", "5")]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"parts": [CHEAP]}, "parts: .*at least 2"),
+        ({"parts": [CHEAP, "driect"]}, "did you mean 'direct'"),
+        ({"parts": [CHEAP, {"name": "few_shot"}]}, "source: given needs examples"),
+        ({"parts": [CHEAP, DEAR], "how": "proportions", "weights": [1]}, "weights: 1 of them for 2 parts"),
+        ({"parts": [CHEAP, DEAR], "how": "proportions", "weights": [1, 0]}, "weights.1: .*greater than 0"),
+        ({"parts": [CHEAP, DEAR], "weights": [1, 1]}, "weights are for how: proportions"),
+    ],
+)
+def test_a_recipe_is_told_what_does_not_fit(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        parsed(options)
+
+
+def parsed(options: dict[str, Any]) -> recipe.Recipe:
+    raw = {"name": "t", "model": {"name": "m"}, "task": {"name": "times_table"}}
+    return recipe.parse(raw | {"strategy": {"name": "mixture", **options}})
+
+
+def test_a_recipe_holds_its_parts() -> None:
+    made = parsed({"parts": [CHEAP, DEAR]})
+    assert recipe.parse(made.resolved()).strategy.parts == made.strategy.parts
+    assert made.resolved()["strategy"]["parts"][1]["samples"] == 2
+
+
+def test_a_part_has_its_say_on_the_rest_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(recipe: recipe.Recipe) -> None:
+        raise RecipeError(f"{recipe.strategy.shots} shot does not go with {recipe.task.name}")
+
+    monkeypatch.setattr(few_shot, "check", check, raising=False)
+    with pytest.raises(RecipeError, match="1 shot does not go with times_table"):
+        soundness.check(parsed({"parts": [CHEAP, SHOWN]}))

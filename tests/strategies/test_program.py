@@ -1,0 +1,129 @@
+"""The model of these tests writes programs; the sandbox that runs them is the real one."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline import recipe, sandbox
+from pipeline.errors import SandboxError
+from pipeline.strategies import program
+from pipeline.strategies.program import Options
+from pipeline.types import Completion, Generate, Problem, Rollout, Verdict, Verify
+from tests.strategies.playing import PLAIN, SUM, Teacher, attempts, told
+
+OPTIONS = {"name": "program", "prompt": "{problem} Write!", "mend": "{error}|{output}|Mend!", "samples": 1}
+RIGHT = "```python\nanswer = 2 + 2\nprint(answer)\n```"
+WRONG = "So:\n```python\nprint('x is')\nprint(x)\n```"
+
+
+def failing_first(prompt: str) -> str:
+    return RIGHT if "Mend!" in prompt else WRONG
+
+
+def test_an_error_is_shown_to_the_model_whose_mended_program_prints_the_answer() -> None:
+    teacher = Teacher(failing_first)
+    ended = attempts(SUM, teacher, OPTIONS)
+    assert teacher.prompts == [
+        ["USER: What is 2 + 2? Write!"],
+        [
+            f"USER: What is 2 + 2? Write!\nASSISTANT: {WRONG}\n"
+            "USER: runtime error: NameError: name 'x' is not defined|x is|Mend!"
+        ],
+    ]
+    assert told(ended.rollouts) == [("4", "mended", True)]
+    assert ended.rollouts[0].num_tokens == len(RIGHT.split()) + 1 < ended.num_tokens
+    assert [(verdict.score, verdict.verifier[:7]) for verdict in ended.verdicts] == [(1.0, "number@")]
+
+
+def test_several_programs_are_written_at_once_and_only_those_that_fail_are_mended() -> None:
+    written = iter([RIGHT, WRONG, "I can't.", "```python\nprint(5)\n```"])
+    mended = iter([RIGHT, WRONG])
+    teacher = Teacher(lambda prompt: next(mended if "Mend!" in prompt else written))
+    ended = attempts(SUM, teacher, OPTIONS | {"samples": 4})
+    assert [len(turn) for turn in teacher.turns] == [4, 2]
+    assert "no code in the response|nothing|Mend!" in teacher.prompts[1][1]
+    assert told(ended.rollouts) == [
+        ("4", "ran", True),
+        ("4", "mended", True),
+        (WRONG, "failed", False),
+        ("5", "ran", True),
+    ]
+    assert [verdict.score for verdict in ended.verdicts][-1] == 0.0
+
+
+def test_the_program_itself_can_be_taught_with_its_output_as_the_answer() -> None:
+    ended = attempts(SUM, Teacher(failing_first), OPTIONS | {"rows": "program"})
+    assert told(ended.rollouts) == [(f"{RIGHT}\nAnswer: 4", "mended", True)]
+    assert [(verdict.score, verdict.answer) for verdict in ended.verdicts] == [(1.0, "4")]
+
+
+def played(verdicts: list[Verdict], options: Options, text: str = RIGHT, finish: str = "stop") -> list[Rollout]:
+    """What comes of a program that ran as `verdicts` say, one for each try."""
+    solver = program.solve(PLAIN, options)
+    [request] = next(solver)
+    given = iter(verdicts)
+    try:
+        while True:
+            if isinstance(request, Generate):
+                assert request.stop == ("\n```\n",)
+                reply: list[Completion] | list[Verdict] = [Completion(text, [1], finish, "base", 0)]  # type: ignore[arg-type]
+            else:
+                assert isinstance(request, Verify)
+                reply = [next(given)] if request.by else [Verdict("", "v", 1.0, None, "")]
+            [request] = solver.send([reply])
+    except StopIteration as end:
+        assert not list(given), "it did not try as often"
+        return list(end.value)
+
+
+ERROR, RAN = Verdict("", "e", 0.0, None, "it printed nothing"), Verdict("", "e", 1.0, "4", "")
+NOBODY_KNOWS = Verdict("", "e", None, None, "the sandbox failed")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "retries", "expected"),
+    [
+        ([RAN], 3, ("4", "ran", True)),
+        ([ERROR, ERROR, RAN], 3, ("4", "mended", True)),
+        ([ERROR, ERROR, ERROR], 2, (RIGHT, "failed", False)),
+        ([ERROR], 0, (RIGHT, "failed", False)),
+        ([NOBODY_KNOWS], 3, (RIGHT, "failed", False)),
+        ([ERROR, NOBODY_KNOWS], 3, (RIGHT, "failed", False)),
+    ],
+)
+def test_it_is_tried_again_only_for_the_programs_own_errors(
+    verdicts: list[Verdict], retries: int, expected: tuple[str, str, bool]
+) -> None:
+    options = Options.model_validate(OPTIONS | {"retries": retries})
+    assert told(played(verdicts, options)) == [expected]
+
+
+def test_a_program_that_was_cut_off_is_not_chosen_though_it_ran() -> None:
+    [rollout] = played([RAN], Options.model_validate(OPTIONS), finish="length")
+    assert (rollout.response, rollout.chosen, rollout.finish_reason) == ("4", False, "length")
+
+
+@pytest.fixture
+def _fresh_check() -> Iterator[None]:
+    sandbox.check.cache_clear()
+    yield
+    sandbox.check.cache_clear()
+
+
+@pytest.mark.usefixtures("_fresh_check")
+def test_a_machine_without_a_sandbox_is_told_before_a_model_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = {"name": "x", "model": {"name": "smollm2-135m"}, "task": {"name": "arithmetic"}}
+    parsed = recipe.parse(raw | {"strategy": {"name": "program"}})
+    program.check(parsed)
+    sandbox.check.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SandboxError, match="apt-get install bubblewrap"):
+        program.check(parsed)
+
+
+def test_what_it_prints_in_a_task_of_plain_text_stands_alone() -> None:
+    one = Problem.of("2 + 2 =", "4", "number")
+    written = "\nprint('It is')\n\nprint(2 + 2)"
+    teacher = Teacher(lambda _: written)
+    [rollout] = attempts(one, teacher, {"name": "program", "samples": 1}).rollouts
+    assert (rollout.response, rollout.note) == ("It is\n4", "ran")

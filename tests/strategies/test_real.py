@@ -1,0 +1,119 @@
+"""Every strategy with the real vLLM and SmolLM2-135M: a small model, but what it writes is its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import recipe, registry
+from tests.conftest import ROOT
+
+FACTS = [(2, 3), (5, 5), (7, 8)]
+SMALL = {"samples": 2, "max_tokens": 24}
+SHOTS = [{"prompt": f"What is {a} times {b}?", "response": f"{a} times {b} is {a * b}."} for a, b in ((2, 4), (3, 6))]
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "best_of": SMALL | {"temperatures": [0.5, 1.0], "choose": "majority"},
+    "decompose": SMALL | {"divide_tokens": 48, "width": 2},
+    "direct": SMALL | {"max_samples": 4},
+    "few_shot": SMALL | {"max_samples": 2, "examples": SHOTS, "shots": 2, "choose": "nearest"},
+    "mixture": {"parts": [{"name": "direct", "max_samples": 1, **SMALL}, {"name": "reflect", **SMALL}]},
+    "program": SMALL | {"max_tokens": 96},
+    "rationalize": SMALL
+    | {"of": {"name": "direct", "samples": 1, "max_samples": 1, "temperature": 0, "max_tokens": 4}},
+    "reflect": SMALL | {"critique_tokens": 24},
+    "self_ask": SMALL | {"questions": 3, "test_tokens": 64, "answer_tokens": 24},
+}
+
+# One engine for all of them, in a process of its own, as in use; all at once through one driver, as in a mixture.
+CHILD = """
+import json, sys
+from pathlib import Path
+from pipeline import models, recipe
+from pipeline.engines.vllm import Options, VLLM
+from pipeline.strategies.asking import begin
+from pipeline.strategies.driver import drive
+from pipeline.types import Problem
+from pipeline.verifiers.judge import Judge
+from pipeline.verifiers.pool import Pool
+
+if __name__ == "__main__":
+    facts, options, log = json.loads(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])
+    model = models.Options(name="smollm2-135m", max_context=1024)
+    engine = VLLM(Options(name="vllm", max_sequences=32), models.fetch(model), model, log)
+    solvers = []
+    for name, rest in options.items():
+        chosen = recipe.chosen("strategies", {"name": name, **rest})
+        for a, b in facts:
+            prompt = [{"role": "user", "content": f"What is {a} times {b}?"}]
+            problem = Problem(f"{name} {a} {b}", prompt, str(a * b), "number")
+            solvers.append((problem, begin(problem, chosen)))
+    with Pool() as pool:
+        for one in drive(solvers, engine, Judge(recipe.chosen("verifiers", "number"), pool), "0"):
+            print("RESULT " + json.dumps(one.to_dict()), flush=True)
+"""
+
+
+def test_every_strategy_is_in_this_story() -> None:
+    assert OPTIONS.keys() == registry.known("strategies").keys()
+
+
+@pytest.fixture(scope="module")
+def attempts(tmp_path_factory: pytest.TempPathFactory, smollm: Path) -> dict[str, list[dict[str, Any]]]:
+    """Strategy -> what it came to for each fact."""
+    folder = tmp_path_factory.mktemp("real")
+    script = folder / "child.py"  # a file, since the workers that verify import the main module again
+    script.write_text(CHILD, "utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script), json.dumps(FACTS), json.dumps(OPTIONS), str(folder / "engine.log")],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=290,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in OPTIONS}
+    for line in done.stdout.splitlines():
+        if line.startswith("RESULT "):
+            row = json.loads(line.removeprefix("RESULT "))
+            found[row["problem_id"].split()[0]].append(row)
+    return found
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_it_works_with_a_real_engine(name: str, attempts: dict[str, list[dict[str, Any]]]) -> None:
+    rows = attempts[name]
+    assert len(rows) == len(FACTS)
+    members = {part.get("name", name) for part in OPTIONS[name].get("parts", [{}])} | {name, "direct"}
+    for row in rows:
+        assert row["failure"] is None
+        assert row["num_tokens"] > 0
+        assert row["rollouts"]
+        assert {verdict["rollout_id"] for verdict in row["verdicts"]} >= {
+            rollout["id"] for rollout in row["rollouts"] if rollout["note"] != "failed"
+        }
+        for rollout in row["rollouts"]:
+            assert rollout["strategy"] in members
+            assert [turn["content"] for turn in rollout["prompt"]] == [
+                f"What is {' times '.join(row['problem_id'].split()[1:])}?"
+            ]
+            assert rollout["policy"] == "base"
+
+
+def test_among_so_many_attempts_some_are_right(attempts: dict[str, list[dict[str, Any]]]) -> None:
+    right = {
+        name
+        for name, rows in attempts.items()
+        if any(verdict["score"] == 1.0 for row in rows for verdict in row["verdicts"])
+    }
+    assert {"direct", "best_of", "few_shot"} <= right
+
+
+def test_options_of_the_story_are_sound() -> None:
+    for name, rest in OPTIONS.items():
+        assert recipe.chosen("strategies", {"name": name, **rest}).name == name

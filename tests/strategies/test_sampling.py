@@ -1,0 +1,195 @@
+"""The sample stage: only what is owed, no more than the budget, and the best of several temperatures."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import recipe
+from pipeline.files import Journal, write_records
+from pipeline.run import Run
+from pipeline.strategies import sampling
+from pipeline.strategies.sampling import read_rollouts, sample
+from pipeline.strategies.verifying import verify
+from pipeline.types import Attempts, Completion, Generate, Policy, Problem, Problems, Rollout, Solver
+from tests.conftest import judge_by
+
+PROBLEMS = [Problem.of(f"{n} + 1", str(n + 1), "number") for n in range(100)]
+TOKENS = 10
+
+
+class Engine:
+    """Answers each request with what `answer` makes of the problem's number and the temperature, of ten tokens each;
+    and fails after so many answers, as where somebody stops it."""
+
+    seconds = start_seconds = swap_seconds = 0.0
+
+    def __init__(self, answer: Callable[[int, float], list[str]], fails_after: int | None = None) -> None:
+        self.answer, self.left = answer, fails_after
+        self.asked: list[Generate] = []
+        self.open: dict[int, Generate] = {}
+
+    def load(self, policy: Policy) -> None: ...
+
+    def submit(self, request: Generate) -> int:
+        self.asked.append(request)
+        self.open[len(self.asked)] = request
+        return len(self.asked)
+
+    def poll(self) -> list[tuple[int, list[Completion]]]:
+        ticket = max(self.open)
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+        request = self.open.pop(ticket)
+        texts = self.answer(int(str(request.prompt).split()[0]), request.temperature)
+        return [
+            (
+                ticket,
+                [
+                    Completion(texts[n % len(texts)], [1] * TOKENS, "stop", "base", request.seed + n)
+                    for n in range(request.n)
+                ],
+            )
+        ]
+
+
+def right(n: int, temperature: float) -> list[str]:
+    return [f"it is {n + 1}"]
+
+
+class Sampled:
+    """The sample stage of a run in `folder`, which may be stopped and begun again."""
+
+    def __init__(self, folder: Path, num_problems: int = 100, **rest: Any) -> None:
+        raw = {"name": "t", "model": {"name": "m"}, "task": {"name": "times_table"}}
+        strategy = {"name": "direct", "samples": 1, "max_samples": 1} | rest.pop("strategy", {})
+        self.recipe = recipe.parse(raw | {"strategy": strategy} | rest)
+        self.folder, self.problems = folder, Problems(PROBLEMS[:num_problems], [], [])
+
+    def by(self, engine: Engine) -> list[Attempts]:
+        run = Run(self.folder, self.recipe)
+        try:
+            self.dir = run.round_dir(1)
+            self.dir.mkdir(exist_ok=True)
+            write_records(self.dir / "problems.jsonl", [self.problems])
+            made = run.stage(
+                1, "sample", sample, self.problems, Policy("m"), self.recipe.strategy, engine, judge_by("number")
+            )
+            self.notes = run.records(1)["sample"]
+        finally:
+            run.close()
+        assert read_rollouts(self.dir) == made
+        return made
+
+
+def names(attempts: list[Attempts]) -> list[str]:
+    return [one.problem_id for one in attempts]
+
+
+def test_without_a_budget_every_problem_is_attempted(tmp_path: Path) -> None:
+    assert names(Sampled(tmp_path / "run").by(Engine(right))) == [one.id for one in PROBLEMS]
+
+
+@pytest.mark.parametrize(("budget", "begun"), [(1, 32), (320, 32), (321, 64), (10_000, 100)])
+def test_no_more_problems_are_begun_once_the_budget_is_spent(tmp_path: Path, budget: int, begun: int) -> None:
+    stage = Sampled(tmp_path / "run", sample_tokens=budget)
+    engine = Engine(right)
+    assert names(stage.by(engine)) == [one.id for one in PROBLEMS[:begun]]
+    assert len(engine.asked) == begun
+    assert (stage.notes["num_problems"], stage.notes["num_tokens"]) == (begun, begun * TOKENS)
+
+
+@pytest.mark.parametrize("fails_after", [0, 20, 32, 50])
+def test_a_budget_ends_at_the_same_problem_after_an_interruption(tmp_path: Path, fails_after: int) -> None:
+    whole = Sampled(tmp_path / "whole", sample_tokens=321).by(Engine(right))
+    stage = Sampled(tmp_path / "run", sample_tokens=321)
+    with pytest.raises(KeyboardInterrupt):
+        stage.by(Engine(right, fails_after))
+    rest = Engine(right)
+    assert stage.by(rest) == whole
+    assert len(rest.asked) - (64 - fails_after) in (0, 1), "what was not yet verified is sampled again"
+    assert stage.notes["num_tokens"] == 64 * TOKENS
+
+
+def test_the_stage_says_what_its_rollouts_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def noted(problem: Problem, options: Any) -> Solver:
+        [[made]] = yield [Generate(problem.prompt)]
+        n = int(str(problem.prompt).split()[0])
+        note = ("mended", "stuck", "", "mended")[n]
+        return [Rollout.of(problem, made, "direct", note=note, hinted=n == 1, chosen=n != 2)]
+
+    monkeypatch.setattr(sampling, "begin", noted)
+    stage = Sampled(tmp_path / "run", 4)
+    stage.by(Engine(right))
+    assert stage.notes["notes"] == {"mended": 2, "stuck": 1}
+    said = {key: stage.notes[f"num_{key}"] for key in ("rollouts", "chosen", "hinted", "failed")}
+    assert said == {"rollouts": 4, "chosen": 3, "hinted": 1, "failed": 0}
+
+
+WARM = {"temperature": [0.1, 0.6, 1.5], "samples": 4, "max_samples": 4, "enough": 2, "num_tuning": 40}
+
+
+def by_warmth(n: int, temperature: float) -> list[str]:
+    """Too cold: right and all the same. In between: two ways to be right. Too warm: seldom right."""
+    said = {0.1: ["so {}"], 0.6: ["so {}", "it is {}", "{}?", "0"], 1.5: ["so {}", "0", "no", "x"]}
+    return [text.format(n + 1) for text in said[temperature]]
+
+
+def test_of_several_temperatures_the_one_with_the_best_balance_samples_the_round(tmp_path: Path) -> None:
+    stage = Sampled(tmp_path / "run", strategy=WARM)
+    engine = Engine(by_warmth)
+    attempts = stage.by(engine)
+    assert stage.notes["temperature"] == 0.6
+    assert stage.notes["balance"] == {"0.1": 0.125, "0.6": 0.75, "1.5": 0.125}  # 1/2 * 1/4, 3/4, 1/2 * 1/4
+    assert [one.temperature for one in engine.asked].count(0.6) == 100, "what tuning found is not sampled again"
+    assert names(attempts) == [one.id for one in PROBLEMS]
+    assert stage.notes["num_tokens"] == (100 + 2 * 40) * 4 * TOKENS
+
+
+def test_a_round_that_was_tuned_is_what_one_with_that_temperature_is(tmp_path: Path) -> None:
+    tuned = Sampled(tmp_path / "tuned", strategy=WARM).by(Engine(by_warmth))
+    assert tuned == Sampled(tmp_path / "told", strategy=WARM | {"temperature": 0.6}).by(Engine(by_warmth))
+
+
+@pytest.mark.parametrize("fails_after", [10, 70, 119, 125, 150])
+def test_tuning_that_was_interrupted_goes_on_and_comes_to_the_same(tmp_path: Path, fails_after: int) -> None:
+    whole = Sampled(tmp_path / "whole", strategy=WARM).by(Engine(by_warmth))
+    stage = Sampled(tmp_path / "run", strategy=WARM)
+    with pytest.raises(KeyboardInterrupt):
+        stage.by(Engine(by_warmth, fails_after))
+    rest = Engine(by_warmth)
+    assert stage.by(rest) == whole
+    assert len(rest.asked) - (180 - fails_after) in (0, 1), "what was not yet verified is sampled again"
+
+
+@pytest.mark.parametrize(("budget", "begun"), [(3200, 40), (3201, 40), (3200 + 1280, 40), (3200 + 1281, 64)])
+def test_tokens_that_went_into_tuning_are_part_of_the_budget(tmp_path: Path, budget: int, begun: int) -> None:
+    attempts = Sampled(tmp_path / "run", strategy=WARM, sample_tokens=budget).by(Engine(by_warmth))
+    assert names(attempts) == [one.id for one in PROBLEMS[:begun]]
+
+
+def test_the_journal_of_a_temperature_is_its_own(tmp_path: Path) -> None:
+    stage = Sampled(tmp_path / "run", 3, strategy=WARM)
+    stage.by(Engine(by_warmth))
+    for warm in (0.1, 0.6, 1.5):
+        assert len(Journal(stage.dir, f"tuning-{warm}", Attempts).read()) == 3
+
+
+def test_a_strategy_that_asks_what_the_run_knows_is_told(tmp_path: Path) -> None:
+    shots = {"name": "few_shot", "source": "own", "shots": 1}
+    stage = Sampled(tmp_path / "run", 2, strategy=shots)
+    first = Engine(right)
+    stage.by(first)
+    assert [one.prompt for one in first.asked] == ["0 + 1", "1 + 1"]
+    run = Run(stage.folder, stage.recipe)
+    judge = judge_by("number")
+    run.stage(1, "verify", verify, stage.problems, read_rollouts(stage.dir), Policy("m"), first, judge)
+    later, second = Problems(PROBLEMS[2:3], [], []), Engine(right)
+    run.round_dir(2).mkdir()
+    run.stage(2, "sample", sample, later, Policy("m"), stage.recipe.strategy, second, judge)
+    run.close()
+    [request] = second.asked
+    assert request.prompt in ("0 + 1it is 1\n\n2 + 1", "1 + 1it is 2\n\n2 + 1")
