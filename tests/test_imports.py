@@ -9,7 +9,7 @@ import pytest
 
 import pipeline
 
-HEAVY = {"torch", "transformers", "trl", "peft", "vllm", "accelerate", "datasets", "scipy", "pyarrow", "matplotlib"}
+HEAVY = {"torch", "transformers", "trl", "peft", "vllm", "accelerate", "datasets", "scipy", "pyarrow", "matplotlib", "bm25s"}
 PUBLIC = {
     "Attempts",
     "ByheartError",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import recipe
+from pipeline import recipe, registry
 from pipeline.plan import plan
 from pipeline.run import STAGES
 
@@ -33,8 +33,9 @@ def test_a_recipe_dry_runs(path: Path, copies: Path, tmp_path: Path) -> None:
     assert said["stages"][0][1] == asked
 
 
-def test_every_task_has_a_recipe() -> None:
-    from pipeline.tasks import REGISTRY
-
-    shown = {recipe.read(path).task.name for path in RECIPES}
-    assert set(REGISTRY) - shown == {"file"}  # which is about a file of the user's own
+@pytest.mark.parametrize(
+    ("section", "family"), [("task", "tasks"), ("strategy", "strategies"), ("objective", "objectives")]
+)
+def test_everything_that_a_recipe_can_name_has_a_recipe(section: str, family: str) -> None:
+    shown = {getattr(recipe.read(path), section).name for path in RECIPES}
+    assert set(registry.known(family)) - shown == set()
