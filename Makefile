@@ -29,6 +29,7 @@ test: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python scripts/bench/driver.py
+	$(BIN)/python scripts/bench/strategies.py
 	$(BIN)/python scripts/bench/verifiers.py
 
 report: .venv/.ready

@@ -42,14 +42,34 @@ def end_token(tokenizer: Any, prompt: Prompt) -> int:
     return int(tokenizer.eos_token_id)
 
 
+def encode_answer(tokenizer: Any, prompt: Prompt, text: str) -> list[int]:
+    """Token ids of the answer `text` to a prompt of this kind, and the one that ends it."""
+    return [*tokenizer(text, add_special_tokens=False).input_ids, end_token(tokenizer, prompt)]
+
+
 def encode_example(tokenizer: Any, example: Example) -> dict[str, list[int]]:
     """One row of trl's prompt-completion format as the tokens that are trained.
 
     Returns `input_ids` (L,) and `completion_mask` (L,): 0 on the prompt, 1 on the completion and its end token. The
     columns are those trl's SFTTrainer takes for a tokenized dataset.
     """
-    completion = example["completion"]
-    text = completion if isinstance(completion, str) else completion[0]["content"]
     prompt = encode_prompt(tokenizer, example["prompt"])
-    answer = [*tokenizer(text, add_special_tokens=False).input_ids, end_token(tokenizer, example["prompt"])]
+    answer = encode_answer(tokenizer, example["prompt"], _text(example["completion"]))
     return {"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)}
+
+
+def encode_pair(tokenizer: Any, pair: Example) -> dict[str, list[int]]:
+    """One row of trl's preference format as tokens: `prompt_ids`, and `chosen_ids` and `rejected_ids` with their ends.
+
+    The columns are those that the collator of trl's DPOTrainer takes.
+    """
+    prompt = pair["prompt"]
+    return {
+        "prompt_ids": encode_prompt(tokenizer, prompt),
+        "chosen_ids": encode_answer(tokenizer, prompt, _text(pair["chosen"])),
+        "rejected_ids": encode_answer(tokenizer, prompt, _text(pair["rejected"])),
+    }
+
+
+def _text(completion: Prompt) -> str:
+    return completion if isinstance(completion, str) else completion[0]["content"]

@@ -32,8 +32,9 @@ T = TypeVar("T")
 
 STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
 
-_COUNTS = ("right", "wrong", "unjudged", "overlapping", "solved", "rows", "rows_new")
-CURATED = ("caveats", *(f"num_{name}" for name in _COUNTS))
+_SAMPLED = ("right", "wrong", "unjudged", "overlapping", "solved", "unique")
+_KEPT = ("unproved", "rows", "rows_new", "hinted", "pairs")
+CURATED = ("caveats", "hint_share", "unique_rate", *(f"num_{name}" for name in (*_SAMPLED, *_KEPT)))
 """What metrics.json repeats of the curate stage's notes."""
 
 
@@ -114,8 +115,8 @@ class Run:
         if n == 0:
             return Policy(self.recipe.model.name)
         row = self._state()["rounds"][n - 1]
-        adapter = self.dir / row["adapter"] if row["adapter"] else None
-        return Policy(self.recipe.model.name, adapter, row["policy"])
+        adapter, scorer = (self.dir / row[name] if row.get(name) else None for name in ("adapter", "scorer"))
+        return Policy(self.recipe.model.name, adapter, row["policy"], scorer)
 
     def round_dir(self, n: int) -> Path:
         return self.dir / f"round-{n:03d}"
@@ -172,12 +173,15 @@ class Run:
         with room(self.dir):
             write_json(self.round_dir(n) / "metrics.json", {**metrics, "curation": curated})
             state = self._state()
-            adapter = str(policy.adapter.relative_to(self.dir)) if policy.adapter else None
-            state["rounds"] = [*state["rounds"][: n - 1], {"policy": policy.id, "adapter": adapter}]
+            adapter, scorer = (
+                str(path.relative_to(self.dir)) if path else None for path in (policy.adapter, policy.scorer)
+            )
+            row = {"policy": policy.id, "adapter": adapter, "scorer": scorer}
+            state["rounds"] = [*state["rounds"][: n - 1], row]
             self._save(state)
-        keep = policy.adapter.parent / "merged" if policy.adapter else None
-        for merged in self.dir.glob("round-*/merged"):
-            if merged != keep:  # made again from the adapter if it is ever needed
+        keep = [path.parent / "merged" for path in (policy.adapter, policy.scorer) if path]
+        for merged in [*self.dir.glob("round-*/merged"), *self.dir.glob("round-*/scorer/merged")]:
+            if merged not in keep:  # made again from the adapter if it is ever needed
                 part = merged.with_name("merged.part")
                 shutil.rmtree(part, ignore_errors=True)
                 merged.rename(part)

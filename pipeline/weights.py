@@ -22,11 +22,19 @@ def of_policy(policy: Policy, base: Path) -> Path:
     Training leaves the merged weights beside the adapter; where they are gone they are made again. Raises EngineError
     where that fails.
     """
-    if policy.adapter is None:
-        return base
-    target = policy.adapter.parent / "merged"
+    return _merged(base, policy.adapter) if policy.adapter else base
+
+
+def of_scorer(policy: Policy, base: Path) -> Path:
+    """The same for the scorer of `policy`, which has to have one."""
+    assert policy.scorer
+    return _merged(base, policy.scorer)
+
+
+def _merged(base: Path, adapter: Path) -> Path:
+    target = adapter.parent / "merged"
     if not target.is_dir():
-        in_child("merge", base, policy.adapter)
+        in_child("merge", base, adapter)
     return target
 
 

@@ -48,6 +48,43 @@ def test_smollm_ends_a_turn_with_im_end(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["tiny", "tiny_llama3"])
+@pytest.mark.parametrize("prompt", [CHAT, "What is 23 + 27?"])
+def test_trl_prefers_among_exactly_those_tokens(
+    model: str, prompt: Prompt, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """The batch that the real DPOTrainer would feed its model: each half of a pair is as if it were trained alone."""
+    import pyarrow
+    import pyarrow.parquet as parquet
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    from pipeline.objectives.preference import Options, preference_trainer
+    from pipeline.objectives.training import Job
+
+    path = request.getfixturevalue(model)
+    words = tokenizer(path)
+    said = {"chosen": "50", "rejected": "23 + 27 = 40, and that is all there is to say."}
+    completions = {
+        name: text if isinstance(prompt, str) else [{"role": "assistant", "content": text}]
+        for name, text in said.items()
+    }
+    job = Job("preference", {}, path, None, tmp_path, tmp_path, tmp_path, seed=0, allow_pickle=False)
+    job.pairs.parent.mkdir()
+    parquet.write_table(pyarrow.Table.from_pylist([{"prompt": prompt, **completions}]), job.pairs)
+    lora = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+    model_ = get_peft_model(AutoModelForCausalLM.from_pretrained(path), lora)
+    trainer = preference_trainer(job, Options(name="preference"), words, model_)
+    batch = next(iter(trainer.get_train_dataloader()))
+    for place, name in enumerate(said):
+        row = chat.encode_example(words, {"prompt": prompt, "completion": completions[name]})
+        length = len(row["input_ids"])
+        assert batch["input_ids"][place, :length].tolist() == row["input_ids"]
+        mask = batch["completion_mask"][place].tolist()
+        assert mask == row["completion_mask"] + [0] * (len(mask) - length)
+        assert batch["attention_mask"][place].tolist() == [1] * length + [0] * (len(mask) - length)
+
+
+@pytest.mark.parametrize("model", ["tiny", "tiny_llama3"])
 def test_trl_trains_exactly_those_tokens(model: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """The batch that the real SFTTrainer would feed its model: nothing cut, prompt and padding without loss."""
     import datasets

@@ -1,4 +1,4 @@
-"""Where completions come from. One engine lives through a whole command and is started when it is first needed."""
+"""Where completions and scores come from. One engine lives through a whole command and starts when first needed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pipeline import models, progress, registry
-from pipeline.types import Completion, Engine, Generate, Policy
+from pipeline.types import Engine, Generate, Policy, Score
 
 REGISTRY = {
     "vllm": "pipeline.engines.vllm:VLLM",
@@ -38,10 +38,10 @@ class Lazy:
     def load(self, policy: Policy) -> None:
         self._wanted = policy
 
-    def submit(self, request: Generate) -> int:
+    def submit(self, request: Generate | Score) -> int:
         return self._ready().submit(request)
 
-    def poll(self) -> list[tuple[int, list[Completion]]]:
+    def poll(self) -> list[tuple[int, Any]]:
         return self._ready().poll()
 
     def close(self) -> None:

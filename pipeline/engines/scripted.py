@@ -2,7 +2,8 @@
 
 The file is JSON, the text of a problem's last message -> a list of answers. A sampled completion is the answer that
 its seed picks, so that the same request is answered the same way in every process; a greedy one is the first answer.
-A key "adapter: ..." holds what a trained policy says, where that is something else.
+A key "adapter: ..." holds what a trained policy says, where that is something else; "score: ..." the number that a
+policy's scorer gives to a response, or none.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import json
 import time
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
 from pipeline import models, recipe
 from pipeline.errors import EngineError
-from pipeline.types import Completion, Generate, Policy
+from pipeline.types import Completion, Generate, Policy, Score
 
 
 class Options(recipe.Choice):
@@ -29,40 +31,48 @@ class Options(recipe.Choice):
 
 class Scripted:
     def __init__(self, options: Options, base: Path, model: models.Options, log: Path) -> None:
-        self._answers: dict[str, list[str]] = json.loads(Path(options.script).read_text("utf-8"))
+        self._answers: dict[str, Any] = json.loads(Path(options.script).read_text("utf-8"))
         self._options = options
-        self._queue: deque[tuple[int, Generate]] = deque()
+        self._queue: deque[tuple[int, Generate | Score]] = deque()
         self._tickets = 0
-        self._policy = "base"
+        self._policy = Policy(model.name)
         self.seconds = 0.0
 
     def load(self, policy: Policy) -> None:
-        self._policy = policy.id
+        self._policy = policy
 
-    def submit(self, request: Generate) -> int:
+    def submit(self, request: Generate | Score) -> int:
         self._tickets += 1
         self._queue.append((self._tickets, request))
         return self._tickets
 
-    def poll(self) -> list[tuple[int, list[Completion]]]:
+    def poll(self) -> list[tuple[int, Any]]:
         time.sleep(self._options.delay)
         self.seconds += self._options.delay
         take = min(self._options.max_sequences, len(self._queue))
-        return [self._reply(*self._queue.popleft()) for _ in range(take)]
+        taken = [self._queue.popleft() for _ in range(take)]
+        return [
+            (ticket, self._scores(request) if isinstance(request, Score) else self._completions(request))
+            for ticket, request in taken
+        ]
 
     def close(self) -> None:
         self._queue.clear()
 
-    def _reply(self, ticket: int, request: Generate) -> tuple[int, list[Completion]]:
+    def _scores(self, request: Score) -> list[float | None]:
+        scorer = self._policy.scorer
+        return [self._answers.get(f"score: {response}") if scorer else None for response in request.responses]
+
+    def _completions(self, request: Generate) -> list[Completion]:
         last = request.prompt if isinstance(request.prompt, str) else request.prompt[-1]["content"]
         answers = self._answers.get(last)
-        if self._policy != "base":
+        if self._policy.id != "base":
             answers = self._answers.get(f"adapter: {last}", answers)
         if answers is None:
             raise EngineError(f"{self._options.script} has no answers to {last!r}")
         seeds = [request.seed + index for index in range(request.n)]
         texts = [answers[seed % len(answers) if request.temperature else 0] for seed in seeds]
-        return ticket, [
-            Completion(text, list(range(len(text.split()) + 1)), "stop", self._policy, seed)
+        return [
+            Completion(text, list(range(len(text.split()) + 1)), "stop", self._policy.id, seed)
             for text, seed in zip(texts, seeds, strict=True)
         ]

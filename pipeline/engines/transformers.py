@@ -1,4 +1,7 @@
-"""transformers' own `generate` as an engine, where vLLM can't be installed: a batch at a time, so slower."""
+"""transformers' own `generate` as an engine, where vLLM can't be installed: a batch at a time, so slower.
+
+A scorer's weights are held beside the policy's from its first Score until the next policy.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pydantic import Field
 
 from pipeline import chat, models, recipe, weights
 from pipeline.errors import PromptError
-from pipeline.types import Completion, Generate, Policy
+from pipeline.types import Completion, Generate, Policy, Score
 
 
 class Options(recipe.Choice):
@@ -34,43 +37,82 @@ class Transformers:
         self._base, self._options, self._pickle = base, options, model.allow_pickle
         self._context = min(model.max_context, models.context_length(base))
         self._tokenizer: Any = AutoTokenizer.from_pretrained(base)
-        self._queue: list[tuple[int, Generate, list[int]]] = []
+        self._queue: list[tuple[int, Generate | Score, list[int]]] = []
         self._tickets = 0
         self.seconds = 0.0
         self.load(Policy(base=str(base)))
 
     def load(self, policy: Policy) -> None:
-        from transformers import AutoModelForCausalLM
+        self._model = self._read(weights.of_policy(policy, self._base))
+        self._scorer: Any = None
+        self._policy = policy
 
-        self._model: Any = AutoModelForCausalLM.from_pretrained(
-            weights.of_policy(policy, self._base), dtype=self._dtype, use_safetensors=None if self._pickle else True
-        )
-        self._model.to(self._device).eval()
-        self._policy = policy.id
-
-    def submit(self, request: Generate) -> int:
+    def submit(self, request: Generate | Score) -> int:
         tokens = chat.encode_prompt(self._tokenizer, request.prompt)
-        if len(tokens) + 1 > self._context:
+        if isinstance(request, Generate) and len(tokens) + 1 > self._context:
             raise PromptError(f"a prompt of {len(tokens)} tokens does not fit a context of {self._context}")
         self._tickets += 1
         self._queue.append((self._tickets, request, tokens))
         return self._tickets
 
-    def poll(self) -> list[tuple[int, list[Completion]]]:
-        """Answer as many of the oldest requests as fit a batch; those with other sampling settings wait."""
+    def poll(self) -> list[tuple[int, Any]]:
+        """Answer the oldest Score, or as many of the oldest Generates as fit a batch; those with other sampling
+        settings wait."""
         if not self._queue:
             return []
         began = time.monotonic()
-        batch, first, rows = [], self._queue[0][1], 0
-        while self._queue and _settings(self._queue[0][1]) == _settings(first) and rows < self._options.max_sequences:
-            batch.append(self._queue.pop(0))
-            rows += batch[-1][1].n
-        replies = self._generate(batch, first)
+        replies = self._score() if isinstance(self._queue[0][1], Score) else self._sample()
         self.seconds += time.monotonic() - began
         return replies
 
     def close(self) -> None:
-        self._model = None
+        self._model = self._scorer = None
+
+    def _read(self, path: Path) -> Any:
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained(
+            path, dtype=self._dtype, use_safetensors=None if self._pickle else True
+        )
+        return model.to(self._device).eval()
+
+    def _score(self) -> list[tuple[int, Any]]:
+        ticket, request, prompt = self._queue.pop(0)
+        assert isinstance(request, Score)
+        scores: list[float | None] = [None] * len(request.responses)
+        if self._policy.scorer is None:
+            return [(ticket, scores)]
+        self._scorer = self._scorer or self._read(weights.of_scorer(self._policy, self._base))
+        answers = [chat.encode_answer(self._tokenizer, request.prompt, text) for text in request.responses]
+        fitting = [place for place, answer in enumerate(answers) if len(prompt) + len(answer) < self._context]
+        for first in range(0, len(fitting), self._options.max_sequences):
+            places = fitting[first : first + self._options.max_sequences]
+            found = self._log_likelihoods(prompt, [answers[place] for place in places])
+            for place, score in zip(places, found, strict=True):
+                scores[place] = score
+        return [(ticket, scores)]
+
+    def _log_likelihoods(self, prompt: list[int], answers: list[list[int]]) -> list[float]:
+        """ln p of each of `answers` after `prompt` under the scorer; what pads them on the right can't be seen."""
+        torch, width = self._torch, max(map(len, answers))
+        padded = torch.tensor([prompt + one + [0] * (width - len(one)) for one in answers], device=self._device)
+        with torch.inference_mode():
+            logits = self._scorer(input_ids=padded).logits[:, len(prompt) - 1 : -1].float()
+        tokens = padded[:, len(prompt) :, None]
+        chances = logits.log_softmax(-1).gather(-1, tokens)[..., 0]  # (answers, width)
+        return [float(row[: len(one)].sum()) for row, one in zip(chances, answers, strict=True)]
+
+    def _sample(self) -> list[tuple[int, Any]]:
+        batch: list[tuple[int, Generate, list[int]]] = []
+        rows = 0
+        while self._queue and rows < self._options.max_sequences:
+            ticket, request, tokens = self._queue[0]
+            if isinstance(request, Score) or (batch and _settings(request) != _settings(batch[0][1])):
+                break
+            batch.append((ticket, request, tokens))
+            self._queue.pop(0)
+            rows += request.n
+        return self._generate(batch, batch[0][1])
 
     def _generate(
         self, batch: list[tuple[int, Generate, list[int]]], settings: Generate
@@ -110,7 +152,7 @@ class Transformers:
         for stop in request.stop:
             before, found, _ = text.partition(stop)
             text, ended = before, ended or bool(found)
-        return Completion(text, tokens, "stop" if ended else "length", self._policy, seed)
+        return Completion(text, tokens, "stop" if ended else "length", self._policy.id, seed)
 
 
 def _settings(request: Generate) -> tuple[object, ...]:

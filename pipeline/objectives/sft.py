@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pipeline import chat, recipe
-from pipeline.objectives.training import Job
+from pipeline.objectives.training import Job, Report
 
 
 class Options(recipe.Choice):
@@ -37,28 +37,19 @@ class Options(recipe.Choice):
         return min(max(wanted, self.min_steps), self.max_steps)
 
 
-def fit(job: Job, options: Options) -> float:
-    """Train in this process and leave the adapter in `job.out`, the merged weights beside it; seconds of training."""
-    import datasets
-    import torch
+def fit(job: Job, options: Options, merge: bool = True) -> float:
+    """Train in this process and leave the adapter in `job.out`, its merged weights beside it unless nobody will load
+    them; seconds of training."""
     from peft import LoraConfig, PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTTrainer
 
-    from pipeline.objectives.training import Report
-    from pipeline.weights import save_merged
-
-    on_gpu = torch.cuda.is_available()
-    tokenizer = AutoTokenizer.from_pretrained(job.base)
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        job.base, dtype=torch.bfloat16 if on_gpu else torch.float32, use_safetensors=None if job.allow_pickle else True
-    )
+    tokenizer, model = base_model(job)
     lora = None
     if job.adapter and options.start == "previous":
         model = PeftModel.from_pretrained(model, job.adapter, is_trainable=True)
     else:
         lora = LoraConfig(r=options.rank, lora_alpha=options.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
-    rows = datasets.load_dataset("parquet", data_dir=str(job.dataset), split="train", cache_dir=str(job.scratch))
+    rows = read(job, job.rows)
     trainer = SFTTrainer(
         model,
         args=settings(job, options, len(rows)),
@@ -68,39 +59,74 @@ def fit(job: Job, options: Options) -> float:
         callbacks=[Report()],
     )
     seconds = trainer.train(resume_from_checkpoint=last_checkpoint(job.scratch)).metrics["train_runtime"]
-    trainer.accelerator.wait_for_everyone()
-    trainer.save_model(str(job.out))
-    if trainer.accelerator.is_main_process:
-        save_merged(trainer.accelerator.unwrap_model(trainer.model), tokenizer, job.out)
+    save(trainer, job.out, merge)
     return float(seconds)
+
+
+def save(trainer: Any, out: Path, merge: bool = True) -> None:
+    """Write the adapter that was trained to `out`, and the merged weights beside it."""
+    from pipeline.weights import save_merged
+
+    trainer.accelerator.wait_for_everyone()
+    trainer.save_model(str(out))
+    if merge and trainer.accelerator.is_main_process:
+        save_merged(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, out)
 
 
 def settings(job: Job, options: Options, num_rows: int) -> Any:
     """The trl SFTConfig of a job with so many rows."""
-    import torch
     from trl import SFTConfig
 
-    on_gpu = torch.cuda.is_available()
     return SFTConfig(
-        output_dir=str(job.scratch),
         max_steps=options.steps(num_rows),
-        per_device_train_batch_size=options.batch_size,
         learning_rate=options.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=2,
         completion_only_loss=True,  # trl's default would train the prompt of a tokenized dataset
-        max_length=None,  # a row is a prompt and a completion that fitted the context: nothing is cut
-        bf16=on_gpu,
-        use_cpu=not on_gpu,
-        gradient_checkpointing=options.gradient_checkpointing,
-        dataloader_pin_memory=on_gpu,
-        logging_steps=5,
         save_steps=50,
         save_total_limit=1,
-        report_to=[],
-        disable_tqdm=True,
-        seed=job.seed,
+        **arguments(job, options),
     )
+
+
+def arguments(job: Job, options: Options) -> dict[str, Any]:
+    """What any of trl's trainers is told here."""
+    import torch
+
+    on_gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(job.scratch),
+        "per_device_train_batch_size": options.batch_size,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 2,
+        "max_length": None,  # a row is a prompt and a completion that fitted the context: nothing is cut
+        "bf16": on_gpu,
+        "use_cpu": not on_gpu,
+        "gradient_checkpointing": options.gradient_checkpointing,
+        "dataloader_pin_memory": on_gpu,
+        "logging_steps": 5,
+        "report_to": [],
+        "disable_tqdm": True,
+        "seed": job.seed,
+    }
+
+
+def base_model(job: Job) -> tuple[Any, Any]:
+    """The tokenizer and the base model of a job, in the precision in which it is trained on this machine."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(
+        job.base,
+        dtype=torch.bfloat16 if torch.cuda.is_available() else torch.float32,
+        use_safetensors=None if job.allow_pickle else True,
+    )
+    return AutoTokenizer.from_pretrained(job.base), model
+
+
+def read(job: Job, file: Path) -> Any:
+    """One Parquet file of the job's dataset, as a datasets.Dataset."""
+    import datasets
+
+    return datasets.load_dataset("parquet", data_files=str(file), split="train", cache_dir=str(job.scratch))
 
 
 def last_checkpoint(folder: Path) -> str | None:

@@ -50,6 +50,21 @@ class Job:
     seed: int
     allow_pickle: bool
 
+    @property
+    def rows(self) -> Path:
+        """The Parquet file with the solutions to learn."""
+        return self.dataset / "train-00000-of-00001.parquet"
+
+    @property
+    def pairs(self) -> Path:
+        """The Parquet file with pairs of a right and a wrong solution; it is there only where there is one."""
+        return self.dataset / "pairs/train-00000-of-00001.parquet"
+
+    @property
+    def scorer(self) -> Path:
+        """Where the adapter of a scorer is left, by an objective that trains one."""
+        return self.out.parent / "scorer/adapter"
+
     @classmethod
     def read(cls, path: Path) -> Job:
         row = json.loads(path.read_text("utf-8"))
@@ -63,17 +78,20 @@ _PATHS = ("base", "adapter", "dataset", "scratch", "out")
 def read_policy(folder: Path) -> Policy:
     """The policy that the train stage in this round's directory made, or left as it was."""
     row = read_json(folder / "policy.json", {})
-    return Policy(row["base"], folder.parent / row["adapter"] if row["adapter"] else None, row["id"])
+    adapter, scorer = (folder.parent / row[name] if row.get(name) else None for name in ("adapter", "scorer"))
+    return Policy(row["base"], adapter, row["id"], scorer)
 
 
 @stage(read_policy)
 def train(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> Policy:
-    """A new policy trained on `dataset`; `policy` itself where there is not one row to learn from.
+    """A new policy trained on `dataset`; `policy` itself where there is not one row to learn from, or the objective is
+    `none`. It keeps the scorer that the policy has, unless another is trained.
 
     Raises TrainError, with the end of the child's log, where the child fails.
     """
-    if dataset.num_rows == 0:
-        console.print(f"round {work.round} train: no solution was right, so there is nothing to learn from")
+    if options.name == "none" or dataset.num_rows == 0:
+        if options.name != "none":
+            console.print(f"round {work.round} train: no solution was right, so there is nothing to learn from")
         _record(work, policy)
         return policy
     job = Job(
@@ -91,12 +109,15 @@ def train(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> Policy
         work.dir / "job.json",
         {key: str(value) if isinstance(value, Path) else value for key, value in asdict(job).items()},
     )
+    shutil.rmtree(job.scorer.parent, ignore_errors=True)  # of a training that was not finished
     for report in _child(work, work.dir / "job.json"):
         work.trained_seconds = report.get("train_seconds", work.trained_seconds)
-        work.notes |= {name: report[name] for name in ("loss", "steps") if name in report}
-    weights = (job.out / "adapter_model.safetensors").read_bytes()
-    new = Policy(policy.base, job.out, "adapter-" + hashlib.sha256(weights).hexdigest()[:12])
-    _card(work, dataset, new, options)
+        work.notes |= report.get("notes", {})
+    scorer = job.scorer if job.scorer.is_dir() else policy.scorer
+    new = Policy(policy.base, job.out, _name(job.out, scorer), scorer)
+    _card(work, dataset, new, options, job.out)
+    if scorer == job.scorer:
+        _card(work, dataset, new, options, job.scorer)
     _record(work, new)
     shutil.rmtree(job.scratch, ignore_errors=True)
     return new
@@ -122,14 +143,19 @@ def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
         assert child.stdout is not None
         try:
             with contextlib.ExitStack() as bars:
-                bar, done = None, 0
+                bar, doing, done = None, "", 0
                 for line in child.stdout:
                     if not line.startswith(_MARK):
                         errors.write(line)
                         continue
                     report = json.loads(line.removeprefix(_MARK))
+                    if "say" in report:
+                        console.print(f"round {work.round} train: {report['say']}")
                     if "step" in report:
-                        bar = bar or bars.enter_context(work.progress(report["steps"], "train", "steps"))
+                        if bar is None or report["doing"] != doing:
+                            bars.close()
+                            doing, done = report["doing"], 0
+                            bar = bars.enter_context(work.progress(report["steps"], doing, "steps"))
                         bar.advance(report["step"] - done, f"loss {report['loss']:.3f}" if "loss" in report else "")
                         done = report["step"]
                     yield report
@@ -146,15 +172,25 @@ def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
         )
 
 
+def _name(adapter: Path, scorer: Path | None) -> str:
+    """The id of a policy: the hash of its adapter's weights, and of its scorer's where it has one."""
+    weights = [folder / "adapter_model.safetensors" for folder in (adapter, scorer) if folder]
+    return "adapter-" + hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()[:12]
+
+
 def _record(work: Stage, policy: Policy) -> None:
-    adapter = str(policy.adapter.relative_to(work.run_dir)) if policy.adapter else None
-    write_json(work.dir / "policy.json", {"base": policy.base, "adapter": adapter, "id": policy.id})
+    adapter, scorer = (
+        str(path.relative_to(work.run_dir)) if path else None for path in (policy.adapter, policy.scorer)
+    )
+    row = {"base": policy.base, "adapter": adapter, "id": policy.id, "scorer": scorer}
+    write_json(work.dir / "policy.json", row)
 
 
-def _card(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> None:
-    assert policy.adapter is not None
+def _card(work: Stage, dataset: Dataset, policy: Policy, options: Any, adapter: Path) -> None:
     known = {"recipe": work.recipe, "round": work.round, "notes": work.notes, "options": options}
-    write_text(policy.adapter / "README.md", render_card("model_card.md", dataset=dataset, policy=policy, **known))
+    scores = adapter == policy.scorer
+    card = render_card("model_card.md", dataset=dataset, policy=policy, scores=scores, **known)
+    write_text(adapter / "README.md", card)
 
 
 def _has_gpu() -> bool:
@@ -175,20 +211,26 @@ def tell(**report: Any) -> None:
     print(_MARK + json.dumps(report), flush=True)
 
 
-def Report() -> Any:
-    """A transformers callback that reports every step of the main process."""
+_NOTED = {"loss": "loss", "rewards/accuracies": "accuracy"}
+"""What trl logs -> what the stage notes of it."""
+
+
+def Report(doing: str = "train", prefix: str = "") -> Any:
+    """A transformers callback that reports every step of the main process; `prefix` begins the names of its notes."""
     from transformers import TrainerCallback
 
     class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers is imported here only
-        loss: float | None = None
+        def __init__(self) -> None:
+            self.logged: dict[str, float] = {}
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            self.loss = float(logs["loss"]) if logs and "loss" in logs else self.loss
+            self.logged |= {name: float(logs[key]) for key, name in _NOTED.items() if key in (logs or {})}
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if state.is_world_process_zero:
-                extra = {} if self.loss is None else {"loss": self.loss}
-                tell(step=state.global_step, steps=state.max_steps, **extra)
+                notes = {f"{prefix}{name}": value for name, value in {**self.logged, "steps": state.max_steps}.items()}
+                loss = {"loss": self.logged["loss"]} if "loss" in self.logged else {}
+                tell(doing=doing, step=state.global_step, steps=state.max_steps, notes=notes, **loss)
 
     return Reporter()
 

@@ -10,13 +10,13 @@ import pytest
 from pipeline import engines, models
 from pipeline.engines.scripted import Options, Scripted
 from pipeline.errors import EngineError
-from pipeline.types import Generate, Policy
+from pipeline.types import Generate, Policy, Score
 
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
     path = tmp_path / "script.json"
-    path.write_text(json.dumps({"1 + 1?": ["2", "3", "two"]}))
+    path.write_text(json.dumps({"1 + 1?": ["2", "3", "two"], "score: 2": -0.5}))
     return path
 
 
@@ -62,3 +62,14 @@ def test_the_script_answers_by_seed_and_greedily_with_its_first(script: Path, ti
         engine.submit(Generate("2 + 2?"))
         with pytest.raises(EngineError, match=r"has no answers to '2 \+ 2\?'"):
             engine.poll()
+
+
+def test_the_script_scores_for_a_policy_with_a_scorer(script: Path, tiny: Path) -> None:
+    with lazy(script, tiny) as engine:
+        for policy, expected in (
+            (Policy("m"), [None, None]),
+            (Policy("m", None, "adapter-1", script.parent / "scorer"), [-0.5, None]),
+        ):
+            engine.load(policy)
+            ticket = engine.submit(Score("1 + 1?", ["2", "3"]))
+            assert engine.poll() == [(ticket, expected)]

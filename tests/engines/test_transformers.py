@@ -10,7 +10,8 @@ import pytest
 from pipeline import models
 from pipeline.engines.transformers import Options, Transformers
 from pipeline.errors import PromptError
-from pipeline.types import Completion, Generate, Message, Prompt
+from pipeline.types import Completion, Generate, Message, Policy, Prompt, Score
+from tests.engines.conftest import log_likelihood
 
 
 def chat(text: str) -> Prompt:
@@ -62,3 +63,30 @@ def test_a_cut_answer_says_so_and_a_stop_string_ends_one(engine: Transformers) -
 def test_a_prompt_that_does_not_fit_is_refused(engine: Transformers) -> None:
     with pytest.raises(PromptError, match="does not fit a context of 64"):
         engine.submit(Generate(chat("word " * 100)))
+
+
+def test_a_score_is_what_the_scorer_thinks_of_a_response_and_its_end(
+    engine: Transformers, tiny: Path, scorer: Path
+) -> None:
+    """Padding, other responses and the policy's own weights change nothing."""
+    responses = ["50", "23 + 27 = 50, and that is all there is to say.", "", "word " * 100, "5", "no"]
+    request = Score(chat("What is 23 + 27?"), responses)
+    assert asked(engine, request) == [None] * 6, "a policy without a scorer has no opinion"
+    engine.load(Policy(str(tiny), None, "adapter-1", scorer))
+    greedy = Generate(chat("1 + 1?"), temperature=0, max_tokens=4)
+    before = answers(engine, greedy)[0][0].tokens
+    scores = asked(engine, request)
+    assert scores[3] is None, "a response that doesn't fit the context can't be scored"
+    for response, score in zip(responses, scores, strict=True):
+        if score is not None:
+            assert score == pytest.approx(log_likelihood(scorer, request.prompt, response), abs=1e-3)
+    assert answers(engine, greedy)[0][0].tokens == before, "nothing is sampled from a scorer"
+    engine.load(Policy(str(tiny)))
+    assert asked(engine, request) == [None] * 6
+
+
+def asked(engine: Transformers, request: Score) -> list[float | None]:
+    ticket = engine.submit(request)
+    [(answered, scores)] = engine.poll()
+    assert answered == ticket
+    return list(scores)

@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 
 from pipeline import chat, models
+from pipeline.types import Message
 from tests.conftest import ROOT
+from tests.engines.conftest import log_likelihood
+
+RESPONSES = ["8", "3 + 5 = 8, and that is all there is to say.", "", "word " * 200]
 
 # Each engine has a process of its own, as in use; it prints one line of JSON a measure.
 CHILD = """
@@ -20,20 +24,26 @@ import json, sys
 from pathlib import Path
 from pipeline import models
 from pipeline.engines.vllm import Options, VLLM
-from pipeline.types import Generate, Policy
+from pipeline.types import Generate, Policy, Score
 
-base, adapter, log = sys.argv[1], sys.argv[2], sys.argv[3]
+base, adapter, scorer, log = sys.argv[1:]
 model = models.Options(name=base, max_context=128)
 engine = VLLM(Options(name="vllm", max_sequences=8), Path(base), model, Path(log))
 prompts = [[{"role": "user", "content": f"What is {a} + {b}?"}] for a in (3, 14) for b in (5, 26)]
 
+def say(value):
+    print("RESULT " + json.dumps(value), flush=True)
+
+def wait(tickets, until=lambda replies: False):
+    replies = {}
+    while len(replies) < len(tickets) and not until(replies):
+        replies.update(engine.poll())
+    return replies
+
 def ask(**options):
     tickets = [engine.submit(Generate(prompt, max_tokens=12, **options)) for prompt in prompts]
-    replies = {}
-    while len(replies) < len(tickets):
-        replies.update(engine.poll())
-    rows = [[one.to_dict() for one in replies[ticket]] for ticket in tickets]
-    print("RESULT " + json.dumps(rows), flush=True)
+    replies = wait(tickets)
+    say([[one.to_dict() for one in replies[ticket]] for ticket in tickets])
 
 ask(temperature=0)
 ask(temperature=1.0, n=3, seed=11)
@@ -43,16 +53,31 @@ if adapter:
     ask(temperature=0)
     engine.load(Policy(base))
     ask(temperature=0)
+if scorer:
+    responses = json.loads(sys.stdin.read())
+    completing = [Generate(prompt, max_tokens=12, temperature=0) for prompt in prompts]
+    scoring = [Score(prompt, responses) for prompt in prompts]
+    engine.load(Policy(base, Path(adapter), "adapter-2", Path(scorer)))
+    tickets = [engine.submit(request) for pair in zip(completing, scoring) for request in pair]
+    replies = wait(tickets, until=lambda replies: len(replies) > 4)  # the first of a wave of scores is there
+    late = engine.submit(completing[0])  # while others of it are under way, or at least the scorer's weights are in
+    replies |= wait([ticket for ticket in [*tickets, late] if ticket not in replies])
+    say([[one.to_dict() for one in replies[ticket]] for ticket in [*tickets[::2], late]])
+    say([replies[ticket] for ticket in tickets[1::2]])
+    say([list(replies).index(ticket) for ticket in tickets])
+    engine.load(Policy(base))
+    say(wait([engine.submit(scoring[0])]).popitem()[1])
 assert engine.seconds > 0
 engine.close()
 engine.close()
 """
 
 
-def run(base: Path, adapter: Path | str, log: Path) -> list[Any]:
+def run(base: Path, log: Path, adapter: Path | str = "", scorer: Path | str = "", typed: str = "") -> list[Any]:
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(base), str(adapter), str(log)],
+        [sys.executable, "-c", CHILD, str(base), str(adapter), str(scorer), str(log)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
+        input=typed,
         capture_output=True,
         text=True,
         timeout=280,
@@ -69,26 +94,17 @@ def tokens(rows: list[list[dict[str, Any]]]) -> list[list[list[int]]]:
 
 
 @pytest.fixture(scope="module")
-def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A LoRA adapter that changes what the tiny model says, with its merged weights beside it."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    from pipeline.types import Policy
-    from pipeline.weights import of_policy
-
-    torch.manual_seed(1)
-    settings = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
-    path = tmp_path_factory.mktemp("round") / "adapter"
-    get_peft_model(AutoModelForCausalLM.from_pretrained(tiny), settings).save_pretrained(path)
-    assert of_policy(Policy(str(tiny), path, "adapter-1"), tiny) == path.parent / "merged"
-    return path
+def said(tiny: Path, adapter: Path, scorer: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """All that one engine says in CHILD."""
+    log = tmp_path_factory.mktemp("log") / "a.log"
+    found = run(tiny, log, adapter, scorer, json.dumps(RESPONSES))
+    assert log.stat().st_size > 0
+    return found
 
 
-def test_a_swapped_policy_answers_as_a_fresh_engine_does(tiny: Path, adapter: Path, tmp_path: Path) -> None:
-    base, sampled, again, swapped, back = run(tiny, adapter, tmp_path / "a.log")
-    fresh, *_ = run(adapter.parent / "merged", "", tmp_path / "b.log")
+def test_a_swapped_policy_answers_as_a_fresh_engine_does(said: list[Any], adapter: Path, tmp_path: Path) -> None:
+    base, sampled, again, swapped, back, *_ = said
+    fresh, *_ = run(adapter.parent / "merged", tmp_path / "b.log")
     assert tokens(swapped) == tokens(fresh)
     assert tokens(swapped) != tokens(base)  # else the adapter, or the test, does nothing
     assert tokens(back) == tokens(base)
@@ -96,7 +112,20 @@ def test_a_swapped_policy_answers_as_a_fresh_engine_does(tiny: Path, adapter: Pa
     assert tokens(sampled) == tokens(again), "the same seeds give the same samples"
     assert [[one["seed"] for one in row] for row in sampled] == [[11, 12, 13]] * 4
     assert all(len({tuple(one["tokens"]) for one in row}) == 3 for row in sampled)
-    assert (tmp_path / "a.log").stat().st_size > 0
+
+
+def test_scores_are_the_scorers_and_completions_the_policys_in_whatever_order_they_are_asked_for(
+    said: list[Any], scorer: Path
+) -> None:
+    *_, swapped, _, completed, scores, places, unscored = said
+    assert tokens(completed) == [*tokens(swapped), tokens(swapped)[0]], "the late one waited for the policy's weights"
+    assert sorted(places[::2]) == [0, 1, 2, 3] and sorted(places[1::2]) == [4, 5, 6, 7], "scores come in one wave"
+    for (a, b), row in zip([(a, b) for a in (3, 14) for b in (5, 26)], scores, strict=True):
+        prompt = [Message(role="user", content=f"What is {a} + {b}?")]
+        for response, score in zip(RESPONSES[:-1], row[:-1], strict=True):
+            assert score == pytest.approx(log_likelihood(scorer, prompt, response), abs=1e-3)
+        assert row[-1] is None, "a response that doesn't fit the context can't be scored"
+    assert unscored == [None] * len(RESPONSES), "a policy without a scorer has no opinion"
 
 
 def test_vllm_is_prompted_with_the_tokens_that_training_sees(tiny_llama3: Path, tmp_path: Path) -> None:

@@ -11,24 +11,6 @@ from pipeline.objectives.sft import Options, fit, last_checkpoint
 from pipeline.objectives.training import Job
 
 
-@pytest.fixture
-def job(tiny: Path, tmp_path: Path) -> Job:
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    rows = [
-        {
-            "prompt": [{"role": "user", "content": f"What is {a} + 1?"}],
-            "completion": [{"role": "assistant", "content": f"{a + 1}"}],
-        }
-        for a in range(8)
-    ]
-    (tmp_path / "dataset").mkdir()
-    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "dataset/train.parquet")
-    out = tmp_path / "round-001/adapter"
-    return Job("sft", {}, tiny, None, tmp_path / "dataset", tmp_path / "scratch", out, seed=0, allow_pickle=False)
-
-
 def weights(folder: Path) -> dict[str, Any]:
     from safetensors.numpy import load_file
 

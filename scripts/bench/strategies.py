@@ -1,0 +1,126 @@
+"""What strategies cost: an adaptive mixture against uniform sampling, and how full the driver keeps the engine's batch.
+
+usage: make bench [BENCH_FACTS=60 BENCH_DEEP=160]
+
+Both parts run in the real vLLM with SmolLM2-135M-Instruct. The first gives the same facts of the times tables to plain
+sampling, 16 answers each, and to a mixture: four worked examples in four forms, which stops at four different right
+answers, then plain sampling for what is still unsolved. It prints distinct right solutions, tokens generated and
+seconds of each (wanted: as many solutions with at most half the tokens). The second drives a mixture of strategies of
+different depth and prints how full vLLM's batch was, in its own scheduler, while there were more unfinished problems
+than places in it (wanted: at least 90 %).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from pipeline import models, recipe
+from pipeline.engines.vllm import VLLM, Options
+from pipeline.strategies.asking import begin
+from pipeline.strategies.direct import normalised
+from pipeline.strategies.driver import drive
+from pipeline.tasks import times_table
+from pipeline.types import Completion, Generate, Problem, Score
+from pipeline.verifiers.judge import Judge
+from pipeline.verifiers.pool import Pool
+
+PLACES = 32  # sequences at once
+
+UNIFORM = {"name": "direct", "samples": 16, "enough": 17, "max_samples": 16, "temperature": 0.7, "max_tokens": 20}
+FORMS = [
+    {"prompt": "What is 13 times 2? Reply with just the number.", "response": "26"},
+    {"prompt": "What is 14 times 3? Reply with just the number.", "response": "14 x 3 = 42"},
+    {"prompt": "What is 15 times 2? Reply with just the number.", "response": "30."},
+    {"prompt": "What is 16 times 2? Reply with just the number.", "response": "It is 32."},
+]
+ADAPTIVE = {
+    "name": "mixture",
+    "parts": [
+        {"name": "few_shot", "examples": FORMS, "shots": 4, "samples": 4, "enough": 4, "max_samples": 12,
+         "temperature": 0.8, "max_tokens": 12},
+        {"name": "direct", "samples": 4, "enough": 1, "max_samples": 8, "temperature": 0.7, "max_tokens": 20},
+    ],
+}  # fmt: skip
+DEEP = {
+    "name": "mixture",
+    "how": "proportions",
+    "weights": [4, 2, 2, 1],
+    "parts": [
+        {"name": "direct", "samples": 4, "max_samples": 8, "max_tokens": 20},
+        {"name": "few_shot", "examples": FORMS, "shots": 4, "samples": 4, "max_samples": 8, "max_tokens": 12},
+        {"name": "reflect", "samples": 4, "max_tokens": 20, "critique_tokens": 32},
+        {"name": "decompose", "samples": 2, "width": 3, "divide_tokens": 48, "max_tokens": 20},
+    ],
+}
+
+
+class Watched:
+    """An engine, and how full its batch was: seconds of each step and the sequences that vLLM had running in it."""
+
+    def __init__(self, engine: VLLM) -> None:
+        self._engine = engine
+        self.steps: list[tuple[float, int]] = []
+
+    def submit(self, request: Generate | Score) -> int:
+        return self._engine.submit(request)
+
+    def poll(self) -> list[tuple[int, list[Completion]]]:
+        began = time.perf_counter()
+        replies = self._engine.poll()
+        scheduler = self._engine._llm.llm_engine.engine_core.engine_core.scheduler
+        done = sum(len(reply) for _, reply in replies)  # in this step they still had their places
+        self.steps.append((time.perf_counter() - began, min(len(scheduler.running) + done, PLACES)))
+        return replies
+
+
+def main() -> None:
+    facts, deep = int(os.environ.get("BENCH_FACTS", "60")), int(os.environ.get("BENCH_DEEP", "160"))
+    model = models.Options(name="smollm2-135m", max_context=512)
+    log = Path(tempfile.mkdtemp()) / "engine.log"
+    engine = VLLM(Options(name="vllm", max_sequences=PLACES), models.fetch(model), model, log)
+    problems = list(times_table.problems(times_table.Options(name="times_table", high=19), seed=0))
+    with Pool() as pool:
+        judge = Judge(recipe.chosen("verifiers", "number"), pool)
+        _work(engine, judge, problems[-4:], UNIFORM)  # warms up
+        uniform, adaptive = (_work(engine, judge, problems[:facts], one) for one in (UNIFORM, ADAPTIVE))
+        for name, (distinct, solved, tokens, seconds) in (("uniform", uniform), ("adaptive mixture", adaptive)):
+            said = f"{distinct} distinct right solutions to {solved} of {facts} facts"
+            print(f"{name}: {said}, {tokens} tokens, {seconds:.0f} s")
+        print(f"tokens, adaptive / uniform: {adaptive[2] / uniform[2]:.2f}; solutions: {adaptive[0] / uniform[0]:.2f}")
+        print(
+            f"batch of {PLACES}, full on average: {_fullness(engine, judge, problems[:deep]):.1%} until the last wave"
+        )
+
+
+def _work(engine: VLLM, judge: Judge, problems: list[Problem], strategy: dict[str, Any]) -> tuple[int, int, int, float]:
+    """Distinct right solutions, problems solved, tokens generated, seconds."""
+    engine._llm.reset_prefix_cache()
+    options = recipe.chosen("strategies", strategy)
+    began = time.perf_counter()
+    distinct = solved = tokens = 0
+    for one in drive(((problem, begin(problem, options)) for problem in problems), engine, judge, "0"):
+        right = {verdict.rollout_id for verdict in one.verdicts if verdict.correct}
+        texts = {normalised(r.response) for r in one.rollouts if r.id in right and r.finish_reason == "stop"}
+        distinct, solved, tokens = distinct + len(texts), solved + bool(texts), tokens + one.num_tokens
+    return distinct, solved, tokens, time.perf_counter() - began
+
+
+def _fullness(engine: VLLM, judge: Judge, problems: list[Problem]) -> float:
+    """The share of the batch's places that were taken, over time, while more problems were unfinished than it has."""
+    watched = Watched(engine)
+    options = recipe.chosen("strategies", DEEP)
+    left, steps = len(problems), 0
+    for _ in drive(((problem, begin(problem, options)) for problem in problems), watched, judge, "0"):
+        left -= 1
+        if left >= PLACES:
+            steps = len(watched.steps)
+    counted = watched.steps[:steps]
+    return sum(seconds * taken for seconds, taken in counted) / (PLACES * sum(seconds for seconds, _ in counted))
+
+
+if __name__ == "__main__":
+    main()

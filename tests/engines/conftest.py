@@ -1,0 +1,50 @@
+"""Adapters that change what the tiny model says, and what transformers thinks of an answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import chat, models
+from pipeline.types import Policy, Prompt
+from pipeline.weights import of_policy
+
+
+@pytest.fixture(scope="session")
+def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA adapter, with its merged weights beside it."""
+    return changed(tiny, tmp_path_factory.mktemp("round") / "adapter", seed=1)
+
+
+@pytest.fixture(scope="session")
+def scorer(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another one."""
+    return changed(tiny, tmp_path_factory.mktemp("scorer") / "adapter", seed=2)
+
+
+def changed(model: Path, path: Path, seed: int) -> Path:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    settings = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+    get_peft_model(AutoModelForCausalLM.from_pretrained(model), settings).save_pretrained(path)
+    assert of_policy(Policy(str(model), path, "adapter-1"), model) == path.parent / "merged"
+    return path
+
+
+def log_likelihood(adapter: Path, prompt: Prompt, response: str) -> float:
+    """ln p of the tokens that training would see of `response`, and of its end, under the merged weights."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    words = models.tokenizer(adapter.parent / "merged")
+    said = response if isinstance(prompt, str) else [{"role": "assistant", "content": response}]
+    row = chat.encode_example(words, {"prompt": prompt, "completion": said})
+    model = AutoModelForCausalLM.from_pretrained(adapter.parent / "merged", dtype=torch.float32)
+    with torch.no_grad():
+        chances = model(torch.tensor([row["input_ids"]])).logits[0].log_softmax(-1)
+    tokens = list(enumerate(row["input_ids"]))
+    return sum(float(chances[i - 1, token]) for i, token in tokens if row["completion_mask"][i])

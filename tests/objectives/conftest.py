@@ -1,0 +1,35 @@
+"""A dataset of eight sums, with a pair of a right and a wrong answer for each, and the job to learn it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.objectives.training import Job
+
+
+def says(answer: object) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": f"{answer}"}]
+
+
+@pytest.fixture
+def job(tiny: Path, tmp_path: Path) -> Job:
+    out = tmp_path / "round-001/adapter"
+    made = Job("sft", {}, tiny, None, tmp_path / "dataset", tmp_path / "scratch", out, seed=0, allow_pickle=False)
+    asked: list[Any] = [[{"role": "user", "content": f"What is {a} + 1?"}] for a in range(8)]
+    write(made.rows, [{"prompt": prompt, "completion": says(a + 1)} for a, prompt in enumerate(asked)])
+    write(
+        made.pairs,
+        [{"prompt": prompt, "chosen": says(a + 1), "rejected": says("many")} for a, prompt in enumerate(asked)],
+    )
+    return made
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path)

@@ -1,0 +1,153 @@
+"""Learning to prefer: what the pairs teach, from where, and what is left in the end. The trainer is trl's own."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from pipeline import chat, models, weights
+from pipeline.errors import RecipeError
+from pipeline.objectives import preference, sft, vstar
+from pipeline.objectives.training import Job
+from pipeline.recipe import Recipe
+from pipeline.types import Policy
+
+FEW: dict[str, Any] = {
+    "min_steps": 3,
+    "max_steps": 3,
+    "batch_size": 4,
+    "learning_rate": 0.01,
+    "pair_epochs": 3.0,
+    "pair_learning_rate": 0.01,
+}
+
+
+def reports(printed: str) -> list[dict[str, Any]]:
+    """What the child would have told the train stage."""
+    return [json.loads(line.removeprefix("byheart ")) for line in printed.splitlines() if line.startswith("byheart ")]
+
+
+def logits(base: Path, adapter: Path | None = None) -> Any:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model = PeftModel.from_pretrained(model, adapter) if adapter else model
+    with torch.no_grad():
+        return model(torch.tensor([[1, 2, 3, 4, 5]])).logits
+
+
+def margins(job: Job, model_dir: Path) -> list[float]:
+    """How much more likely the right answer of each pair is than the wrong one, in nats."""
+    import pyarrow.parquet as parquet
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    words = models.tokenizer(job.base)
+    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
+
+    def likely(prompt: list[int], answer: list[int]) -> float:
+        with torch.no_grad():
+            chances = model(torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
+        return sum(float(chances[len(prompt) - 1 + i, token]) for i, token in enumerate(answer))
+
+    pairs = [chat.encode_pair(words, pair) for pair in parquet.read_table(job.pairs).to_pylist()]
+    return [
+        likely(one["prompt_ids"], one["chosen_ids"]) - likely(one["prompt_ids"], one["rejected_ids"]) for one in pairs
+    ]
+
+
+def test_pairs_teach_the_fine_tuned_model_to_prefer_in_one_adapter(
+    job: Job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    options = preference.Options(name="preference", **FEW)
+    assert preference.fit(job, options) > 0
+    first = job.scratch / "sft-adapter"
+    told = reports(capsys.readouterr().out)
+
+    # Before its first step the policy is its own reference: a loss of ln 2, and no reward for either.
+    trainer = begun(replace(job, adapter=first, scratch=job.scratch / "again"), options)
+    loss = trainer.compute_loss(trainer.model, next(iter(trainer.get_train_dataloader())))
+    assert loss.item() == pytest.approx(math.log(2), abs=1e-6)
+    assert trainer._metrics["train"]["rewards/chosen"] == trainer._metrics["train"]["rewards/rejected"] == [0.0]
+    trained = {name for name, tensor in trainer.model.named_parameters() if tensor.requires_grad}
+    assert trained and all(".default." in name for name in trained), "the reference stays as it is"
+
+    # What comes out is one adapter on the base model, and the merged weights are what it makes of the base.
+    assert {path.name for path in job.out.iterdir() if path.is_dir()} == set(), "the reference is not saved with it"
+    final = logits(job.base, job.out)
+    assert torch.allclose(logits(job.out.parent / "merged"), final, atol=1e-4)
+    assert not torch.allclose(logits(job.base, first), final, atol=1e-2)
+    before, after = margins(job, merged(job, first)), margins(job, job.out.parent / "merged")
+    assert all(new > old for old, new in zip(before, after, strict=True))
+    assert {"steps": 3} in [one["notes"] for one in told if one["doing"] == "train"]
+    last = told[-1]["notes"]
+    assert last["pair_steps"] == 6 and last["pair_accuracy"] > 0.5 and last["pair_loss"] < math.log(2)
+
+
+def begun(job: Job, options: preference.Options) -> Any:
+    """trl's trainer as `prefer` begins with it."""
+    from peft import PeftModel
+
+    tokenizer, model = sft.base_model(job)
+    return preference.preference_trainer(
+        job, options, tokenizer, PeftModel.from_pretrained(model, job.adapter, is_trainable=True)
+    )
+
+
+def merged(job: Job, adapter: Path) -> Path:
+    weights.merge(job.base, adapter)
+    return weights.of_policy(Policy("m", adapter), job.base)
+
+
+def test_without_a_pair_there_is_only_fine_tuning(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    job.pairs.unlink()
+    preference.fit(job, preference.Options(name="preference", **FEW))
+    assert (job.out.parent / "merged").is_dir()
+    assert "no pair" in reports(capsys.readouterr().out)[0]["say"]
+
+
+def test_the_verifier_is_a_second_adapter_and_a_kill_amid_it_costs_only_itself(
+    job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    options = vstar.Options(name="vstar", **FEW)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(preference, "preference_trainer", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        vstar.fit(job, options)
+    capsys.readouterr()
+    vstar.fit(job, options)
+    trained = [one["step"] for one in reports(capsys.readouterr().out) if one["doing"] == "train"]
+    assert trained == [4], "the generator is as it was, but for a step at a learning rate of 0"
+    generator, verifier = job.out.parent / "merged", job.scorer.parent / "merged"
+    preferring, plain = margins(job, verifier), margins(job, generator)
+    assert all(new > old for old, new in zip(plain, preferring, strict=True))
+
+    # The generator is what fine-tuning alone makes.
+    alone = replace(job, scratch=job.scratch / "alone", out=job.scratch / "alone/adapter")
+    sft.fit(alone, options)
+    assert torch.allclose(logits(generator), logits(alone.out.parent / "merged"), atol=1e-5)
+    assert torch.allclose(logits(verifier), logits(job.base, job.scorer), atol=1e-4)
+
+
+@pytest.mark.parametrize("module", [preference, vstar])
+def test_a_recipe_that_makes_no_pairs_is_refused(module: Any) -> None:
+    def recipe(pairs: int) -> Recipe:
+        return cast(
+            Recipe,
+            SimpleNamespace(curation=SimpleNamespace(pairs=pairs), objective=SimpleNamespace(name=module.__name__)),
+        )
+
+    module.check(recipe(1))
+    with pytest.raises(RecipeError, match=r"curation\.pairs has to be above 0"):
+        module.check(recipe(0))

@@ -1,0 +1,68 @@
+"""The train stage: the policy that a real child leaves, with its scorer, and what the run keeps of both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import recipe
+from pipeline.objectives.training import Job, read_policy, train
+from pipeline.run import Run, Stage
+from pipeline.types import Dataset, Policy
+
+PAIRED = {"name": "vstar", "min_steps": 2, "max_steps": 2, "batch_size": 4, "max_pair_steps": 2}
+
+
+@pytest.fixture
+def run(tiny: Path, tmp_path: Path) -> Iterator[Run]:
+    raw: dict[str, Any] = {
+        "name": "r",
+        "model": {"name": str(tiny)},
+        "task": {"name": "arithmetic"},
+        "curation": {"pairs": 1},
+        "objective": PAIRED,
+    }
+    opened = Run(tmp_path / "r", recipe.parse(raw))
+    yield opened
+    opened.close()
+
+
+def work(run: Run, n: int) -> Stage:
+    run.round_dir(n).mkdir()
+    return Stage(run, n, "train")
+
+
+def test_a_verifier_is_part_of_the_policy_and_kept_with_it(run: Run, job: Job) -> None:
+    stage = work(run, 1)
+    dataset = Dataset(job.dataset, 8, "d", num_pairs=8)
+    policy = train(stage, dataset, Policy(run.recipe.model.name), run.recipe.objective)
+    assert policy.adapter == stage.dir / "adapter" and policy.scorer == stage.dir / "scorer/adapter"
+    assert read_policy(stage.dir) == policy
+    assert (stage.notes["steps"], stage.notes["pair_steps"]) == (2, 2)
+    cards = [(folder / "README.md").read_text() for folder in (policy.adapter, policy.scorer) if folder]
+    assert "trained on 8 solutions" in cards[0] and "8 pairs of a right and a wrong solution" in cards[1]
+
+    # Its id names both: the same generator with another verifier, or with none, is another policy.
+    generator = (stage.dir / "adapter/adapter_model.safetensors").read_bytes()
+    assert policy.id != "adapter-" + hashlib.sha256(generator).hexdigest()[:12]
+
+    # The run remembers both, and keeps the merged weights of both for as long as they are its policy.
+    run.finish(1, policy, {})
+    assert run.policy(1) == policy
+    merged = [stage.dir / "merged", stage.dir / "scorer/merged"]
+    assert all(folder.is_dir() for folder in merged)
+    run.round_dir(2).mkdir()
+    run.finish(2, Policy(run.recipe.model.name, run.round_dir(2) / "adapter", "adapter-2"), {})
+    assert not any(folder.exists() for folder in merged)
+
+
+def test_nothing_is_trained_where_the_control_says_so(run: Run, job: Job) -> None:
+    stage = work(run, 1)
+    kept = Policy("m", run.dir / "round-000/adapter", "adapter-0", run.dir / "round-000/scorer/adapter")
+    policy = train(stage, Dataset(job.dataset, 8, "d"), kept, recipe.chosen("objectives", "none"))
+    assert policy == kept == read_policy(stage.dir)
+    assert {path.name for path in stage.dir.iterdir()} == {"policy.json"}
