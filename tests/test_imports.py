@@ -9,7 +9,19 @@ import pytest
 
 import pipeline
 
-HEAVY = {"torch", "transformers", "trl", "peft", "vllm", "accelerate", "datasets", "scipy", "pyarrow", "matplotlib", "bm25s"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "vllm",
+    "accelerate",
+    "datasets",
+    "scipy",
+    "pyarrow",
+    "matplotlib",
+    "bm25s",
+}
 PUBLIC = {
     "Attempts",
     "ByheartError",

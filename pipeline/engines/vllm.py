@@ -9,7 +9,8 @@ weights are swapped in and all that is held is scored; the policy's come back wi
 for SmolLM2-135M on two CPU cores, once a wave; a scorer served as an adapter would slow down every token.
 
 What is set for CPUs was measured there: all cores bound (vLLM leaves one idle), cache blocks of 32 tokens (the default
-of 128 caches no short prompt: 140 against 213 tokens/s), no compilation (200 s, and no faster).
+of 128 caches no short prompt: 140 against 213 tokens/s), no compilation (200 s, and no faster). A prompt is read whole:
+in parts, as when many long ones arrive at once, vLLM 0.32 fails there on the seeds ("CPU Generator does not use offset").
 """
 
 from __future__ import annotations
@@ -51,6 +52,9 @@ class _Scoring:
     scores: list[float | None]
 
 
+_ON_CPU = {"block_size": 32, "enforce_eager": True, "enable_chunked_prefill": False}
+
+
 class VLLM:
     def __init__(self, options: Options, base: Path, model: models.Options, log: Path) -> None:
         """Start vLLM on the model directory `base`; what vLLM prints goes to the file `log`.
@@ -83,7 +87,7 @@ class VLLM:
                     gpu_memory_utilization=options.gpu_memory,
                     enable_prefix_caching=True,
                     disable_log_stats=True,
-                    **({"block_size": 32, "enforce_eager": True, "kv_cache_memory_bytes": cache} if on_cpu else {}),
+                    **(_ON_CPU | {"kv_cache_memory_bytes": cache} if on_cpu else {}),
                 )
             except Exception as error:
                 raise EngineError(

@@ -37,7 +37,7 @@ from pipeline import models, recipe
 from pipeline.engines.vllm import Options, VLLM
 from pipeline.strategies.asking import begin
 from pipeline.strategies.driver import drive
-from pipeline.types import Problem
+from pipeline.types import Generate, Problem
 from pipeline.verifiers.judge import Judge
 from pipeline.verifiers.pool import Pool
 
@@ -45,6 +45,10 @@ if __name__ == "__main__":
     facts, options, log = json.loads(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])
     model = models.Options(name="smollm2-135m", max_context=1024)
     engine = VLLM(Options(name="vllm", max_sequences=32), models.fetch(model), model, log)
+    long = [f"{n} " + "and so on, " * 50 for n in range(30)]  # more tokens than vLLM reads in one step
+    left = {engine.submit(Generate(text, temperature=1.0, max_tokens=2, seed=n)) for n, text in enumerate(long)}
+    while left:
+        left -= {ticket for ticket, _ in engine.poll()}
     solvers = []
     for name, rest in options.items():
         chosen = recipe.chosen("strategies", {"name": name, **rest})
