@@ -9,8 +9,9 @@ weights are swapped in and all that is held is scored; the policy's come back wi
 for SmolLM2-135M on two CPU cores, once a wave; a scorer served as an adapter would slow down every token.
 
 What is set for CPUs was measured there: all cores bound (vLLM leaves one idle), cache blocks of 32 tokens (the default
-of 128 caches no short prompt: 140 against 213 tokens/s), no compilation (200 s, and no faster). A prompt is read whole:
-in parts, as when many long ones arrive at once, vLLM 0.32 fails there on the seeds ("CPU Generator does not use offset").
+of 128 caches no short prompt: 140 against 213 tokens/s), no compilation (200 s, and no faster). Prompts are read whole:
+read in parts, as when many long ones arrive at once, vLLM 0.32 fails on their seeds ("CPU Generator does not use
+offset").
 """
 
 from __future__ import annotations
