@@ -67,8 +67,8 @@ SECTIONS = {
     "evaluation": "pipeline.evaluation:Options",
 }
 DEFAULTS = {"strategy": "direct", "engine": "vllm", "objective": "sft"}
-SCHEDULED = ("task", "strategy", "curation", "objective", "evaluation")
-"""Sections whose options may differ from round to round."""
+SCHEDULED = ("task.only", "task.num_train", "strategy.", "curation.", "objective.", "evaluation.")
+"""What may differ from round to round: not what is measured, nor who judges, nor which member of a family works."""
 
 
 class Recipe(Options):
@@ -146,8 +146,11 @@ def parse(raw: dict[str, Any], where: str = "recipe") -> Recipe:
     rounds that its schedule tells apart."""
     recipe = _parsed(raw, where)
     for key, values in recipe.schedule.items():
-        if key.partition(".")[0] not in SCHEDULED or key.endswith(".name") or key.startswith("task.verifier"):
-            raise RecipeError(f"{where}: schedule: {key!r} can't change; options of {', '.join(SCHEDULED)} can")
+        if not key.startswith(SCHEDULED) or key.endswith(".name"):
+            raise RecipeError(
+                f"{where}: schedule: {key!r} can't change; task.only, task.num_train and the options of strategy, "
+                "curation, objective and evaluation can"
+            )
         if not values:
             raise RecipeError(f"{where}: schedule: {key!r} has no value for any round")
     for n in range(1, max(map(len, recipe.schedule.values()), default=0) + 1):

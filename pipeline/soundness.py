@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pipeline import curation, registry
 from pipeline.recipe import Recipe
+from pipeline.tasks.splits import source, split
 from pipeline.verifiers import judge
 from pipeline.verifiers.tags import module, tree
 
 
 def check(recipe: Recipe) -> None:
-    """Raises RecipeError where parts of `recipe` don't go together in some round, or can't work on this machine.
+    """Raises RecipeError where parts of `recipe` don't go together in some round, or can't work on this machine; and
+    TaskError where a later round, which the schedule gives other problems, would have too few.
 
     A strategy or an objective says what it needs of the rest in an optional function `check(recipe)` of its module; one
     that is a part of another is asked with itself as the recipe's.
@@ -18,6 +20,8 @@ def check(recipe: Recipe) -> None:
     judge.check(recipe.judge)
     for n in range(1, max(map(len, recipe.schedule.values()), default=1) + 1):
         one = recipe.at(n)
+        if one.task != recipe.task:
+            split(source(one.task, recipe.seed), one.task, n)
         curation.check(one)
         getattr(module(one.objective), "check", lambda _: None)(one)
         for part in tree(one.strategy):

@@ -1,13 +1,14 @@
 """A recipe says everything about a run; what is wrong in one is said by name before anything runs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from pipeline import recipe
-from pipeline.errors import RecipeError
+from pipeline import recipe, soundness
+from pipeline.errors import RecipeError, TaskError
 
 SHIPPED = sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))
 
@@ -184,3 +185,45 @@ def test_a_shipped_recipe_is_sound_and_says_what_to_expect(path: Path) -> None:
     header = path.read_text().splitlines()[0]
     assert header.startswith("# ")
     assert len(header) > 20
+
+
+def scheduled(**schedule: Any) -> recipe.Recipe:
+    return recipe.parse(raw(schedule=schedule))
+
+
+def test_each_round_has_what_the_schedule_says_and_the_last_of_it_holds_for_all_that_follow() -> None:
+    one = scheduled(**{"curation.target": ["full", "shortest", "answer"], "strategy.samples": [2, 4]})
+    assert [one.at(n).curation.target for n in (1, 2, 3, 4, 9)] == ["full", "shortest", "answer", "answer", "answer"]
+    assert [one.at(n).strategy.samples for n in (1, 2, 3)] == [2, 4, 4]
+    assert one.at(2).task == one.task
+
+
+def test_a_recipe_without_a_schedule_is_the_same_in_every_round() -> None:
+    one = scheduled()
+    assert one.at(1) is one
+    assert one.at(7) is one
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        ({"curation.target": ["full", "bare"]}, "round 2: curation.target"),
+        ({"curation.taget": ["full"]}, "unknown key 'curation.taget', did you mean 'target'?"),
+        ({"curation.target": []}, "no value for any round"),
+        ({"model.name": ["a", "b"]}, "'model.name' can't change"),
+        ({"task.digits": [2, 3]}, "'task.digits' can't change"),
+        ({"task": [{"name": "arithmetic"}]}, "'task' can't change"),
+        ({"strategy": [{"name": "direct"}]}, "'strategy' can't change"),
+        ({"objective.name": ["sft", "none"]}, "'objective.name' can't change"),
+        ({"seed": [1, 2]}, "'seed' can't change"),
+    ],
+)
+def test_a_schedule_that_could_not_work_is_refused_before_anything_runs(schedule: dict[str, Any], said: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(said)):
+        scheduled(**schedule)
+
+
+def test_a_schedule_that_leaves_a_later_round_without_problems_is_refused_before_the_first() -> None:
+    soundness.check(scheduled(**{"task.only": [{"digits": [2]}, {"digits": [2]}]}))
+    with pytest.raises(TaskError, match="digits"):
+        soundness.check(scheduled(**{"task.only": [{"digits": [2]}, {"digits": [5]}]}))
