@@ -106,5 +106,5 @@ def _sandbox() -> Finding:
     try:
         sandbox.check("bubblewrap")
     except SandboxError as error:
-        return Finding("sandbox", f"does not start, so tasks with code can't run: {error}", "see above", False)
+        return Finding("sandbox", "does not start, so code that models write can't run", str(error), False)
     return Finding("sandbox", "bubblewrap starts; code that models write can run")

@@ -65,6 +65,24 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
     write_text(path, "".join(json.dumps(record.to_dict(), ensure_ascii=False) + "\n" for record in records))
 
 
+def read_row(line: bytes) -> dict[str, Any]:
+    """The JSON object in a line of somebody's JSONL file. Raises ValueError saying what it is instead."""
+    try:
+        row = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse)
+        json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair can't be written again
+    except UnicodeError:
+        raise ValueError("it is not UTF-8 text") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is not JSON ({error})") from None
+    if not isinstance(row, dict):
+        raise ValueError("a JSON object is wanted")
+    return row
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is none of its numbers")
+
+
 def read_json(path: Path, default: Any) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))

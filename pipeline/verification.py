@@ -21,7 +21,7 @@ from typing import IO, Any
 import yaml
 
 from pipeline.errors import InputError, RecipeError
-from pipeline.files import room
+from pipeline.files import read_row, room
 from pipeline.progress import console
 from pipeline.recipe import Choice, chosen
 from pipeline.strategies.driver import drive
@@ -42,12 +42,22 @@ def verify_file(source: str, verifier: str, out: Path | None) -> bool:
     left out. Raises InputError where a file can't be read or written, RecipeError where the verifier is not known or
     wants what only a run has.
     """
-    by = _verifier(verifier)
+    try:
+        by = chosen("verifiers", yaml.safe_load(verifier))
+    except (ValueError, yaml.YAMLError) as error:
+        raise RecipeError(f"--verifier: {error}") from None
     judge.check(by)
+    pool = Pool()
+    one = judge.Judge(by, pool)
+    if one.together:
+        raise RecipeError("--verifier: agreement is between all samples of a problem; consensus is for a recipe")
+    if one.asks:
+        raise RecipeError("--verifier: there is no policy here to ask; remote_judge asks a server")
     if out and source != "-" and out.resolve() == Path(source).resolve():
         raise InputError(f"--out: {out} is the file that is read; name another")
     counts: Counter[str] = Counter()
     with ExitStack() as opened:
+        opened.enter_context(pool)
         try:
             # Standard input under a file object of its own: the thread below may be at it when the interpreter ends.
             lines = open(0 if source == "-" else source, "rb", closefd=source != "-")  # noqa: SIM115
@@ -56,7 +66,6 @@ def verify_file(source: str, verifier: str, out: Path | None) -> bool:
             raise InputError(f"{error.filename}: {error.strerror}") from None
         if isinstance(target, TextIOWrapper):
             target.reconfigure(encoding="utf-8")
-        one = judge.Judge(by, opened.enter_context(Pool()))
         for batch in _batches(lines, source):
             rows = [row for number, line in batch if (row := _row(number, line, by, source, counts)) is not None]
             with room(out.parent if out else Path.cwd()):
@@ -66,19 +75,6 @@ def verify_file(source: str, verifier: str, out: Path | None) -> bool:
     said = ", ".join(f"{counts[word]} {word}" for word in ("right", "wrong", "unjudged", "bad"))
     console.print(f"{sum(counts.values())} rows: {said}", markup=False)
     return not counts["bad"]
-
-
-def _verifier(text: str) -> Choice:
-    """The verifier that "math" or "{name: number, tolerance: 0.01}" names."""
-    try:
-        by = chosen("verifiers", yaml.safe_load(text))
-    except (ValueError, yaml.YAMLError) as error:
-        raise RecipeError(f"--verifier: {error}") from None
-    if any(getattr(one, "together", False) for one in tags.tree(by)):
-        raise RecipeError("--verifier: agreement is between all samples of a problem; consensus is for a recipe")
-    if any(getattr(one, "asks", False) for one in tags.tree(by)):
-        raise RecipeError("--verifier: there is no policy here to ask; remote_judge asks a server")
-    return by
 
 
 def _batches(lines: IO[bytes], source: str) -> Iterator[list[tuple[int, bytes]]]:
@@ -114,28 +110,19 @@ def _row(number: int, line: bytes, by: Choice, source: str, counts: Counter[str]
     if not line.strip():
         return None
     try:
-        row = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse)
-        json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair can't be written again
+        row = read_row(line)
         wrong = _wrong(row, by)
-    except UnicodeError:
-        wrong = "it is not UTF-8 text"
-    except (ValueError, RecursionError) as error:
-        wrong = f"it is not JSON ({error})"
+    except ValueError as error:
+        wrong = str(error)
     if wrong:
         counts["bad"] += 1
         console.print(f"{source}, line {number}: left out: {wrong}", markup=False)
         return None
-    return dict(row)
+    return row
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is none of its numbers")
-
-
-def _wrong(row: Any, by: Choice) -> str | None:
+def _wrong(row: Row, by: Choice) -> str | None:
     """What keeps a row from being judged."""
-    if not isinstance(row, dict):
-        return "a JSON object is wanted"
     if not isinstance(row.get("response"), str):
         return "it has no response, as text"
     if not isinstance(row.get("answer"), str | int | float | None) or isinstance(row.get("answer"), bool):

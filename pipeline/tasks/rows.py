@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import random
 import re
@@ -14,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import field_validator
 
 from pipeline.errors import TaskError
+from pipeline.files import read_row
 from pipeline.tasks import splits
 from pipeline.types import Problem
 
@@ -133,15 +133,9 @@ def _jsonl(path: Path) -> Iterator[tuple[str, Row]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line.decode("utf-8-sig"))
-            json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair can't be written again
-        except UnicodeError as error:
-            raise TaskError(f"{path}, line {number}: not UTF-8 text: {error}") from None
+            yield f"{path}, line {number}", read_row(line)
         except ValueError as error:
-            raise TaskError(f"{path}, line {number}: not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise TaskError(f"{path}, line {number}: a JSON object is wanted, with a prompt and an answer")
-        yield f"{path}, line {number}", row
+            raise TaskError(f"{path}, line {number}: {error}") from None
 
 
 def _files(folder: Path, split: str, config: str | None) -> list[Path]:
