@@ -70,8 +70,8 @@ def read_row(line: bytes) -> dict[str, Any]:
     try:
         row = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse)
         json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair can't be written again
-    except UnicodeError:
-        raise ValueError("it is not UTF-8 text") from None
+    except UnicodeError as error:
+        raise ValueError(f"it is not UTF-8 text ({error})") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not JSON ({error})") from None
     if not isinstance(row, dict):
