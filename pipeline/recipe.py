@@ -75,9 +75,9 @@ class Recipe(Options):
     """Everything that decides a run. `parse` makes a subclass with the exact type of each section.
 
     What is measured is judged by the task's verifier; so is what is trained on, unless `verifier` names another. A
-    round samples all its problems, or begins no more of them once `sample_tokens` tokens were generated: the control
-    that compares two strategies at equal cost. `schedule` says options that change, round by round, the last one for
-    all that follow: {"curation.target": [full, shortest, answer]}.
+    round samples all its problems; or with `sample_tokens` it begins no more of them, 32 at a time, once so many tokens
+    were generated: the control that compares two strategies at equal cost. `schedule` says options that change, round
+    by round, the last one for all that follow: {"curation.target": [full, shortest, answer]}.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")

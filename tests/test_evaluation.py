@@ -387,6 +387,40 @@ def test_an_answer_that_nobody_can_read_is_a_class_of_its_own(tmp_path: Path) ->
     run.close()
 
 
+def test_answers_that_are_written_differently_are_one_class_where_the_verifier_finds_them_equal(tmp_path: Path) -> None:
+    run = opened(tmp_path, samples=60)
+    one = measured(run, ANSWERS | {"dev?": ["4", "4.0", "so 4.00", "5", "5.0"]}).splits["dev"][0]
+    assert sorted(right for _, right in one.classes) == [False, True]
+    assert sum(size for size, _ in one.classes) == 60
+    run.close()
+
+
+def test_an_answer_that_was_cut_off_is_wrong_in_every_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Scripted._completions
+    monkeypatch.setattr(
+        Scripted,
+        "_completions",
+        lambda self, request: [replace(one, finish_reason="length") for one in whole(self, request)],
+    )
+    run = opened(tmp_path, samples=20)
+    one = measured(run, ANSWERS | {"dev?": ["4"]}).splits["dev"][0]
+    assert (one.fast.right, one.worked.right) == (False, False)
+    assert one.classes == [(1, False)] * 20 and one.distinct == 0, "it has no vote"
+    run.close()
+    unknown = Problems([], [Problem.of("dev?", None, "number")], [])
+    run = opened(tmp_path / "unknown", samples=20)
+    [one] = measured(run, {"dev?": ["4"]}, problems=unknown).splits["dev"]
+    assert (one.fast.right, one.classes) == (None, []), "nobody knows whether the whole would be right"
+    run.close()
+
+
+def test_no_more_samples_than_can_be_counted() -> None:
+    with pytest.raises(ValueError, match="less than or equal to 512"):
+        Options(samples=513)
+    assert maj_at_k([(1, True)] * 256 + [(1, False)] * 256, 256) == pytest.approx(0.5)
+    assert maj_at_k([(1, False)] * 512, 512) == 0
+
+
 def test_groups_are_made_by_what_the_meta_says(tmp_path: Path) -> None:
     run = opened(tmp_path, by="size")
     assert [part[0].group for part in measured(run, ANSWERS).splits.values()] == ["5", "3", "8"]
@@ -454,6 +488,10 @@ SLOW = {
     "cut off": (thinkable(WRONG, ("4", {"finish_reason": "length"})), False),
     "nothing": (thinkable(), False),
     "unjudged": (thinkable(RIGHT_ONE, WRONG, answer=None), None),
+    "unjudged, and so none chosen": (thinkable(("4", {"chosen": False}), answer=None), None),
+    "one unjudged among wrong ones": (thinkable(WRONG, ("", {"chosen": False, "note": "unjudged"})), None),
+    "one unjudged beside a right one": (thinkable(RIGHT_ONE, ("", {"chosen": False, "note": "unjudged"})), True),
+    "unjudged, with the answer given": (thinkable(("4", {"hinted": True}), answer=None), False),
 }
 
 

@@ -43,8 +43,11 @@ class Options(recipe.Options):
     has so many, and others in proportion to their fail rates.
 
     With `accumulate`, the rows of earlier rounds as well, up to `max_age` rounds old; of all at most `max_rows`, the
-    newest, and at most `max_hinted` (0..1) of them found with a hint. `pairs` of a right and a wrong solution a problem
-    are for preference training, and always from all rounds up to `max_age` old.
+    newest, and at most `max_hinted` (0..1) of them found with a hint. Where some have to go, those that a hint helped
+    go first.
+
+    `pairs` of a right and a wrong solution a problem are for preference training, and always from all rounds up to
+    `max_age` old, whatever the strategy chose; in none did a hint help.
 
     With `decontaminate`, no row that overlaps with a measured problem: by `overlap` (0..1) of its words, in runs of
     `ngram`. Without it such rows are counted all the same, and the card says that they were trained on."""
@@ -66,9 +69,16 @@ class Options(recipe.Options):
 
 
 def check(recipe: recipe.Recipe) -> None:
-    """Raises RecipeError where bare answers are wanted of a verifier that can't judge one by itself."""
+    """Raises RecipeError where bare answers are wanted of a verifier that can't judge one by itself, or where the
+    target leaves nothing to choose."""
+    target, choose = recipe.curation.target, recipe.curation.choose
+    if target != "full" and choose != "shortest":
+        raise RecipeError(
+            f"curation.choose: {choose}: there is nothing to choose where curation.target: {target} learns from the "
+            "most concise solution of each problem; take choose: shortest, or target: full (a schedule can set both)"
+        )
     depends = any(getattr(one, "together", False) or getattr(one, "asks", False) for one in tree(recipe.judge))
-    if recipe.curation.target == "answer" and depends:
+    if target == "answer" and depends:
         raise RecipeError(
             f"curation.target: answer: the verifier {recipe.judge.name!r} asks a model or goes by agreement, so it "
             "can't prove a bare answer right by itself; take the target shortest, or another verifier"
@@ -93,19 +103,19 @@ def curate(
         found = [*earlier(work, judge.identity, options.max_age), *found]
     every = options.choose == "random"
     clean, num_overlapping = _clean([row for one in found for row in one.right(every)], problems, options)
-    right = [row for row in clean if row["num_tokens"] >= options.min_tokens]
-    rows = _distinct([row for row in right if options.accumulate or row["round"] == work.round], options)
+    rows = _distinct([row for row in clean if options.accumulate or row["round"] == work.round], options)
     num_distinct = len(rows)
     if options.target == "answer":
         rows = answers(rows, _asked(work, rows, problems), judge)
     num_readable = len(rows)
-    by = options.choose if options.target == "full" else "shortest"
-    rows = chosen(rows, by, _quotas(rows, found, options), work.seed)
-    rows = few_hinted(newest(rows, options.max_rows), options.max_hinted)
+    rows = chosen(rows, options.choose, _quotas(rows, found, options), work.seed)
+    rows = newest(few_hinted(rows, options.max_hinted), options.max_rows)
     preferred: list[Example] = []
     if options.pairs:
+        unaided = [row for one in found for row in one.right(every=True) if not row["hinted"]]
+        better, _ = _clean(unaided, problems, options)
         worse, _ = _clean([row for one in found for row in one.wrong()], problems, options)
-        preferred = pairs(_distinct(right, options), worse, options.pairs, work.seed)
+        preferred = pairs(_distinct(better, options), worse, options.pairs, work.seed)
     work.notes |= {
         **_counts(found[-1]),
         "num_overlapping": num_overlapping,
@@ -133,7 +143,12 @@ def _clean(rows: list[Example], problems: Problems, options: Options) -> tuple[l
 
 
 def _distinct(rows: list[Example], options: Options) -> list[Example]:
-    return by_equations(rows) if options.distinct == "equations" else by_text(rows)
+    """Those long enough, each once: where two say the same, rather the one without a hint, and the newer one."""
+    long = [row for row in rows if row["num_tokens"] >= options.min_tokens]
+    ordered = sorted(long, key=lambda row: (row["hinted"], -row["round"]))
+    if options.distinct == "text":
+        return by_text(ordered)
+    return by_equations(ordered, concise=options.target != "full")
 
 
 def _asked(work: Stage, rows: list[Example], problems: Problems) -> dict[str, Problem]:

@@ -23,10 +23,10 @@ def by_text(rows: Iterable[Example]) -> list[Example]:
     return list(first.values())
 
 
-def by_equations(rows: Iterable[Example]) -> list[Example]:
+def by_equations(rows: Iterable[Example], concise: bool = False) -> list[Example]:
     """Of a problem's rows with the same equations, in the same order, the one whose text is the farthest from the
-    problem's other rows, by the sum of its edit distances. None with a false equation; where a row has no equation
-    its words stand in for them."""
+    problem's other rows, by the sum of its edit distances, or the most `concise` one; found without a hint where one
+    was. None with a false equation; where a row has no equation its words stand in for them."""
     kept = []
     for group in by_problem(by_text(rows)).values():
         alike: dict[tuple[str, ...], list[Example]] = {}
@@ -36,7 +36,12 @@ def by_equations(rows: Iterable[Example]) -> list[Example]:
                 key = tuple(equation.text for equation in found) or ("", _words(row))
                 alike.setdefault(key, []).append(row)
         others = sorted((row for same in alike.values() for row in same), key=size)[:MAX_COMPARED]
-        kept += [same[0] if len(same) == 1 else _farthest(same, others) for same in alike.values()]
+        for same in alike.values():
+            unaided = [row for row in same if not row["hinted"]] or same
+            if concise or len(unaided) == 1:
+                kept.append(min(unaided, key=size))
+            else:
+                kept.append(_farthest(unaided, others))
     return kept
 
 

@@ -39,12 +39,22 @@ def equations(text: str) -> list[Equation]:
         if "=" not in run[0]:
             continue
         sides = [_side(side) for side in run[0].replace(",", "").split("=")]
-        sides[0] = _begun(sides[0], text[max(0, run.start() - 20) : run.start()])
-        sides[-1] = _ended(sides[-1], text[run.end() : run.end() + 20])
-        for sound, group in groupby(sides, lambda side: _tree(side) is not None):
-            chain = list(group)
-            if sound and len(chain) > 1 and any(len(side) > 1 for side in chain):
-                found.append(Equation("=".join(map("".join, chain)), _holds(chain)))
+        before, after = text[max(0, run.start() - 20) : run.start()], text[run.end() : run.end() + 60]
+        if _remarks(run[0], after):
+            sides[-1] = sides[-1][:-1]
+        sides[-1] = _ended(sides[-1], after)
+        readings = [_chains([begun, *sides[1:]]) for begun in _begins(sides[0], run[0], before)]
+        found += next((read for read in readings if read and all(one.true for one in read)), readings[-1])
+    return found
+
+
+def _chains(sides: list[Side]) -> list[Equation]:
+    """The equations that `sides` are: each from one side that can't be worked out to the next."""
+    found: list[Equation] = []
+    for sound, group in groupby(sides, lambda side: _tree(side) is not None):
+        chain = list(group)
+        if sound and len(chain) > 1 and any(len(side) > 1 for side in chain):
+            found.append(Equation("=".join(map("".join, chain)), _holds(chain)))
     return found
 
 
@@ -54,6 +64,17 @@ def _side(text: str) -> Side:
     return parts if len(parts) <= MAX_PARTS else []
 
 
+def _begins(side: Side, run: str, before: str) -> list[Side]:
+    """What the first side may be. Where it begins as a point of a list or with the number of a step does, that is one
+    of the numbers and signs if this makes the equation true, and is left out if not."""
+    whole = _begun(side, before)
+    if run.lstrip(" ").startswith("- ") and before[-1:] in ("", "\n"):
+        return [whole, _begun(side[1:], "")]
+    if side[1:2] == ["-"] and _LABEL_BEFORE.search(before):
+        return [whole, _begun(side[2:], "")]
+    return [whole]
+
+
 def _begun(side: Side, before: str) -> Side:
     """The first side, from within a bracket that is open on; nothing where it is a part of what stands before it."""
     opened = [place for place in range(len(side)) if side[place] == "(" and _depth(side[place:]) > 0]
@@ -61,6 +82,11 @@ def _begun(side: Side, before: str) -> Side:
         return side[opened[-1] + 1 :]
     alone = len(side) == 1 or side[:1] == ["-"]
     return [] if _NOT_BEFORE.search(before) or (alone and _WORD_BEFORE.search(before)) else side
+
+
+def _remarks(run: str, after: str) -> bool:
+    """Whether `run` ends with a dash or a bracket that begins a remark."""
+    return bool((run.endswith(" - ") and _CLAUSE.match(after)) or (run.endswith(" (") and _ASIDE.match(after)))
 
 
 def _ended(side: Side, after: str) -> Side:
@@ -148,6 +174,24 @@ _NOT_BEFORE = re.compile(
     re.IGNORECASE,
 )
 """What stands before a part of something else: "half of 10 + 6 = 11" says nothing of 16."""
+_LABEL_BEFORE = re.compile(
+    r"\b(?:step|part|case|problem|question|exercise|example|task|item|line|row|round|stage|phase|option|method|attempt"
+    r"|chapter|section|lesson|figure|table|number|page|pp|day|week|month|year|age)s?\.? *\Z",
+    re.IGNORECASE,
+)
+"""What makes a number a name, and the sign after it a dash: "Step 1 - 10 + 5 = 15", "pages 10-15 = 6 pages"."""
+_CLAUSE = re.compile(
+    r"(?:that|this|it|so|which|and|but|because|as|since|then|therefore|thus|hence|we|you|they|there|now|not|or|done|yes"
+    r"|no|correct|right|wrong)\b",
+    re.IGNORECASE,
+)
+"""What stands after a dash that is no minus, unlike that of "30 - 5 = 27 - discount"."""
+_ASIDE = re.compile(
+    r"(?=[^\W\d_]{2})(?![^)]*\b(?:mod|rem|left|round|trunc|drop|ignor|approx|about|near|almost|roughly|estimat|integer"
+    r"|whole|floor|ceil|base|binary|octal|hex|clock|per ?cent|or\b))",
+    re.IGNORECASE,
+)
+"""What stands in brackets that only comment: words, and none that say how it is meant, as in "7 / 2 = 3 (rounded)"."""
 _NOT_AFTER = re.compile(
     r"[^\s\w,;:.<>}\]]|[.:]\d"
     r"|(?:r\d*|rem\w*|rest|with|and (?:a|\d+ ?/ ?\d+)|plus|minus|times|divided|over|mod|squared|cubed|percent|per cent"
@@ -165,7 +209,7 @@ _PLAIN = str.maketrans(
 )
 _TIMES = re.compile(r"(?<=[\d)]) ?[xX] ?(?=[\d(])")
 _BOLD = re.compile(r"(?<![\d)])\*\*|\*\*(?![\d(])")
-_BULLET = re.compile(r"^ ?(?:[-*+•]|\d+[.)]) ", re.MULTILINE)
+_BULLET = re.compile(r"^ ?(?:[*+•]|\d+[.)]) ", re.MULTILINE)
 
 
 def _plain(text: str) -> str:

@@ -1,6 +1,6 @@
 """Pairs of a right and a wrong solution of one problem, for preference training, in trl's preference format.
 
-V-STaR (2402.06457) trains its verifier on those of all rounds.
+V-STaR (2402.06457) trains its verifier on those of all rounds, every right solution with every wrong one.
 """
 
 from __future__ import annotations

@@ -38,10 +38,11 @@ def proportional(rows: Iterable[Example], keep: int, rates: Mapping[str, Fractio
 
 
 def newest(rows: Sequence[Example], most: int | None) -> list[Example]:
-    """At most so many of all the rows: the newest, then those with the fewest tokens; in the order they came in."""
-    return _all_but(
-        rows, sorted(rows, key=lambda row: (-row["round"], size(row)))[len(rows) if most is None else most :]
-    )
+    """At most so many of all the rows: those found without a hint before the rest, of these the newest, then those with
+    the fewest tokens; in the order they came in. The share of hinted rows does not grow by that."""
+    if most is None:
+        return list(rows)
+    return _all_but(rows, sorted(rows, key=lambda row: (row["hinted"], -row["round"], size(row)))[most:])
 
 
 def few_hinted(rows: Sequence[Example], share: float) -> list[Example]:

@@ -30,11 +30,11 @@ class Found(NamedTuple):
         ]
 
     def wrong(self) -> list[Example]:
-        """Rows of what was judged wrong though it came to its end and no hint misled it."""
+        """Rows of what was judged wrong though it says something, came to its end, and no hint misled it."""
         return [
             example(rollout, verdict, self.round)
             for rollout, verdict in self._ended()
-            if verdict.score is not None and not verdict.correct and not rollout.hinted
+            if verdict.score is not None and not verdict.correct and not rollout.hinted and rollout.response.strip()
         ]
 
     def _ended(self) -> Iterator[tuple[Rollout, Verdict]]:

@@ -38,8 +38,8 @@ def answers(rows: Iterable[Example], problems: Mapping[str, Problem], judge: Jud
 
 def _bare(row: Example) -> Example:
     """The row with its answer for a completion, after the space that the completion began with, as those to a plain
-    text do: "23 + 27 =" is answered with " 50"."""
+    text do: "23 + 27 =" is answered with " 50". Line breaks it began with led to the solution, and go with it."""
     written = text(row)
-    said = written[: len(written) - len(written.lstrip())] + row["answer"]
+    said = written[: len(written) - len(written.lstrip(" "))] + row["answer"]
     plain = isinstance(row["completion"], str)
     return row | {"completion": said if plain else [{"role": "assistant", "content": said}]}

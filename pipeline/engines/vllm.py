@@ -118,6 +118,7 @@ class VLLM:
         return self._tickets
 
     def poll(self) -> list[tuple[int, Any]]:
+        """Beside completions and scores, a PromptError is the reply to what had to wait and was then refused."""
         began = time.monotonic()
         try:
             if not self._open:
@@ -152,7 +153,11 @@ class VLLM:
         if self._waiting:
             self._swap(scoring=False)
             while self._waiting:
-                self._generate(*self._waiting.popleft())
+                ticket, request, tokens = self._waiting.popleft()
+                try:
+                    self._generate(ticket, request, tokens)
+                except PromptError as refused:  # submit, which would have raised it, is long over
+                    self._answered.append((ticket, refused))
         elif self._held:
             if not self._scoring:
                 self._swap(scoring=True)

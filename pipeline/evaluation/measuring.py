@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,9 +15,11 @@ from pipeline.files import Journal, read_records, write_records
 from pipeline.run import Stage, stage
 from pipeline.strategies import direct, memory
 from pipeline.strategies.asking import begin, template
+from pipeline.strategies.driver import drive
 from pipeline.strategies.sampling import attempt
 from pipeline.strategies.verifying import judged
 from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Record, Rollout, Solver, Verdict, digest
+from pipeline.verifiers.consensus import comparing, grouped
 from pipeline.verifiers.judge import Judge
 
 
@@ -40,7 +42,8 @@ class Options(recipe.Options):
     `num_slow` of the development and of the held-out problems, each, are given to the recipe's strategy before
     training. What it asks the verifier on the way is answered there too, so best-of-N is N samples with a verifier to
     choose among them; an attempt that was given the answer never counts. `num_train` of the round's training problems
-    are measured fast and worked. With `samples`, each problem is also sampled so often, as `worked` asks it, at
+    are measured fast and worked. Right, in every measure, is only what came to its end: what was cut off is wrong,
+    though the answer be in it. With `samples`, each problem is also sampled so often, as `worked` asks it, at
     `temperature`, for pass@k and maj@k. `by` is a key of the problems' meta: each of its values gets accuracies of its
     own.
 
@@ -52,7 +55,7 @@ class Options(recipe.Options):
     worked: Worked = Worked()
     num_slow: int = Field(default=100, ge=0)
     num_train: int = Field(default=100, ge=0)
-    samples: int = Field(default=0, ge=0)
+    samples: int = Field(default=0, ge=0, le=512)  # what maj@k counts fits a float
     temperature: float = Field(default=1.0, gt=0)
     by: str | None = None
     decides: Literal["fast", "worked"] = "worked"
@@ -73,8 +76,9 @@ class Answer(Record):
     """How a policy did on one problem.
 
     `classes` are the samples that could be judged by the answer that the verifier read in them: (how many, whether it
-    is right). One in which it read none is a class of its own, as it agrees with nobody. Of the right ones `distinct`
-    are different texts, case and spacing aside. `group` is what the problem's meta says of `evaluation.by`.
+    is right); answers that it finds equal are one. A sample in which it read none, or that was cut off, is a class of
+    its own, as it agrees with nobody. Of the right ones `distinct` are different texts, case and spacing aside. `group`
+    is what the problem's meta says of `evaluation.by`.
     """
 
     problem_id: str
@@ -160,8 +164,11 @@ class _Asking:
     def sampled(self, problems: Sequence[Problem], options: Options) -> dict[str, tuple[list[tuple[int, bool]], int]]:
         n, temperature = options.samples, options.temperature
         how = {"samples": n, "enough": n + 1, "max_samples": n, "temperature": temperature}
-        tried = self._directly("sampled", problems, options.worked, **how)
-        return {one.problem_id: _classes(rollouts) for one, rollouts in tried}
+        tried = {
+            one.problem_id: rollouts for one, rollouts in self._directly("sampled", problems, options.worked, **how)
+        }
+        named = self._named({problem.id: problem for problem in problems}, tried)
+        return {name: _classes(rollouts, named[name]) for name, rollouts in tried.items()}
 
     def slow(self, problems: Sequence[Problem]) -> dict[str, Outcome]:
         """Its journal is the round's own: what the strategy remembers, and who scores for it, change with the round."""
@@ -169,6 +176,21 @@ class _Asking:
         journal = Journal(self.work.dir, f"slow-{self._name(strategy, self.judge.identity)}", Attempts)
         tried = self._tried("slow", journal, problems, lambda problem: begin(problem, strategy))
         return {one.problem_id: _thought(one, rollouts) for one, rollouts in tried}
+
+    def _named(self, problems: Mapping[str, Problem], tried: Mapping[str, Rollouts]) -> dict[str, dict[str, str]]:
+        """By problem id, each answer with the one that stands for its class."""
+        named: dict[str, dict[str, str]] = {}
+        equal = comparing(self.judge.by)
+
+        def group(problem: Problem) -> Solver:
+            answers = (verdict.answer for _, verdict in tried[problem.id] if verdict.answer is not None)
+            classes = yield from grouped(problem, answers, equal)
+            named[problem.id] = {answer: one[0] for one in classes for answer in one}
+            return []
+
+        for _ in drive(((problems[name], group(problems[name])) for name in tried), None, self.judge):
+            pass
+        return named
 
     def _directly(
         self, doing: str, problems: Sequence[Problem], wording: Fast, **how: Any
@@ -204,38 +226,43 @@ def _group(problem: Problem, by: str | None) -> str | None:
     return str(problem.meta[by])
 
 
+def _right(rollout: Rollout, verdict: Verdict) -> bool | None:
+    """None where nobody could judge it; what was cut off is never right."""
+    return None if verdict.score is None else verdict.correct and rollout.finish_reason == "stop"
+
+
 def _greedy(rollouts: Rollouts) -> Outcome:
     if not rollouts:
         return Outcome(None, 0, "(the engine refused the prompt)")
     [(rollout, verdict)] = rollouts
-    return Outcome(None if verdict.score is None else verdict.correct, rollout.num_tokens, rollout.response)
+    return Outcome(_right(rollout, verdict), rollout.num_tokens, rollout.response)
 
 
 def _thought(attempts: Attempts, rollouts: Rollouts) -> Outcome:
     """Right where the strategy chose a right solution that it ended and found without being given the answer; unjudged
-    where there are such solutions and none of them could be judged. Its tokens are all that were spent on the problem.
+    where it did not, and one that it ended and found so, chosen or not, could not be judged. Its tokens are all that
+    were spent on the problem.
     """
     if attempts.failure:
         return Outcome(None, attempts.num_tokens, "(the engine refused the prompt)")
-    counting = [
-        (rollout, verdict)
-        for rollout, verdict in rollouts
-        if rollout.chosen and not rollout.hinted and rollout.finish_reason == "stop"
-    ]
-    counting.sort(key=lambda one: not one[1].correct)  # a right one first, else the order of the strategy
-    if not counting:
-        return Outcome(False, attempts.num_tokens, "")
-    unjudged = all(verdict.score is None for _, verdict in counting)
-    rollout, verdict = counting[0]
-    return Outcome(None if unjudged else verdict.correct, attempts.num_tokens, rollout.response)
+    own = [(one, verdict) for one, verdict in rollouts if one.finish_reason == "stop" and not one.hinted]
+    unjudged = any(verdict.score is None or one.note == "unjudged" for one, verdict in own)
+    counting = [(one.response, verdict.correct) for one, verdict in own if one.chosen]
+    counting.sort(key=lambda one: not one[1])  # a right one first, else the order of the strategy
+    response, right = counting[0] if counting else ("", False)
+    return Outcome(None if unjudged and not right else right, attempts.num_tokens, response)
 
 
-def _classes(rollouts: Rollouts) -> tuple[list[tuple[int, bool]], int]:
-    """`classes` and `distinct` of an Answer."""
-    scored = [(rollout, verdict) for rollout, verdict in rollouts if verdict.score is not None]
-    sizes = Counter(
-        (place if verdict.answer is None else verdict.answer, verdict.correct)
-        for place, (_, verdict) in enumerate(scored)
-    )
-    classes = sorted(((size, right) for (_, right), size in sizes.items()), reverse=True)
-    return classes, len({direct.normalised(rollout.response) for rollout, verdict in scored if verdict.correct})
+def _classes(rollouts: Rollouts, named: Mapping[str, str]) -> tuple[list[tuple[int, bool]], int]:
+    """`classes` and `distinct` of an Answer, where each answer is called as it is `named`."""
+    sizes: Counter[tuple[int | str, bool]] = Counter()
+    distinct = set()
+    for place, (rollout, verdict) in enumerate(rollouts):
+        right = _right(rollout, verdict)
+        if right is None:
+            continue
+        alone = verdict.answer is None or rollout.finish_reason == "length"
+        sizes[place if alone else named[str(verdict.answer)], right] += 1
+        if right:
+            distinct.add(direct.normalised(rollout.response))
+    return sorted(((size, right) for (_, right), size in sizes.items()), reverse=True), len(distinct)

@@ -33,6 +33,16 @@ class Options(sft.Options):
 
 
 def check(recipe: Recipe) -> None:
+    """Raises RecipeError where curation makes no pairs, or the pairs would teach what its target takes away."""
+    check_pairs(recipe)
+    if recipe.curation.target != "full":
+        raise RecipeError(
+            f"curation.target: {recipe.curation.target}: by its pairs, the objective preference would teach solutions "
+            "as they were written all the same; take target: full, or the objective sft"
+        )
+
+
+def check_pairs(recipe: Recipe) -> None:
     """Raises RecipeError where curation makes no pairs."""
     if recipe.curation.pairs == 0:
         raise RecipeError(f"the objective {recipe.objective.name} learns from pairs: curation.pairs has to be above 0")
@@ -80,11 +90,10 @@ def preference_trainer(job: Job, options: Options, tokenizer: Any, model: Any) -
         lambda row: chat.encode_pair(tokenizer, row), remove_columns=pairs.column_names, load_from_cache_file=False
     )
     config = DPOConfig(
-        max_steps=options.pair_steps(len(pairs)),
         learning_rate=options.pair_learning_rate,
         beta=options.beta,
         save_strategy="no",  # transformers reads back only the reference from a checkpoint with two adapters
-        **sft.arguments(job, options),
+        **sft.arguments(job, options, options.pair_steps(len(pairs))),
     )
     return Trainer(
         model,

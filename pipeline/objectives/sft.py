@@ -78,25 +78,26 @@ def settings(job: Job, options: Options, num_rows: int) -> Any:
     from trl import SFTConfig
 
     return SFTConfig(
-        max_steps=options.steps(num_rows),
         learning_rate=options.learning_rate,
         completion_only_loss=True,  # trl's default would train the prompt of a tokenized dataset
         save_steps=50,
         save_total_limit=1,
-        **arguments(job, options),
+        **arguments(job, options, options.steps(num_rows)),
     )
 
 
-def arguments(job: Job, options: Options) -> dict[str, Any]:
-    """What any of trl's trainers is told here."""
+def arguments(job: Job, options: Options, steps: int) -> dict[str, Any]:
+    """What any of trl's trainers is told here. A training of a few steps has none to warm up with: the learning rate of
+    the first of them is 0."""
     import torch
 
     on_gpu = torch.cuda.is_available()
     return {
         "output_dir": str(job.scratch),
         "per_device_train_batch_size": options.batch_size,
+        "max_steps": steps,
         "lr_scheduler_type": "cosine",
-        "warmup_steps": 2,
+        "warmup_steps": min(2, steps // 10),
         "max_length": None,  # a row is a prompt and a completion that fitted the context: nothing is cut
         "bf16": on_gpu,
         "use_cpu": not on_gpu,

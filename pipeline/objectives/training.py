@@ -91,7 +91,7 @@ def train(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> Policy
     """
     if options.name == "none" or dataset.num_rows == 0:
         if options.name != "none":
-            console.print(f"round {work.round} train: no solution was right, so there is nothing to learn from")
+            console.print(f"round {work.round} train: no solution is left to learn from; the report says why")
         _record(work, policy)
         return policy
     job = Job(

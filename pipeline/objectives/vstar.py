@@ -17,7 +17,7 @@ class Options(preference.Options):
     """Those of `sft` for the generator, those of `preference` for the verifier."""
 
 
-check = preference.check
+check = preference.check_pairs
 
 
 def fit(job: Job, options: Options) -> float:

@@ -10,6 +10,7 @@ import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 INK, PAPER = "#0c0c0d", "#fdfdfc"  # stand for the page's own colours; replaced in the SVG
@@ -67,16 +68,16 @@ class Chart:
         """Whether it shows a round that was not promoted."""
         return any(not point.kept for line in self.lines for point in line.points)
 
-    @property
-    def svg(self) -> Markup:
-        """The chart; the ids in it are its own, so that several can stand in one page."""
-        name = "-".join(re.findall(r"\w+", self.title.lower()))
+    def svg(self, n: int) -> Markup:
+        """The chart as the page's `n`-th, which is in all its ids, so that several can stand in one page."""
+        name = f"chart-{n}"
         with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
             figure = Figure(figsize=(5.4, 3.7), layout="constrained")
-            self._draw(figure.add_subplot())
+            drawn = self._draw(figure.add_subplot())
             longest = max(len(line.words) for line in self.lines)
             columns = max(1, LEGEND // (longest + 7))
-            figure.legend(loc="outside upper left", ncols=columns, handlelength=1.8, columnspacing=1.2)
+            words = [line.words.replace("$", r"\$") for line in self.lines]
+            figure.legend(drawn, words, loc="outside upper left", ncols=columns, handlelength=1.8, columnspacing=1.2)
             file = io.StringIO()
             silent = dict.fromkeys(("Creator", "Date", "Format", "Type"))
             figure.savefig(file, format="svg", transparent=True, metadata=silent)
@@ -88,14 +89,13 @@ class Chart:
         label = escape(f"{self.title}: {said}")
         return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
 
-    def _draw(self, axes: Axes) -> None:
+    def _draw(self, axes: Axes) -> list[Line2D]:
         points = [point for line in self.lines for point in line.points]
         last = max(point.x for point in points)
         top = 1.03 if self.share else 1.15 * max(self.level or 0, *(point.value for point in points))
-        for place, line in enumerate(self.lines):
-            _draw(
-                axes, line, (place / max(len(self.lines) - 1, 1) - 0.5) * min(0.03, 0.01 * len(self.lines)) * last, top
-            )
+        apart = min(0.03, 0.01 * len(self.lines)) * last / max(len(self.lines) - 1, 1)
+        middle = (len(self.lines) - 1) / 2
+        drawn = [_draw(axes, line, (place - middle) * apart, top) for place, line in enumerate(self.lines)]
         if self.level is not None:
             axes.axhline(self.level, color=INK, linewidth=1, alpha=0.6)
         margin = 0.03 * last + (0.2 if self.x == BY_ROUND else 0)
@@ -106,19 +106,25 @@ class Chart:
         if self.x == BY_TOKENS:
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.grid(axis="y", alpha=0.15)
+        return drawn
 
 
-def _draw(axes: Axes, line: Line, aside: float, top: float) -> None:
+def looks(look: int) -> tuple[str, str]:
+    """The colour and the marker of a line: a pair of its own for each of the first 64."""
+    again, colour = divmod(look, len(COLOURS))
+    return COLOURS[colour], MARKERS[(colour + again) % len(MARKERS)]
+
+
+def _draw(axes: Axes, line: Line, aside: float, top: float) -> Line2D:
     """A line through what was kept; what was not promoted stands alone and hollow. Lines stand a little apart."""
-    colour, marker = COLOURS[line.look % len(COLOURS)], MARKERS[line.look % len(MARKERS)]
+    colour, marker = looks(line.look)
     kept = [point for point in line.points if point.kept]
     places, values = [point.x + aside for point in kept], [point.value for point in kept]
-    axes.plot(
-        places, values, "--" if line.dashed else "-", color=colour, marker=marker, label=line.words.replace("$", r"\$")
-    )
+    (drawn,) = axes.plot(places, values, "--" if line.dashed else "-", color=colour, marker=marker)
     for point in line.points:
         place = point.x + aside
         axes.vlines(place, point.low, min(point.high, top), color=colour, linewidth=1.2, alpha=0.8)
         if not point.kept:
-            gid = "-".join(["not-promoted", *re.findall(r"\w+", line.words), f"{point.x:g}"])
+            gid = "-".join(["not-promoted", *re.findall(r"\w+", line.words), f"{line.look}", f"{point.x:g}"])
             axes.plot(place, point.value, color=colour, marker=marker, markerfacecolor=PAPER, zorder=3, gid=gid)
+    return drawn

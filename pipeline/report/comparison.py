@@ -7,6 +7,7 @@ comparisons are corrected together by Holm's method (Scandinavian Journal of Sta
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +19,9 @@ from pipeline.errors import InputError
 from pipeline.evaluation import Answer, Measure
 from pipeline.evaluation.comparing import accuracy, paired
 from pipeline.recipe import changed, flatten
-from pipeline.report.data import RunView, measured
+from pipeline.report.data import GREEDY, RunView, measured
 
 ALPHA = 0.05
-KINDS = ("fast", "worked")
 PROBLEMS = {"held_out": "held-out problems", "dev": "development problems"}
 MEASURING = ("evaluation.fast", "evaluation.worked", "task.verifier")
 """What of a recipe says how an answer is asked for and judged."""
@@ -104,10 +104,12 @@ class Difference:
 @dataclass(frozen=True)
 class Comparison:
     """`ids`: split -> the problems that all runs were asked. `groups`: "" -> those of the compared split, and each
-    value of the first recipe's evaluation.by -> those of this group. `notes`: what to know before one believes it."""
+    value of the first recipe's evaluation.by -> those of this group. `notes`: what to know before one believes it.
+    `kinds`: fast and worked, or fast alone where both are one test in every run."""
 
     split: str
     runs: list[Entry]
+    kinds: tuple[str, ...]
     ids: dict[str, set[str]]
     by: str | None
     groups: dict[str, set[str]]
@@ -122,7 +124,7 @@ class Comparison:
         """Where each run ended, in both splits; or `by_round` where each stood, in the compared split."""
         splits = [self.split] if by_round else list(self.ids)
         rows = [
-            Row(split, run, stand, *(stand.accuracy(split, self.ids[split], kind) for kind in KINDS))
+            Row(split, run, stand, *(stand.accuracy(split, self.ids[split], kind) for kind in GREEDY))
             for split in splits
             for run in self.runs
             for stand in (run.stands if by_round else [run.last])
@@ -147,6 +149,7 @@ def compare(folders: Sequence[Path], split: str = "held_out") -> Comparison:
             f"{', '.join(run.name for run in runs)}: they share {len(ids[split])} of {max(sizes)} {PROBLEMS[split]}, "
             "too few to compare; give their recipes the same task, seed and sizes of the splits"
         )
+    kinds = tuple(kind for kind in GREEDY if any(kind in run.view.greedy for run in runs))
     by = runs[0].view.recipe["evaluation"]["by"]
     values = runs[0].view.finished[-1].numbers["splits"][split]["after"].get("by", {})
     answers = runs[0].last.of(split, ids[split])
@@ -154,10 +157,11 @@ def compare(folders: Sequence[Path], split: str = "held_out") -> Comparison:
     return Comparison(
         split=split,
         runs=runs,
+        kinds=kinds,
         ids=ids,
         by=by,
         groups={"": ids[split]} | groups,
-        differences=holm([_difference(runs[0], run, kind, split, ids[split]) for run in runs[1:] for kind in KINDS]),
+        differences=holm([_difference(runs[0], run, kind, split, ids[split]) for run in runs[1:] for kind in kinds]),
         notes=_notes(runs, len(ids[split]), sizes, PROBLEMS[split]),
     )
 
@@ -191,9 +195,11 @@ def _entry(folder: Path, name: str) -> Entry:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """What to call the runs: their folders' names, or the whole paths where two are the same."""
-    names = [folder.resolve().name for folder in folders]
-    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    """What to call the runs: their folders' names, or where two are the same their paths from what all lie in."""
+    paths = [folder.resolve() for folder in folders]
+    names = [path.name for path in paths]
+    shared = os.path.commonpath([path.parent for path in paths])
+    return names if len(set(names)) == len(names) else [str(path.relative_to(shared)) for path in paths]
 
 
 def _ids(answers: Iterable[Answer]) -> set[str]:
@@ -217,7 +223,7 @@ def _notes(runs: Sequence[Entry], shared: int, sizes: Sequence[int], words: str)
         differs = changed(old, new)
         if differs:
             notes.append(f"{run.name} differs from {first.name} in {'; '.join(differs)}.")
-        if any(key.startswith(MEASURING) for key in differs):
+        if any(key.removeprefix("schedule.").startswith(MEASURING) for key in differs):
             notes.append(f"{run.name} was measured otherwise than {first.name}: their numbers mean different things.")
         cost, other = run.last.num_tokens, first.last.num_tokens
         if max(cost, other) > 1.1 * min(cost, other):

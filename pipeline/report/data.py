@@ -18,13 +18,23 @@ from pipeline.strategies.verifying import read_verdicts
 from pipeline.tasks.splits import read_problems
 from pipeline.types import Problem, Rollout, Verdict
 
+LEFT_OUT = {
+    "num_overlapping": "overlapping with measured problems",
+    "num_cut_off": "cut off",
+    "num_unproved": "not proved by the answer alone",
+    "num_hinted": "hinted",
+}
+"""Count of right solutions in the curate stage's notes -> why they may not be rows."""
+
 UNASKED = Verdict("", "", None, None, "not judged yet")
 
 SPLITS = {"train": "trained on", "dev": "development", "held_out": "held out"}
 """Split -> what it is called to a person."""
 
-KINDS = ("fast", "worked", "slow")
-"""Ways to be asked: for the answer alone; with room to reason; by the recipe's own strategy."""
+GREEDY = ("fast", "worked")
+"""Ways to be asked without chance: for the answer alone; with room to reason."""
+KINDS = (*GREEDY, "slow")
+"""And by the recipe's own strategy."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,31 @@ class RunView:
     def finished(self) -> list[Round]:
         return [one for one in self.rounds if one.metrics]
 
+    @property
+    def greedy(self) -> tuple[str, ...]:
+        """The ways of GREEDY that differ: `fast` alone where `worked` asks the very same thing."""
+        ways = {key: self.recipe["evaluation"].get(key) for key in GREEDY}
+        scheduled = any(
+            key.startswith(("evaluation.fast", "evaluation.worked")) for key in self.recipe.get("schedule", {})
+        )
+        return GREEDY if scheduled or ways["fast"] != ways["worked"] else ("fast",)
+
+    def decided_by(self, one: Round) -> str:
+        """Which answers to the development problems decided whether a round was promoted."""
+        kind: str = one.numbers["decided_by"]
+        return kind if kind in self.greedy else "fast"
+
+    def untrained(self, one: Round) -> str:
+        """Why a finished round made no new policy, as a sentence; "" where it made one."""
+        if one.numbers["before"] != one.numbers["after"]:
+            return ""
+        if self.recipe["objective"]["name"] == "none":
+            return "Nothing was trained, as the recipe asks: the control."
+        noted = one.stages["curate"]
+        left_out = [f"{noted[key]} {words}" for key, words in LEFT_OUT.items() if noted.get(key)]
+        counts = [f"{noted['num_right']} right", *left_out]
+        return f"No solution is left to learn from: {', '.join(counts)}."
+
 
 def view(folder: Path) -> RunView:
     """Read a run directory. Raises InputError where it is none."""
@@ -135,6 +170,11 @@ def asked(problem: Problem) -> str:
     return problem.prompt if isinstance(problem.prompt, str) else problem.prompt[-1]["content"]
 
 
+def gold(problem: Problem) -> str:
+    """A problem's right answer, where it has one."""
+    return "not known" if problem.answer is None else str(problem.answer)
+
+
 def word(verdict: Verdict) -> str:
     """What a verdict says, in one word."""
     return "unjudged" if verdict.score is None else "right" if verdict.correct else "wrong"
@@ -153,18 +193,23 @@ def clip(text: str, start: int = 700, end: int = 500) -> str:
 
 def ratio(row: dict[str, Any]) -> str:
     """A by-heart ratio with its interval, which has no upper end where the slow accuracy may be 0."""
-    high = "" if row["high"] is None else f"{row['high']:.2f}"
-    return f"{row['ratio']:.2f} ({row['low']:.2f}–{high})"
+    return f"{row['ratio']:.2f} {_interval(row)}"
 
 
 def caught_up(row: dict[str, Any]) -> str:
     """What a by-heart ratio means, as a sentence."""
     if row["low"] > 1:
-        has = "has overtaken the slow one"
+        means = "The fast answer has overtaken the slow one"
     elif row["ratio"] >= 1:
-        has = "has caught up with the slow one"
+        means = "The fast answer has caught up with the slow one"
     elif row["high"] is None or row["high"] >= 1:
-        has = "may have caught up with the slow one, which so few problems can't tell"
+        few = f"{row['problems']} problem{'' if row['problems'] == 1 else 's'}"
+        means = f"Whether the fast answer has caught up with the slow one, {few} can't tell"
     else:
-        has = "has not caught up with the slow one yet"
-    return f"The fast answer {has}: it is right {ratio(row)} times as often."
+        means = "The fast answer has not caught up with the slow one yet"
+    return f"{means}: it is right {row['ratio']:.2f} times as often {_interval(row)}."
+
+
+def _interval(row: dict[str, Any]) -> str:
+    high = "" if row["high"] is None else f"{row['high']:.2f}"
+    return f"({row['low']:.2f}–{high})"

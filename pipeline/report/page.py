@@ -16,17 +16,32 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pipeline.errors import InputError
 from pipeline.evaluation import Answer
 from pipeline.files import write_text
 from pipeline.report.charts import BY_TOKENS, Chart, Line, Point
 from pipeline.report.comparison import Comparison
-from pipeline.report.data import KINDS, SPLITS, Round, RunView, asked, caught_up, clip, measured, ratio, sampled, word
+from pipeline.report.data import (
+    KINDS,
+    SPLITS,
+    Round,
+    RunView,
+    asked,
+    caught_up,
+    clip,
+    gold,
+    measured,
+    ratio,
+    sampled,
+    word,
+)
 from pipeline.types import Problem, Rollout, Verdict
 
 ORDER = ("held_out", "dev", "train")
 MAX_MOVED = 20  # problems newly solved, and as many newly lost
 MAX_PROBLEMS = 10  # with sampled solutions
 MAX_SOLUTIONS = 6  # of one problem
+MAX_GROUPS = 12  # in a chart, or with a chart each
 
 
 def write_page(folder: Path) -> Path:
@@ -46,7 +61,7 @@ def write_page(folder: Path) -> Path:
         under_way=[(one.n, _reached(one)) for one in run.rounds if not one.metrics],
         charts=_charts(run) if last else [],
         splits=[(name, SPLITS[name]) for name in ORDER],
-        moved=_moved(last) if last else {},
+        moved=_moved(last, run.decided_by(last)) if last else {},
         solutions=_solutions(run),
         costs=_costs(run),
         recipe_text=(folder / "recipe.yaml").read_text("utf-8"),
@@ -54,9 +69,22 @@ def write_page(folder: Path) -> Path:
 
 
 def write_comparison(found: Comparison, path: Path) -> Path:
-    """Write the page of a comparison to `path`; the same path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return _write("comparison.html", path, found=found, charts=_grouped(found), splits=SPLITS)
+    """Write the page of a comparison to `path`; the same path. Raises InputError where no file can be there."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; the page is a file, e.g. {path / 'comparison.html'}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    note = f"Of the {len(found.groups) - 1} groups by {found.by} the first {MAX_GROUPS} are shown."
+    return _write(
+        "comparison.html",
+        path,
+        found=found,
+        charts=_grouped(found),
+        note=note if len(found.groups) - 1 > MAX_GROUPS else "",
+        splits=SPLITS,
+    )
 
 
 def _write(template: str, path: Path, **values: Any) -> Path:
@@ -67,6 +95,7 @@ def _write(template: str, path: Path, **values: Any) -> Path:
     templates.filters |= {
         "clip": clip,
         "asked": asked,
+        "gold": gold,
         "word": word,
         "ratio": ratio,
         "sampled": sampled,
@@ -104,13 +133,13 @@ def _reached(one: Round) -> str | None:
     return done[-1] if done else None
 
 
-def _moved(one: Round) -> dict[str, tuple[int, list[tuple[Problem, Answer, Answer]]]]:
-    """Held-out problems newly solved and newly lost, in the way of asking that decided: how many, and the first of
-    them, answered before and after."""
+def _moved(one: Round, kind: str) -> dict[str, tuple[int, list[tuple[Problem, Answer, Answer]]]]:
+    """Held-out problems newly solved and newly lost, asked in the way `kind`: how many, and the first of them, answered
+    before and after."""
     problems = one.problems()
     measures = (one.measure("baseline"), one.measure("evaluate"))
     before, after = ({answer.problem_id: answer for answer in measure.splits["held_out"]} for measure in measures)
-    paired = one.numbers["splits"]["held_out"]["paired"][one.numbers["decided_by"]]
+    paired = one.numbers["splits"]["held_out"]["paired"][kind]
     return {
         words: (len(paired[key]), [(problems[name], before[name], after[name]) for name in paired[key][:MAX_MOVED]])
         for words, key in (("Newly solved", "gained"), ("Newly lost", "lost"))
@@ -163,16 +192,18 @@ def _charts(run: RunView) -> list[Chart]:
     rounds, by = run.finished, run.recipe["evaluation"]["by"]
     heart = {"by_heart": "over slow before", "by_heart_base": "over slow of the base"}
     last = rounds[-1].numbers["splits"]["held_out"]["after"]
+    groups = list(last.get("by", {}))
+    few = f", the first {MAX_GROUPS} of {len(groups)}" if len(groups) > MAX_GROUPS else ""
     charts = [
         Chart(
             "Accuracy by round",
             "Share answered right. Bars are 95 % intervals.",
-            [_line(rounds, place, kind, [kind]) for place, kind in enumerate(KINDS)],
+            [_line(rounds, KINDS.index(kind), kind, [kind]) for kind in (*run.greedy, "slow")],
         ),
         Chart(
             "Tokens an answer by round",
             "How long an answer is on average: fewer tokens are a faster answer.",
-            [_line(rounds, place, kind, [kind], "tokens") for place, kind in enumerate(("fast", "worked"))],
+            [_line(rounds, place, kind, [kind], "tokens") for place, kind in enumerate(run.greedy)],
             share=False,
         ),
         Chart(
@@ -190,11 +221,11 @@ def _charts(run: RunView) -> list[Chart]:
         *(
             Chart(
                 f"{kind.capitalize()} accuracy by {by}",
-                f"A line for each value of {by}. Bars are 95 % intervals.",
-                [_line(rounds, place, group, ["by", group, kind]) for place, group in enumerate(last["by"])],
+                f"A line for each value of {by}{few}. Bars are 95 % intervals.",
+                [_line(rounds, place, group, ["by", group, kind]) for place, group in enumerate(groups[:MAX_GROUPS])],
             )
-            for kind in ("fast", "worked")
-            if "by" in last
+            for kind in run.greedy
+            if groups
         ),
     ]
     shown = [replace(one, lines=[line for line in one.lines if line.points]) for one in charts]
@@ -228,8 +259,8 @@ def _ratio(rounds: Sequence[Round], look: int, words: str, key: str) -> Line:
 def _grouped(found: Comparison) -> list[Chart]:
     """Accuracy against tokens sampled so far, a line a run: of all problems, then of each group."""
     charts = []
-    for group, ids in found.groups.items():
-        for kind in ("fast", "worked"):
+    for group, ids in list(found.groups.items())[: 1 + MAX_GROUPS]:
+        for kind in found.kinds:
             lines = []
             for look, run in enumerate(found.runs):
                 rows = [(one.num_tokens, one.accuracy(found.split, ids, kind)) for one in run.stands]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby, islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from pipeline.errors import InputError
 from pipeline.report.comparison import Comparison
-from pipeline.report.data import SPLITS, Round, asked, caught_up, clip, measured, ratio, sampled, view, word
+from pipeline.report.data import SPLITS, Round, asked, caught_up, clip, gold, measured, ratio, sampled, view, word
 
 console = Console(highlight=False)
 if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -25,8 +26,8 @@ def show_result(folder: Path) -> None:
     """The table that ends a command: what changed, what it cost, where things are, what to type next."""
     run = measured(folder)
     last = run.finished[-1]
-    kind = last.numbers["decided_by"]
-    console.print(_accuracies(last))
+    kind = run.decided_by(last)
+    console.print(_accuracies(last, run.greedy))
     for name, words in SPLITS.items():
         moved = last.numbers["splits"][name]["paired"][kind]
         console.print(
@@ -47,8 +48,8 @@ def show_result(folder: Path) -> None:
     adapter = f"{last.folder / 'adapter'}"
     dev = last.numbers["splits"]["dev"]["paired"][kind]
     decided = f"The {kind} answers to the development problems decide: {_change(dev)}, p worse {_p(dev['p_worse'])}."
-    if last.numbers["before"] == last.numbers["after"]:
-        console.print("No solution was right, so there was nothing to learn and there is [bold]no new policy[/].")
+    if why := run.untrained(last):
+        console.print(f"{why} There is [bold]no new policy[/].")
         adapter = "none"
     elif not last.numbers["measured"]:
         console.print("No development problem could be judged: the new policy is promoted [bold]unmeasured[/].")
@@ -70,7 +71,8 @@ def show_status(folder: Path) -> None:
     """One line a round; accuracies are of the held-out problems."""
     run = measured(folder)
     table = Table(title=f"{run.recipe['name']}: {run.recipe['model']['name']}, task {run.recipe['task']['name']}")
-    for heading in ("round", "stage", "fast", "worked", "slow", "by heart", "tokens", "rows", "seconds", "promoted"):
+    kinds = (*run.greedy, "slow")
+    for heading in ("round", "stage", *kinds, "by heart", "tokens", "rows", "seconds", "promoted"):
         table.add_column(heading, justify="left" if heading in ("stage", "promoted") else "right")
     for one in run.rounds:
         done = [name for name, record in one.stages.items() if record["status"] == "done"]
@@ -79,31 +81,34 @@ def show_status(folder: Path) -> None:
         if one.metrics:
             split = one.metrics["splits"]["held_out"]
             table.add_row(
-                str(one.n), "finished", _rate(split["after"]["fast"]), _share(split["after"]["worked"]),
-                _share(split["before"].get("slow", {})), _ratio(split.get("by_heart")),
-                _tokens(split["after"]["fast"]), rows, seconds, "yes" if one.promoted else "no",
+                str(one.n), "finished", _rate(split["after"]["fast"]),
+                *(_share(split["after"][kind]) for kind in run.greedy[1:]), _share(split["before"].get("slow", {})),
+                _ratio(split.get("by_heart")), _tokens(split["after"]["fast"]), rows, seconds,
+                "yes" if one.promoted else "no",
             )  # fmt: skip
         else:
-            table.add_row(
-                str(one.n), f"after {done[-1]}" if done else "begun", "", "", "", "", "", rows, seconds, ""
-            )  # fmt: skip
+            unknown = [""] * len((*kinds, "by heart", "tokens"))
+            table.add_row(str(one.n), f"after {done[-1]}" if done else "begun", *unknown, rows, seconds, "")
     console.print(table)
 
 
 def show_comparison(found: Comparison, by_round: bool) -> None:
     """Runs side by side, each by its last policy or `by_round`, and how sure one can be of their differences."""
     table = Table(title=f"accuracy with 95 % intervals{', round by round' if by_round else ''}")
-    for heading in ("problems", "", "round", "run", "fast", "worked", "tokens an answer", "tokens sampled"):
-        table.add_column(heading, justify="right" if heading in ("", "round", "tokens sampled") else "left")
+    for heading in ("problems", "", "round", "run", *found.kinds, "tokens an answer", "tokens sampled"):
+        right = heading in ("", "round", "tokens sampled")
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in found.rows(by_round):
+        numbers = [getattr(row, kind) for kind in found.kinds]
         table.add_row(
-            SPLITS[row.split], str(row.fast["problems"]), str(row.stand.n), escape(row.run.name), _rate(row.fast),
-            _rate(row.worked), f"{_tokens(row.fast)}, {_tokens(row.worked)}", f"{row.stand.num_tokens:,}",
+            SPLITS[row.split], str(row.fast["problems"]), str(row.stand.n), escape(row.run.name), *map(_rate, numbers),
+            ", ".join(map(_tokens, numbers)), f"{row.stand.num_tokens:,}",
         )  # fmt: skip
     console.print(table)
     table = Table(title=f"{SPLITS[found.split]}, against {escape(found.runs[0].name)}, problem by problem")
     for heading in ("run", "answer", "problems", "change", "only it", "only the first", "p", "p, Holm"):
-        table.add_column(heading, justify="left" if heading in ("run", "answer", "change") else "right")
+        left = heading in ("run", "answer", "change")
+        table.add_column(heading, justify="left" if left else "right", overflow="fold")
     for one in found.differences:
         table.add_row(
             escape(one.run), one.kind, str(one.problems), _change(asdict(one)), str(one.gained), str(one.lost),
@@ -133,7 +138,7 @@ def show_rollouts(folder: Path, n: int | None, problem: str | None, verdict: str
             console.print("... more with --limit", style="dim")
             break
         shown += 1
-        console.print(f"\n[bold]{escape(asked(one))}[/]  answer {escape(str(one.answer))}  [dim]{one.id}[/]")
+        console.print(f"\n[bold]{escape(asked(one))}[/]  answer {escape(gold(one))}  [dim]{one.id}[/]")
         for _, rollout, said in picked:
             says = word(said)
             style = {"right": "green", "wrong": "red", "unjudged": "yellow"}[says]
@@ -176,7 +181,7 @@ def show_plan(plan: dict[str, Any]) -> None:
         console.print(line, markup=False)
 
 
-def _accuracies(one: Round) -> Table:
+def _accuracies(one: Round, kinds: Sequence[str]) -> Table:
     table = Table(title=f"round {one.n}: accuracy with 95 % intervals")
     for heading in ("problems", "answer", "before", "after", "change", "tokens an answer"):
         table.add_column(heading)
@@ -185,7 +190,7 @@ def _accuracies(one: Round) -> Table:
         before, after = split["before"], split["after"]
         table.add_section()
         table.add_row(f"{words} ({after['fast']['problems']})")
-        for kind in ("fast", "worked"):
+        for kind in kinds:
             table.add_row(
                 "", kind, _rate(before[kind]), _rate(after[kind]), _change(split["paired"][kind]),
                 f"{_tokens(before[kind])} → {_tokens(after[kind])}",

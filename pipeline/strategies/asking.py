@@ -16,10 +16,12 @@ def template(*names: str) -> Any:
 
     def sound(text: str) -> str:
         try:
-            used = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+            fields = [field for field in Formatter().parse(text) if field[1] is not None]
         except ValueError as error:
             raise ValueError(f"a brace that stands for itself is doubled ({error})") from None
-        if used != set(names):
+        if any(spec or conversion for _, _, spec, conversion in fields):
+            raise ValueError("in braces there is a name alone, with no ! and no : after it")
+        if {name for _, name, _, _ in fields} != set(names):
             wanted = " and ".join(f"{{{name}}}" for name in names) or "nothing"
             raise ValueError(f"it has to use {wanted} in braces, and no more")
         return text
@@ -41,6 +43,13 @@ def answered(prompt: Prompt, response: str, text: str, **parts: str) -> Prompt:
     if isinstance(prompt, str):
         return f"{prompt}{response}\n\n{said}\n"
     return [*prompt, Message(role="assistant", content=response), Message(role="user", content=said)]
+
+
+def spaced(prompt: Prompt, response: str) -> str:
+    """`response` with the space that what a base model writes itself begins with, "23 + 27 =" and " 50", where it was
+    not written right after `prompt` and so has none."""
+    apart = not isinstance(prompt, str) or prompt[-1:].isspace() or not response or response[0].isspace()
+    return response if apart else f" {response}"
 
 
 def begin(problem: Problem, options: Any) -> Solver:

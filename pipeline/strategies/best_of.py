@@ -1,7 +1,8 @@
 """Sample many, then choose one: best-of-N.
 
 `concise` takes the one with the fewest tokens; of programs as short as each other, the one with the smallest syntax
-tree. `majority` takes the most concise one of those that give the most common answer (self-consistency, 2203.11171).
+tree. `majority` takes the most concise one of those that give the most common answer (self-consistency, 2203.11171);
+answers are equal where the task's verifier says so, to which the gold answer is not shown for that.
 `score` takes the one that the policy's scorer finds most likely (V-STaR, 2402.06457: the log-likelihood itself, not the
 ratio that the scorer was trained by); while there is no scorer, as in the first round, the most concise.
 
@@ -19,10 +20,14 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from pipeline import recipe
+from pipeline.errors import RecipeError
+from pipeline.recipe import Recipe
 from pipeline.strategies.asking import put, template
 from pipeline.strategies.direct import Temperature, normalised
+from pipeline.strategies.several import Work
 from pipeline.types import Generate, Problem, Rollout, Score, Solver, Verdict, Verify, replace
 from pipeline.verifiers import code
+from pipeline.verifiers.consensus import comparing, grouped
 
 
 class Options(recipe.Choice):
@@ -48,6 +53,15 @@ class Options(recipe.Choice):
     @property
     def max_samples(self) -> int:
         return self.samples
+
+
+def check(recipe: Recipe) -> None:
+    """Raises RecipeError where there would never be a scorer to choose by."""
+    if recipe.strategy.choose == "score" and recipe.objective.name != "vstar":
+        raise RecipeError(
+            f"strategy: best_of: choose: score goes by a scorer, and the objective {recipe.objective.name!r} trains "
+            "none; say objective: vstar, or choose: concise"
+        )
 
 
 def solve(problem: Problem, options: Options) -> Solver:
@@ -78,7 +92,7 @@ def solve(problem: Problem, options: Options) -> Solver:
     best = [rollout for rollout, _ in eligible]
     values: Sequence[float | None] = [None] * len(best)
     if options.choose == "majority":
-        best = most_common(eligible)
+        best = yield from most_common(problem, eligible)
     elif options.choose == "score" and best:
         [values] = yield [Score(problem.prompt, [rollout.response for rollout in best])]
         best = most_likely(best, values)
@@ -87,15 +101,26 @@ def solve(problem: Problem, options: Options) -> Solver:
     return [replace(one, chosen=one.id == chosen, value=valued.get(one.id)) for one in rollouts]
 
 
-def most_common(judged: Sequence[tuple[Rollout, Verdict]]) -> list[Rollout]:
+def most_common(problem: Problem, judged: Sequence[tuple[Rollout, Verdict]]) -> Work[list[Rollout]]:
     """The rollouts of the largest class by the answer that the verifier read, or where it read none, by their text; of
     all the largest classes where some are as large as each other."""
+    answers = [verdict.answer for _, verdict in judged if verdict.answer is not None]
+    same = yield from grouped(problem, answers, _equal(problem))
+    named = {answer: ("answer", one[0]) for one in same for answer in one}
     classes: dict[tuple[str, str], list[Rollout]] = defaultdict(list)
     for rollout, verdict in judged:
-        said = ("text", normalised(rollout.response)) if verdict.answer is None else ("answer", verdict.answer)
+        said = ("text", normalised(rollout.response)) if verdict.answer is None else named[verdict.answer]
         classes[said].append(rollout)
     most = max(map(len, classes.values()), default=0)
     return [rollout for one in classes.values() if len(one) == most for rollout in one]
+
+
+def _equal(problem: Problem) -> recipe.Choice | None:
+    """The task's verifier, where it can tell which answers are equal and needs no options."""
+    try:
+        return comparing(recipe.chosen("verifiers", problem.verifier))
+    except ValueError:
+        return None
 
 
 def most_likely(rollouts: Sequence[Rollout], values: Sequence[float | None]) -> list[Rollout]:

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline import recipe
-from pipeline.strategies.asking import put, template
+from pipeline.strategies.asking import put, spaced, template
 from pipeline.strategies.several import Work, ask, joined, listed, together
 from pipeline.types import Completion, Problem, Prompt, Rollout, Solver, Verify, replace
 
@@ -45,6 +45,7 @@ def solve(problem: Problem, options: Options) -> Solver:
     for parts in attempts:
         taught = joined(parts) if options.rows == "trace" else parts[-1]
         note = "divided" if len(parts) > 1 else "undivided"
+        taught = replace(taught, text=spaced(problem.prompt, taught.text))
         chosen = taught.finish_reason == "stop"
         rollouts.append(Rollout.of(problem, taught, options.name, chosen=chosen, note=note))
     yield [Verify(problem, [rollout.response for rollout in rollouts])]

@@ -11,6 +11,8 @@ from typing import Annotated
 from pydantic import Field
 
 from pipeline import recipe
+from pipeline.errors import RecipeError
+from pipeline.recipe import Recipe
 from pipeline.strategies.asking import put, template
 from pipeline.types import Generate, Problem, Prompt, Rollout, Solver, Verify
 
@@ -32,6 +34,15 @@ class Options(recipe.Choice):
     num_tuning: int = Field(default=32, ge=1)
     top_p: float = Field(default=1.0, gt=0, le=1)
     max_tokens: int = Field(default=256, ge=1)
+
+
+def check(recipe: Recipe) -> None:
+    """Raises RecipeError where the tokens of a round are limited and finding its temperature would spend them."""
+    if recipe.sample_tokens is not None and isinstance(recipe.strategy.temperature, list):
+        raise RecipeError(
+            "strategy: to find the best of several temperatures costs more than sample_tokens allows; name one "
+            "temperature, or drop sample_tokens"
+        )
 
 
 def solve(problem: Problem, options: Options) -> Solver:

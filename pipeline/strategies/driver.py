@@ -42,6 +42,15 @@ Memory = Callable[[Recall], list[WorkedExample]]
 """What the run knows already: answers a Recall at once."""
 
 
+class Refused(PromptError):
+    """Raised in a solver at its yield where the engine refused prompts that it asked for. `replies` are those to all
+    its requests, with a PromptError in the place of each that was refused."""
+
+    def __init__(self, replies: Sequence[Any]) -> None:
+        super().__init__(next(str(reply) for reply in replies if isinstance(reply, PromptError)))
+        self.replies = replies
+
+
 @dataclass(eq=False)
 class _Active:
     """One solver at work, or a verifier that one of them waits for: what it asked for last, what it has been told, and
@@ -70,17 +79,22 @@ class _Driver:
         """Give a solver its replies and submit what it asks for next, until it waits or has ended."""
         while one.missing == 0 and one.ended is None:
             try:
-                one.requests = one.asking.send(one.replies)
-                one.replies, one.missing = [None] * len(one.requests), len(one.requests)
-                for place, request in enumerate(one.requests):
-                    self.submit(one, place, request)
+                one.requests = _resumed(one)
             except StopIteration as end:
                 if one.waits is None:
                     one.ended = _attempts(one, end.value)
                 else:
                     self.close(one, end.value)
+                return
             except PromptError as refused:
                 self.give_up(one, str(refused))
+                return
+            one.replies, one.missing = [None] * len(one.requests), len(one.requests)
+            for place, request in enumerate(one.requests):
+                try:
+                    self.submit(one, place, request)
+                except PromptError as refused:
+                    self.reply(one, place, refused)
 
     def submit(self, one: _Active, place: int, request: Request) -> None:
         one.asked += 1
@@ -106,11 +120,13 @@ class _Driver:
         return own and judged.issuperset(request.responses)
 
     def reply(self, one: _Active, place: int, reply: Any) -> None:
-        """Note one reply to `one`, which is not resumed for it."""
+        """Note one reply to `one`, which is not resumed for it; a PromptError where what it asked was refused."""
         assert one.replies is not None
         one.replies[place] = reply
         one.missing -= 1
         request = one.requests[place]
+        if isinstance(reply, PromptError):
+            return
         if isinstance(request, Generate):
             one.num_tokens += sum(len(completion.tokens) for completion in reply)
         elif isinstance(request, Verify) and request.by is None and request.problem.id == one.problem.id:
@@ -128,8 +144,8 @@ class _Driver:
         self.reply(waiting, place, self.judge.verdicts(request, judgements or unjudged))
 
     def give_up(self, one: _Active, why: str) -> None:
-        """The engine refused a prompt: that costs the problem, or where a judge wanted an opinion, these verdicts."""
-        one.asking.close()
+        """The engine refused a prompt that the solver can't do without: that costs the problem, or where a judge wanted
+        an opinion, these verdicts."""
         if one.waits:
             self.close(one, None, why)
         else:
@@ -145,8 +161,6 @@ class _Driver:
         elif not arrived:
             time.sleep(0.001)  # there is nothing to do but to wait for the judge
         for one, place, reply in arrived:
-            if one.ended:
-                continue  # it was given up while this was under way
             self.reply(one, place, reply)
             while one.missing == 0 and not one.ended:
                 self.resume(one)
@@ -166,7 +180,8 @@ def drive(
     """Run all `solvers` to their ends; yields what each problem came to, in the order in which they finish.
 
     Every Generate gets a seed made of `seed`, the problem and its place among what the problem asked for, so a problem
-    that is done again alone asks for the same samples. A prompt that the engine refuses costs its own problem only.
+    that is done again alone asks for the same samples. A prompt that the engine refuses is raised in the solver that
+    asked, as Refused, once its other requests are answered; if it can't do without, that costs its own problem only.
     `engine` is None where no solver asks for completions; without `recall` there is nothing to remember.
     """
     driver = _Driver(engine, judge, seed, recall)
@@ -185,6 +200,14 @@ def drive(
         for ended in driver.step():
             active -= 1
             yield ended
+
+
+def _resumed(one: _Active) -> Sequence[Request]:
+    """What a solver asks for next, now that all its replies are there."""
+    if any(isinstance(reply, PromptError) for reply in one.replies or ()):
+        assert one.replies
+        return one.asking.throw(Refused(one.replies))
+    return one.asking.send(one.replies)
 
 
 def _attempts(one: _Active, rollouts: list[Rollout]) -> Attempts:

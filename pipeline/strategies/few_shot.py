@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from pipeline import recipe
 from pipeline.strategies import direct
-from pipeline.strategies.asking import put
+from pipeline.strategies.asking import put, spaced
 from pipeline.strategies.memory import Memory
 from pipeline.types import Message, Problem, Recall, Solver, WorkedExample, replace
 
@@ -50,6 +50,9 @@ class Options(direct.Options):
         return Memory(("", WorkedExample(one.prompt, one.response)) for one in self.examples)
 
 
+check = direct.check
+
+
 def solve(problem: Problem, options: Options) -> Solver:
     nearest = options.choose == "nearest"
     own: list[WorkedExample] = []
@@ -61,7 +64,7 @@ def solve(problem: Problem, options: Options) -> Solver:
     prompt = put(problem.prompt, options.prompt)
     if not isinstance(prompt, str):
         return (yield from direct.tries(problem, in_chat(shown, prompt), options))
-    shown[: len(given)] = map(spaced, shown[: len(given)])
+    shown[: len(given)] = map(apart, shown[: len(given)])
     return (yield from direct.tries(problem, in_text(shown, prompt), options, stop=("\n\n",)))
 
 
@@ -84,7 +87,6 @@ def in_text(examples: Iterable[WorkedExample], prompt: str) -> str:
 _BLANK_LINES, _BREAK = re.compile(r"\n\s*\n"), "\n"
 
 
-def spaced(one: WorkedExample) -> WorkedExample:
-    """With the space that what a base model writes begins with, "23 + 27 =" and " 50", where it was not given."""
-    apart = one.prompt[-1:].isspace() or one.response[:1].isspace()  # type: ignore[union-attr]
-    return one if apart else replace(one, response=f" {one.response}")
+def apart(one: WorkedExample) -> WorkedExample:
+    """As a base model would have written it; what the run found itself is that already."""
+    return replace(one, response=spaced(one.prompt, one.response))

@@ -1,8 +1,8 @@
 """Several strategies for one task: in stages, cheap ones first, or in proportions.
 
 In stages a problem goes on to the next, dearer part only while no part has solved it: no rollout that its strategy
-chose is right and came to its end. In proportions each problem is given to one part, drawn by the problem's id, so that
-it meets the same one in every round. A rollout says which part made it.
+chose, and that was not given the answer, is right and came to its end. In proportions each problem is given to one
+part, drawn by the problem's id, so that it meets the same one in every round. A rollout says which part made it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pipeline import recipe
+from pipeline.errors import PromptError
 from pipeline.strategies.asking import begin
 from pipeline.types import Problem, Rollout, Solver, Verify
 
@@ -23,7 +24,7 @@ class Options(recipe.Choice):
 
     parts: list[recipe.choice("strategies")] = Field(min_length=2)  # type: ignore[valid-type]
     how: Literal["stages", "proportions"] = "stages"
-    weights: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list)
+    weights: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _sound(self) -> Options:
@@ -39,12 +40,19 @@ def solve(problem: Problem, options: Options) -> Solver:
         [part] = random.Random(problem.id).choices(options.parts, options.weights)
         return (yield from begin(problem, part))
     rollouts: list[Rollout] = []
+    refused: PromptError | None = None
     for part in options.parts:
-        rollouts += yield from begin(problem, part)
+        try:
+            rollouts += yield from begin(problem, part)
+        except PromptError as error:  # the next part may ask for less
+            refused = error
+            continue
         [verdicts] = yield [Verify(problem, [rollout.response for rollout in rollouts])]
         if any(
-            rollout.chosen and rollout.finish_reason == "stop" and verdict.correct
+            rollout.chosen and not rollout.hinted and rollout.finish_reason == "stop" and verdict.correct
             for rollout, verdict in zip(rollouts, verdicts, strict=True)
         ):
             break
+    if refused and not rollouts:
+        raise refused
     return rollouts

@@ -2,7 +2,8 @@
 
 A program that fails goes back to the model with its error, to be mended: learning from execution feedback, as in Llama
 3 (2407.21783, section 4.3.1). Programs run in the sandbox alone (verifiers/execution.py). What they print is judged by
-the recipe's verifier like any other answer.
+the recipe's verifier like any other answer. One that failed to the last printed nothing, so its response is empty; the
+programs themselves, try by try, are the steps of a rollout.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from pydantic import Field
 
 from pipeline import recipe
 from pipeline.recipe import Recipe
-from pipeline.strategies.asking import answered, put, template
+from pipeline.strategies.asking import answered, put, spaced, template
 from pipeline.strategies.several import Work, together
-from pipeline.types import Generate, Problem, Rollout, Solver, Verify, replace
+from pipeline.types import Generate, Problem, Rollout, Solver, Step, Verify, replace
 from pipeline.verifiers import judge
 from pipeline.verifiers.code import solution
 
 
 class Options(recipe.Choice):
     """`samples` programs, each with `retries` more tries after an {error}, which are shown it and what was printed
-    before it, the {output}. `run` says how they are run.
+    before it, the {output}, both cut to 300 characters. `run` says how they are run.
 
     `rows` are taught: the `answer`, which is what was printed and nothing else, or the `program`, with its output under
     it. Only a tokenizer knows the tokens of either, so `num_tokens` are those of the last program as it was written:
@@ -56,23 +57,34 @@ def solve(problem: Problem, options: Options) -> Solver:
 
 def _work_out(problem: Problem, options: Options) -> Work[Rollout]:
     asked = put(problem.prompt, options.prompt)
-    stop = (_END,) if isinstance(asked, str) else ()
-    errors = 0
+    opening, stop = "", tuple[str, ...]()
+    if isinstance(asked, str):  # a base model is led into the program, and out at the end of the block
+        asked, opening, stop = f"{asked}\n", "```python\n", ("\n```",)
+    tries: list[Step] = []
     while True:
-        [[written]] = yield [Generate(asked, temperature=options.temperature, max_tokens=options.max_tokens, stop=stop)]
-        [[ran]] = yield [Verify(problem, [written.text], by=options.run)]
-        if ran.score != 0.0 or errors == options.retries:
+        begun = f"{asked}{opening}" if isinstance(asked, str) else asked
+        [[written]] = yield [Generate(begun, temperature=options.temperature, max_tokens=options.max_tokens, stop=stop)]
+        text = written.text
+        if opening:
+            text = f"{'' if text.startswith('```') else opening}{text}\n```"
+        tries.append(Step(text))
+        [[ran]] = yield [Verify(problem, [text], by=options.run)]
+        if ran.score != 0.0 or len(tries) > options.retries:
             break  # it ran, or can't be run here, or had all its tries
-        errors += 1
-        asked = answered(asked, written.text, options.mend, error=ran.reason, output=ran.answer or "nothing")
+        asked = answered(
+            asked, text, options.mend, error=_clipped(ran.reason), output=_clipped(ran.answer or "nothing")
+        )
     if not ran.correct:
-        return Rollout.of(problem, written, options.name, chosen=False, note="failed")
-    taught = ran.answer
+        note = "failed" if ran.score == 0.0 else "unjudged"
+        return Rollout.of(problem, replace(written, text=""), options.name, steps=tries, chosen=False, note=note)
+    printed = taught = ran.answer or ""
     if options.rows == "program":
-        taught = f"```python\n{(solution(problem, written.text) or '').strip()}\n```\nAnswer: {ran.answer}"
-    note, chosen = "mended" if errors else "ran", written.finish_reason == "stop"
-    return Rollout.of(problem, replace(written, text=taught), options.name, chosen=chosen, note=note)
+        taught = f"```python\n{(solution(problem, text) or '').strip()}\n```\nAnswer: {printed}"
+    said = replace(written, text=spaced(problem.prompt, taught))
+    note, chosen = "mended" if len(tries) > 1 else "ran", written.finish_reason == "stop"
+    return Rollout.of(problem, said, options.name, steps=tries, chosen=chosen, note=note)
 
 
-_END = "\n```\n"
-"""Where a base model's program ends. A blank line can't end it, since programs have some."""
+def _clipped(text: str) -> str:
+    """Enough of an error or an output to mend a program by; the context is small."""
+    return text if len(text) <= 300 else f"{text[:200]} ... {text[-100:]}"

@@ -1,8 +1,8 @@
 """Rationalization: problems that could not be solved are tried once more with the answer as a hint (STaR, 2203.14465).
 
 A reason that leads to the right answer is kept, as though it had been found without. The hint is never in the trained
-prompt, and a reason that speaks of it is not taught. The hint is the gold answer alone, unless `prompt` or `examples`
-say more; for its word problems STaR's own showed the whole reference solution.
+prompt, and a reason that speaks of it, or repeats it, is not taught. The hint is the gold answer alone, unless `prompt`
+or `examples` say more; for its word problems STaR's own showed the whole reference solution.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import re
 from pydantic import Field
 
 from pipeline import recipe
+from pipeline.errors import PromptError
 from pipeline.strategies.asking import begin, put, template
-from pipeline.strategies.few_shot import Example, in_chat, in_text, spaced
+from pipeline.strategies.direct import normalised
+from pipeline.strategies.few_shot import Example, apart, in_chat, in_text
 from pipeline.types import Generate, Problem, Prompt, Rollout, Solver, Verify, WorkedExample, replace
 
 
 class Options(recipe.Choice):
-    """`of` is the strategy that tries first; where nothing it finds is right, `samples` are asked for with the hint,
-    {answer}. `examples`, hinted as `prompt` would hint them, are shown before it: as turns of a chat, or as blocks of
-    plain text with a blank line after each, at which an answer to plain text ends."""
+    """`of` is the strategy that tries first; where nothing that it chose is right, `samples` are asked for with the
+    hint, {answer}. `examples`, hinted as `prompt` would hint them, are shown before it: as turns of a chat, or as
+    blocks of plain text with a blank line after each, at which an answer to plain text ends."""
 
     of: recipe.choice("strategies") = Field(default="direct", validate_default=True)  # type: ignore[valid-type]
     prompt: template("problem", "answer") = (  # type: ignore[valid-type]
@@ -38,23 +40,27 @@ def solve(problem: Problem, options: Options) -> Solver:
         return rollouts
     if rollouts:
         [verdicts] = yield [Verify(problem, [rollout.response for rollout in rollouts])]
-        ended = [rollout.finish_reason == "stop" for rollout in rollouts]
-        if any(verdict.correct and whole for verdict, whole in zip(verdicts, ended, strict=True)):
+        whole = [rollout.chosen and rollout.finish_reason == "stop" for rollout in rollouts]
+        if any(verdict.correct and taught for verdict, taught in zip(verdicts, whole, strict=True)):
             return rollouts
     hinted = _hinted(problem.prompt, problem.answer, options)
-    [completions] = yield [
-        Generate(
-            hinted,
-            n=options.samples,
-            temperature=options.temperature,
-            max_tokens=options.max_tokens,
-            stop=("\n\n",) if isinstance(hinted, str) else (),
-        )
-    ]
+    asked = Generate(
+        hinted,
+        n=options.samples,
+        temperature=options.temperature,
+        max_tokens=options.max_tokens,
+        stop=("\n\n",) if isinstance(hinted, str) else (),
+    )
+    try:
+        [completions] = yield [asked]
+    except PromptError:  # the hint makes it longer than the context
+        if not rollouts:
+            raise
+        return rollouts
     [verdicts] = yield [Verify(problem, [completion.text for completion in completions])]
     for completion, verdict in zip(completions, verdicts, strict=True):
         rollout = Rollout.of(problem, completion, options.name, hinted=True)
-        if leaks(completion.text, problem.answer):
+        if leaks(completion.text, problem.answer) or repeats(completion.text, problem, options.prompt):
             rollout = replace(rollout, chosen=False, note="leaked")
         elif verdict.correct and completion.finish_reason == "stop":
             rollout = replace(rollout, note="rationalized")
@@ -65,7 +71,7 @@ def solve(problem: Problem, options: Options) -> Solver:
 def _hinted(prompt: Prompt, answer: str, options: Options) -> Prompt:
     shown = [WorkedExample(one.prompt, one.response) for one in options.examples]
     asked = put(prompt, options.prompt, answer=answer)
-    return in_text(map(spaced, shown), asked) if isinstance(asked, str) else in_chat(shown, asked)
+    return in_text(map(apart, shown), asked) if isinstance(asked, str) else in_chat(shown, asked)
 
 
 def leaks(text: str, answer: str) -> bool:
@@ -77,6 +83,26 @@ def leaks(text: str, answer: str) -> bool:
     told = (said[1] for said in _TOLD.finditer(text))
     return _LEAK.search(text) is not None or any(itself is not None and itself.search(said) for said in told)
 
+
+def repeats(text: str, problem: Problem, template: str) -> bool:
+    """Whether a solution says the hint again in the words of `template`: from the bracket before the answer up to it,
+    or if it is in none, the sentence around it. That one may end a solution, as "The answer is 50." may well do."""
+    bracket = _BRACKET.search(template)
+    hint = bracket[0] if bracket else "".join(_SENTENCE.findall(template)[:1])
+    if not re.search(r"[^\W\d_]", hint.replace("{answer}", "").replace("{problem}", "")):
+        return False
+    worded = re.escape(normalised(_worded(hint, problem)).rstrip(" ,;:"))
+    more = "" if bracket else r".*\w"
+    return re.search(rf"{worded}(?!\w|[.,]\d){more}", normalised(text)) is not None
+
+
+def _worded(hint: str, problem: Problem) -> str:
+    said = put(problem.prompt, hint, answer=problem.answer or "")
+    return said if isinstance(said, str) else said[-1]["content"]
+
+
+_BRACKET = re.compile(r"[(\[][^()\[\]]*\{answer\}")
+_SENTENCE = re.compile(r"\s*(?:\{problem\}\s*)?([^.!?\n]*\{answer\}[^.!?\n{]*)")
 
 _ANSWER = r"(?:(?:correct|right|final|true|exact)\ )*(?:answer|solution|result)(?!\ choice|\ option)\b"
 _GIVEN = r"(?:given|told|provided|supplied|stated|revealed|hinted)(?!\ (?:above|below|before|earlier|by|in\ terms)\b)\b"
@@ -90,6 +116,9 @@ _LEAK = re.compile(
       | {_ANSWER}\ (?:(?:that|which|we|I|you)\ )*
         (?:(?:is|was|are|were|has\ been|had\ been|being|already)\ )*(?:{_GIVEN}|known\b(?!\ as\b))
       | {_GIVEN}\ {_ANSWER} | expected\ answer\b
+      | \b(?:states?|stated|says?)\b(?!\ (?:above|below|before|earlier)\b)[^.!?\n]{{0,40}}\bthe\ (?:\w+\ )?answer\ is\b
+      | (?:since|because|as)\ the\ (?:\w+\ )?answer\ is\b(?!\ (?:the|a|an|not|what|how)\b)
+      | \bwe\ (?:already\ )?know\ (?:that\ )?the\ (?:\w+\ )?answer\ is\b | as\ (?:was\ )?(?:given|stated)\)
       | as\ if\ (?:I|we|you)\ (?:did|do|had|was|were)(?:\ not|n't|n’t)\b | pretend
     )""",
     re.VERBOSE | re.IGNORECASE,

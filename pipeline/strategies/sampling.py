@@ -18,7 +18,8 @@ from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Solver
 from pipeline.verifiers.judge import Judge
 
 CHUNK = 32
-"""Where tokens are limited, so many problems are begun at a time, and done before more are."""
+"""Where tokens are limited, so many problems are begun at a time, and done before more are: what they cost may go over
+the limit."""
 
 
 def read_rollouts(folder: Path) -> list[Attempts]:
@@ -32,8 +33,9 @@ def read_rollouts(folder: Path) -> list[Attempts]:
 def sample(
     work: Stage, problems: Problems, policy: Policy, options: Any, engine: Engine, judge: Judge
 ) -> list[Attempts]:
-    """Let the strategy work on every problem to train on, or until `sample_tokens` of the recipe are spent; problems
-    that an earlier try finished are not done again. Of a list of temperatures the best is found first."""
+    """Let the strategy work on every problem to train on, or until `sample_tokens` of the recipe are spent, which the
+    last 32 problems that were begun may overshoot. Problems that an earlier try finished are not done again. Of a list
+    of temperatures the best is found first."""
     engine.load(policy)
     seed, recall = f"{work.seed} round {work.round}", memory.of_run(work)
 
@@ -43,10 +45,10 @@ def sample(
             work, journal, part, lambda one: begin(one, asked), engine, judge, seed, doing, recall=recall, budget=budget
         )
 
-    spent, budget = 0, work.recipe.sample_tokens
+    spent = 0
     if isinstance(getattr(options, "temperature", None), list):
         options, spent = tuned(work, problems.train, options, tries)
-    attempts = tries("rollouts", problems.train, options, None if budget is None else budget - spent)
+    attempts = tries("rollouts", problems.train, options, work.recipe.sample_tokens)
     rollouts = [rollout for one in attempts for rollout in one.rollouts]
     work.notes |= {
         "num_problems": len(attempts),
@@ -80,7 +82,7 @@ def attempt(
     known = {one.problem_id: one for one in journal.read()}
     num_owed = sum(problem.id not in known for problem in problems)
     if not num_owed:
-        return [known[problem.id] for problem in problems]
+        return _some([known[problem.id] for problem in problems])
     tokens, before = 0, engine.seconds
     begun = 0  # tokens, those of an earlier try counted, so that it ends where it would have ended without interruption
     try:
@@ -97,7 +99,10 @@ def attempt(
                 begun += sum(known[problem.id].num_tokens for problem in part)
     finally:
         journal.close()
-    attempts = [known[problem.id] for problem in problems if problem.id in known]
+    return _some([known[problem.id] for problem in problems if problem.id in known])
+
+
+def _some(attempts: list[Attempts]) -> list[Attempts]:
     if attempts and all(one.failure for one in attempts):
         raise EngineError(f"every problem failed; the first one, {attempts[0].problem_id}: {attempts[0].failure}")
     return attempts

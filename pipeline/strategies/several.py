@@ -7,7 +7,10 @@ from collections.abc import Generator, Iterable, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from pipeline.types import Completion, Generate, Problem, Prompt, Request, Rollout, Solver, Verify
+from pipeline.errors import PromptError
+from pipeline.strategies.asking import spaced
+from pipeline.strategies.driver import Refused
+from pipeline.types import Completion, Generate, Problem, Prompt, Request, Rollout, Solver, Verify, replace
 
 Result = TypeVar("Result")
 Work = Generator[Sequence[Request], Any, Result]
@@ -15,22 +18,40 @@ Work = Generator[Sequence[Request], Any, Result]
 
 
 def together(works: Iterable[Work[Result]]) -> Work[list[Result]]:
-    """Several parts side by side: what they ask for goes out in one yield, turn by turn. Returns what each came to."""
+    """Several parts side by side: what they ask for goes out in one yield, turn by turn. Returns what each came to, but
+    for those that the engine refused a prompt of; raises PromptError where that are all of them."""
     working = dict(enumerate(works))
     replies: dict[int, Any] = dict.fromkeys(working)
     ended: dict[int, Result] = {}
+    refused: PromptError | None = None
     while working:
         asked: dict[int, Sequence[Request]] = {}
         for place, work in list(working.items()):
             try:
-                asked[place] = work.send(replies[place])
+                asked[place] = _resumed(work, replies[place])
             except StopIteration as end:
                 ended[place] = end.value
                 del working[place]
+            except PromptError as error:
+                refused = error
+                del working[place]
         if asked:
-            given = iter((yield [request for requests in asked.values() for request in requests]))
+            try:
+                every = yield [request for requests in asked.values() for request in requests]
+            except Refused as some:
+                every = some.replies
+            given = iter(every)
             replies = {place: list(islice(given, len(requests))) for place, requests in asked.items()}
+    if refused and not ended:
+        raise refused
     return [ended[place] for place in sorted(ended)]
+
+
+def _resumed(work: Work[Result], replies: Sequence[Any] | None) -> Sequence[Request]:
+    if any(isinstance(reply, PromptError) for reply in replies or ()):
+        assert replies
+        return work.throw(Refused(replies))
+    return work.send(replies)
 
 
 def ask(prompt: Prompt, temperature: float, max_tokens: int) -> Generate:
@@ -66,6 +87,10 @@ def revised(problem: Problem, attempts: Sequence[Sequence[Completion]], strategy
     A rewrite is worth keeping only if it is right: chosen is the last right version of an attempt, or its last one
     where none is. The note of the last says what became of the draft: mended, kept, broken, stuck, or unjudged.
     """
+    attempts = [
+        [draft, *(replace(one, text=spaced(problem.prompt, one.text)) for one in rewrites)]
+        for draft, *rewrites in attempts
+    ]
     texts = [version.text for versions in attempts for version in versions]
     [verdicts] = yield [Verify(problem, texts)]
     said = dict(zip(texts, verdicts, strict=True))

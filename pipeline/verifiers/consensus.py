@@ -7,16 +7,16 @@ are unjudged. It is no proof: a model that is sure and wrong agrees with itself.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import ClassVar, cast
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any, ClassVar, cast
 
 from pydantic import Field
 
 from pipeline import recipe
 from pipeline.errors import RecipeError
-from pipeline.types import Hearing, Judgement, Problem, Verify, replace
+from pipeline.types import Hearing, Judgement, Problem, Request, Verify, replace
+from pipeline.verifiers.tags import module, tree
 
 
 class Options(recipe.Choice):
@@ -32,7 +32,7 @@ class Options(recipe.Choice):
 
 def check(options: Options) -> None:
     """Raises RecipeError where `equal` can't read an answer."""
-    extract(options)
+    reader(options)
 
 
 def caveat(options: Options) -> str:
@@ -43,17 +43,10 @@ def caveat(options: Options) -> str:
 
 
 def solve(problem: Problem, responses: Sequence[str], options: Options) -> Hearing:
-    read = extract(options)
+    read = reader(options)
     answers = [read(problem, response) for response in responses]
     votes = Counter(answer for answer in answers if answer is not None)
-    classes: list[list[str]] = []
-    left = [answer for answer, _ in votes.most_common()]
-    while left:
-        named, *others = left
-        [verdicts] = yield [Verify(replace(problem, answer=named), others, options.equal)]
-        same = [other for other, verdict in zip(others, verdicts, strict=True) if verdict.correct]
-        classes.append([named, *same])
-        left = [other for other in others if other not in same]
+    classes = yield from grouped(problem, votes.elements(), options.equal)
     sizes = sorted((sum(votes[answer] for answer in one) for one in classes), reverse=True)
     num_votes = sum(sizes)
     if num_votes < options.min_samples:
@@ -71,9 +64,40 @@ def solve(problem: Problem, responses: Sequence[str], options: Options) -> Heari
     ]
 
 
-def extract(options: Options) -> Callable[[Problem, str], str | None]:
+def reader(options: Options) -> Callable[[Problem, str], str | None]:
     """The function beside `equal` that reads an answer."""
-    function = getattr(sys.modules[type(options.equal).__module__], "extract", None)
-    if function is None:
+    if not _compares(options.equal):
         raise RecipeError(f"consensus: equal: the verifier {options.equal.name!r} reads no answers to compare")
-    return cast(Callable[[Problem, str], str | None], function)
+    return cast(Callable[[Problem, str], str | None], module(options.equal).extract)
+
+
+def grouped(
+    problem: Problem, answers: Iterable[str], equal: recipe.Choice | None
+) -> Generator[Sequence[Request], Any, list[list[str]]]:
+    """The different ones of `answers` in classes of equal ones, each class with its commonest answer first.
+
+    Which are equal the verifier `equal` is asked, as though the first of a class were the gold answer; the real one it
+    never sees. Without one, none are.
+    """
+    classes: list[list[str]] = []
+    left = [answer for answer, _ in Counter(answers).most_common()]
+    while left:
+        named, *others = left
+        same: list[str] = []
+        if equal is not None and others:
+            [verdicts] = yield [Verify(replace(problem, answer=named), others, equal)]
+            same = [other for other, verdict in zip(others, verdicts, strict=True) if verdict.correct]
+        classes.append([named, *same])
+        left = [other for other in others if other not in same]
+    return classes
+
+
+def comparing(by: recipe.Choice) -> recipe.Choice | None:
+    """Of the verifiers that `by` is made of, the first that can tell whether two answers are equal."""
+    return next((one for one in tree(by) if _compares(one)), None)
+
+
+def _compares(by: recipe.Choice) -> bool:
+    """Whether it reads an answer and goes by the problem's `answer` alone, as none does that runs tests."""
+    beside = module(by)
+    return hasattr(beside, "extract") and not getattr(beside, "BY_META", False)

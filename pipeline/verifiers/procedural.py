@@ -35,6 +35,9 @@ from pipeline.verifiers import marks, number, pool
 LIBRARIES = ("reasoning-gym",)
 """What a verdict depends on besides this code."""
 
+BY_META = True
+"""Right is what fits the problem's meta; its `answer` is but one that does, so this can't tell which are equal."""
+
 Entry = dict[str, Any]
 
 

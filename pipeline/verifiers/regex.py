@@ -1,6 +1,7 @@
 r"""The last place in the response that fits `pattern` is the answer: its first group, or all of it where it has none.
 
-It is compared with the gold answer as `exact` does it. `pattern: 'Capital: (.+)'` reads "... Capital: Paris." as Paris.
+It is compared with the gold answer as `exact` does it, and kept as it was written. `pattern: 'Capital: (.+)'` reads
+"... Capital: Paris" as Paris.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ def verify(problem: Problem, response: str, options: Options) -> Judgement:
     last = None
     for last in re.finditer(options.pattern, response):  # noqa: B007
         pass
-    found = normalized(last[1 if last.re.groups else 0] or "") if last else ""
+    written = (last[1 if last.re.groups else 0] or "").strip() if last else ""
+    found = normalized(written)
     if not found:
         return Judgement(0.0, None, "nothing in the response fits the pattern")
     right = found == gold
-    return Judgement(float(right), found, "" if right else f"{found[:80]!r} is not {gold[:80]!r}")
+    return Judgement(float(right), written, "" if right else f"{found[:80]!r} is not {gold[:80]!r}")

@@ -33,8 +33,8 @@ def test_each_problem_has_as_many_as_it_may_whatever_order_they_came_in(
 @settled
 @given(drawn_rows, st.integers(1, 5))
 def test_shortest_are_those_with_the_fewest_tokens(found: list[Example], keep: int) -> None:
-    sizes = [one["num_tokens"] for one in shortest(found, keep)]
-    assert sizes == sorted(one["num_tokens"] for one in found)[:keep]
+    sizes = [(one["hinted"], one["num_tokens"]) for one in shortest(found, keep)]
+    assert sizes == sorted((one["hinted"], one["num_tokens"]) for one in found)[:keep]
 
 
 @settled
@@ -48,15 +48,33 @@ def test_diverse_begins_with_the_shortest_and_goes_on_with_the_farthest(found: l
 
     for place in range(1, len(kept)):
         left = [one for one in found if one not in kept[:place]]
-        assert nearest(kept[place], kept[:place]) == max(nearest(one, kept[:place]) for one in left)
+        unaided = [one for one in left if not one["hinted"]] or left
+        assert nearest(kept[place], kept[:place]) == max(nearest(one, kept[:place]) for one in unaided)
 
 
 @settled
 @given(drawn_rows, st.integers(1, 5))
 def test_the_highest_values_come_first_and_those_without_one_last(found: list[Example], keep: int) -> None:
+    same = [one | {"round": 1, "hinted": False} for one in found]
     values = sorted((one["value"] for one in found if one["value"] is not None), reverse=True)
     wanted = values + [None] * (len(found) - len(values))
-    assert [one["value"] for one in most_valued(found, keep)] == wanted[:keep]
+    assert [one["value"] for one in most_valued(same, keep)] == wanted[:keep]
+
+
+def test_values_of_two_rounds_are_not_compared_as_their_scorers_differ() -> None:
+    old, new, less = row("old", n=1, value=-1.0), row("new", n=2, value=-3.0), row("less", n=2, value=-4.0)
+    assert ids(most_valued([row("none", n=3), old, less, new], 4)) == ["new", "less", "old", "none"]
+
+
+@settled
+@given(drawn_rows, ways, quotas)
+def test_what_a_hint_helped_to_is_taken_only_where_nothing_else_is_left(
+    found: list[Example], by: str, keep: dict[str, int]
+) -> None:
+    kept = ids(chosen(found, by, keep, seed=1))
+    for group in by_problem(found).values():
+        if any(one["hinted"] and one["rollout_id"] in kept for one in group):
+            assert all(one["hinted"] or one["rollout_id"] in kept for one in group)
 
 
 def test_a_seed_draws_the_same_ones_and_another_seed_others() -> None:

@@ -124,8 +124,8 @@ def test_rows_accumulate_over_rounds_and_the_most_concise_win(tmp_path: Path) ->
     curated(run, 1, [rolled("a", "long 4", 9), rolled("b", "4", 8), rolled("c", "other", 7, problem="q")])
     curated(run, 2, [rolled("d", "so 4", 3), rolled("e", "4", 8), rolled("f", "new", 5, problem="s")])
     curated(run, 3, [])
-    assert names(run, 2) == names(run, 3) == ["d", "b", "c", "f"]
-    assert [one["round"] for one in read_rows(run.round_dir(3))] == [2, 1, 1, 2]
+    assert names(run, 2) == names(run, 3) == ["d", "e", "f", "c"]
+    assert [one["round"] for one in read_rows(run.round_dir(3))] == [2, 2, 2, 1]
     assert run.records(3)["curate"]["num_rows_new"] == 0
 
 
@@ -134,7 +134,7 @@ def test_rows_that_another_verifier_let_in_are_not_carried_on(tmp_path: Path) ->
     old = rolled("a")
     curated(run, 1, [old, rolled("b", problem="q")], [Verdict("a", "number@old", 1.0, "4", ""), judged(rolled("b"))])
     curated(run, 2, [rolled("c", problem="s")])
-    assert (names(run, 1), names(run, 2)) == (["a", "b"], ["b", "c"])
+    assert (names(run, 1), names(run, 2)) == (["a", "b"], ["c", "b"])
 
 
 def test_without_accumulation_a_round_stands_alone(tmp_path: Path) -> None:
@@ -239,15 +239,16 @@ def test_the_card_says_what_is_no_proof(tmp_path: Path) -> None:
 
 
 def test_the_cap_the_age_and_the_hints_are_held_to(tmp_path: Path) -> None:
-    run = opened(tmp_path, max_age=1, max_rows=3, max_hinted=0.4)
+    run = opened(tmp_path, max_age=1, max_rows=4, max_hinted=0.4)
     curated(run, 1, [rolled("old", problem="o")])
     curated(run, 2, [rolled("a", num_tokens=9), rolled("b", problem="q", num_tokens=8)])
     curated(run, 3, [rolled("c", problem="s"), rolled("d", problem="t", hinted=True)])
-    assert names(run, 2) == ["old", "a", "b"]
-    assert names(run, 3) == ["b", "c", "d"]
-    assert (run.records(3)["curate"]["num_hinted"], run.records(3)["curate"]["hint_share"]) == (1, 1 / 3)
-    curated(run, 4, [rolled("e", problem="u", num_tokens=3), rolled("f", problem="v", num_tokens=4, hinted=True)])
-    assert names(run, 4) == ["c", "e", "f"]
+    assert names(run, 2) == ["a", "b", "old"]
+    assert names(run, 3) == ["c", "a", "b", "d"]
+    assert (run.records(3)["curate"]["num_hinted"], run.records(3)["curate"]["hint_share"]) == (1, 1 / 4)
+    new = [rolled(name, problem=name) for name in "efgh"]
+    curated(run, 4, [*new, rolled("i", problem="i", num_tokens=3, hinted=True)])
+    assert names(run, 4) == ["e", "f", "g", "h"]
 
 
 def test_half_of_the_rows_may_be_hinted_unless_the_recipe_says_otherwise(tmp_path: Path) -> None:
@@ -266,6 +267,30 @@ def test_a_random_choice_does_not_ask_what_the_strategy_chose(tmp_path: Path) ->
         found[by] = names(run, 1)
     assert found["shortest"] == ["r0"]
     assert len(found["random"]) == 3 != len(set(found["random"]) & {"r0", "r1", "r2"})
+
+
+def test_what_was_found_with_a_hint_gives_way_to_the_same_found_without_one(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    hinted = [rolled("h", "2 + 2 = 4", 6, hinted=True), rolled("s", "4", 2, hinted=True)]
+    curated(run, 1, hinted)
+    assert names(run, 1) == [], "at most half of the rows, of none"
+    curated(run, 2, [rolled("own", "2 + 2 = 4", 6)])
+    assert names(run, 2) == ["own", "s"]
+
+
+def test_new_rows_with_a_hint_do_not_push_out_old_ones_without(tmp_path: Path) -> None:
+    run = opened(tmp_path, max_rows=2)
+    curated(run, 1, [rolled("a", problem="1"), rolled("b", problem="2")])
+    curated(run, 2, [rolled("c", problem="3", hinted=True), rolled("d", problem="4", hinted=True)])
+    assert names(run, 2) == ["a", "b"]
+
+
+def test_the_shortest_is_learnt_however_solutions_are_told_apart(tmp_path: Path) -> None:
+    run = opened(tmp_path, target="shortest", distinct="equations")
+    long = "Well now, let me think about this for a long while: 2 + 2 = 4, I believe."
+    found = [rolled("l", long, 30), rolled("m", "so 2 + 2 = 4.", 8), rolled("s", "2 + 2 = 4", 6)]
+    curated(run, 1, [*found, rolled("f", "2 + 1 = 4", 5)])
+    assert names(run, 1) == ["s"]
 
 
 def test_a_hard_problem_has_more_rows_where_the_quota_is_proportional(tmp_path: Path) -> None:
@@ -329,6 +354,13 @@ def test_a_bare_answer_that_is_not_right_by_itself_is_left_out_and_counted(tmp_p
     assert run.records(1)["curate"]["num_unproved"] == 2
 
 
+def test_a_failed_program_which_says_nothing_is_the_worse_of_no_pair(tmp_path: Path) -> None:
+    run = opened(tmp_path, pairs=3)
+    rollouts = [rolled("right", "is 4"), rolled("wrong", "is 5"), rolled("failed", "")]
+    curated(run, 1, rollouts, [judged(rollouts[0]), judged(rollouts[1], 0.0), judged(rollouts[2], 0.0)])
+    assert [(one["chosen_id"], one["rejected_id"]) for one in read_pairs(run.round_dir(1))] == [("right", "wrong")]
+
+
 def test_pairs_come_from_all_rounds_and_load_as_the_card_says(tmp_path: Path) -> None:
     from datasets import disable_progress_bars, load_dataset
 
@@ -348,6 +380,17 @@ def test_pairs_come_from_all_rounds_and_load_as_the_card_says(tmp_path: Path) ->
     assert loaded[0]["rejected"] == [{"role": "assistant", "content": "it is 5"}]
     assert read_dataset(run.round_dir(1)).num_pairs == 0
     assert not (run.round_dir(1) / "dataset" / "pairs").exists()
+
+
+def test_pairs_are_of_every_right_solution_that_needed_no_hint(tmp_path: Path) -> None:
+    run = opened(tmp_path, pairs=9)
+    right = [rolled(f"r{n}", f"say {n}: 4", chosen=n == 0) for n in range(3)]
+    right += [rolled("h", "hinted 4", hinted=True), rolled("cut", finish="length"), rolled("tiny", "iv", 1)]
+    wrong = [rolled(f"w{n}", f"it is {n + 5}", chosen=False) for n in range(3)]
+    curated(run, 1, right + wrong, [*map(judged, right), *(judged(one, 0.0) for one in wrong)])
+    made = {(one["chosen_id"], one["rejected_id"]) for one in read_pairs(run.round_dir(1))}
+    assert made == {(f"r{a}", f"w{b}") for a in range(3) for b in range(3)}
+    assert names(run, 1) == ["r0", "h"]
 
 
 def test_pairs_of_a_measured_problem_are_left_out(tmp_path: Path) -> None:
@@ -370,8 +413,9 @@ def test_what_is_on_record_is_plain_json(tmp_path: Path) -> None:
         ({"quota": "proportional"}, "in proportion to its fail rate"),
         ({"distinct": "equations"}, "none with a false one"),
         ({"max_age": 2}, "kept with it, up to 2 rounds old"),
-        ({"max_rows": 7}, "at most 7, the newest first"),
+        ({"max_rows": 7}, "at most 7, those found without a hint first, then the newest"),
         ({"max_hinted": 0.25}, "0 rows, 0.0 % of all; 25 % are allowed"),
+        ({"choose": "value"}, "those a scorer values most, of the newest round first"),
     ],
 )
 def test_the_card_says_in_plain_words_what_was_kept(tmp_path: Path, options: dict[str, Any], words: str) -> None:

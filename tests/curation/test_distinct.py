@@ -40,6 +40,17 @@ def test_of_the_same_equations_in_the_same_order_the_text_farthest_from_the_rest
     assert ids(by_equations([plain, wordy, other, turned, twice, back])) == ["b", "c", "d", "e", "f"]
 
 
+def test_or_the_most_concise_of_them_and_none_that_a_hint_helped_to_where_there_is_another() -> None:
+    plain, wordy = row("a", "2 + 2 = 4", 6), row("b", "Two and two more: 2+2=4, as everybody knows", 20)
+    said = "From the hint it is plain that 2 + 2 = 4, and from nothing but the hint"
+    hinted, farthest = row("h", said, 5, hinted=True), row("h", said, 5)
+    assert ids(by_equations([hinted, wordy, plain], concise=True)) == ["a"]
+    other = row("c", "1 + 3 = 4")
+    assert ids(by_equations([farthest, wordy, plain, other])) == ["h", "c"]
+    assert ids(by_equations([hinted, wordy, plain, other])) == ["b", "c"]
+    assert ids(by_equations([row("f", "2 + 3 = 4", 4), hinted], concise=True)) == ["h"]
+
+
 def test_a_solution_with_a_false_equation_is_dropped_though_its_answer_is_right() -> None:
     found = [row("a", "1 + 2 = 4, so 4"), row("b", "1 + 2 = 3, and one more is 4"), row("c", "x + 3 = 4, so 4")]
     assert ids(by_equations(found)) == ["b", "c"]
@@ -66,6 +77,7 @@ def test_by_equations_keeps_one_of_each_list_and_nothing_false(found: list[Examp
     assert by_equations(kept) == kept
     for one in kept:
         rivals = [other for other in by_text(true) if key(other) == key(one)]
+        rivals = [other for other in rivals if not other["hinted"]] or rivals
         others = [text(other) for other in by_text(true) if other["problem_id"] == one["problem_id"]]
         far = [sum(Levenshtein.distance(text(rival), other) for other in others) for rival in rivals]
         assert sum(Levenshtein.distance(text(one), other) for other in others) == max(far)

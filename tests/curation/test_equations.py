@@ -30,6 +30,11 @@ from tests.curation.conftest import settled
         ("5 / 0 = 3", [("5/0=3", None)]),
         (f"{'9' * 40} + 1 = 2", [(f"{'9' * 40}+1=2", None)]),
         ("The sum of 2 and 3 = 2 + 3 = 5.", [("2+3=5", True)]),
+        ("7 x 8 = 54 (seven times eight)", [("7*8=54", False)]),
+        ("7 * 8 = 54 - that is it", [("7*8=54", False)]),
+        ("- 3 + 5 = 2\n- 3 + 5 = 8\n - 3 + 5 = 9", [("-3+5=2", True), ("3+5=8", True), ("3+5=9", False)]),
+        ("Step 1 - 10 + 5 = 15, Step 2 – 15 + 5 = 21", [("10+5=15", True), ("15+5=21", False)]),
+        ("In the year 2020 - 20 + 5 = 2005; so 10 - 3 = 8", [("2020-20+5=2005", True), ("10-3=8", False)]),
     ],
 )
 def test_what_is_written_is_read_and_worked_out(text: str, found: list[tuple[str, bool | None]]) -> None:
@@ -45,6 +50,8 @@ def test_what_is_written_is_read_and_worked_out(text: str, found: list[tuple[str
         *("7 / 2 = 3 remainder 1", "7 / 2 = 3 R1", "7 / 2 = 3 and a half", "3 * 100 = 3 hundred"),
         *("3:00 + 2 = 5:00", "10 - 2.5 = 7:30", "2 + 3 == 6", "2 != 1 + 3", "x += 2 = 3", "2 + 3 => 6"),
         *("3 apples + 4 apples = 8 apples", "5 = 6", "2 + 3 = ", "= 3 + 4", "2 3/4 + 1 = 5", "½ + 1 = 2", "5 (3) = 8"),
+        *("pages 10-15 = 6 pages", "7 / 2 = 3 (rounded down)", "7 + 8 = 3 (mod 12)", "2 + 3 = 6 (n)", "2 + 3 = 6 (2)"),
+        *("30 - 5 = 27 - discount", "2 + 3 = 6 - x", "7 / 2 = 3 (and a half)"),
     ],
 )
 def test_what_is_not_plain_is_left_alone(text: str) -> None:

@@ -57,7 +57,8 @@ def test_the_newest_stay_and_of_these_the_shortest(found: list[Example], most: i
     assert kept == [one for one in found if one in kept]
     dropped = [one for one in found if one not in kept]
     assert all(
-        (one["round"], -one["num_tokens"]) >= (other["round"], -other["num_tokens"])
+        (not one["hinted"], one["round"], -one["num_tokens"])
+        >= (not other["hinted"], other["round"], -other["num_tokens"])
         for one in kept
         for other in dropped
     )
@@ -79,6 +80,16 @@ def test_hinted_rows_are_no_more_than_their_share_and_no_fewer_than_they_may_be(
         longest = max((one["num_tokens"] for one in kept if one["hinted"]), default=0)
         assert longest <= min(one["num_tokens"] for one in dropped)
     assert kept == [one for one in found if one in kept]
+
+
+@settled
+@given(drawn_rows, st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.9]), st.integers(1, 30))
+def test_both_caps_together_leave_no_more_hinted_ones_and_something_where_there_is_something(
+    found: list[Example], share: float, most: int
+) -> None:
+    kept = newest(few_hinted(found, share), most)
+    assert sum(one["hinted"] for one in kept) <= Fraction(str(share)) * len(kept)
+    assert bool(kept) == any(not one["hinted"] for one in found)
 
 
 @pytest.mark.parametrize(("share", "left"), [(0.5, ["a", "b"]), (0.0, ["a"]), (1.0, ["a", "b", "c"])])

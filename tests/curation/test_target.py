@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from pipeline import recipe
+from pipeline import recipe, soundness
 from pipeline.curation import check
 from pipeline.curation.rows import text
 from pipeline.curation.target import answers
 from pipeline.errors import RecipeError, RunError
 from pipeline.types import Problem
-from tests.conftest import judge_by
-from tests.curation.conftest import CHAT, ids, row
+from tests.conftest import judge_by, verdicts_by
+from tests.curation.conftest import CHAT, PLAIN, ids, row
 
 PROBLEMS = {"p": Problem("p", CHAT, "4", "number")}
 
@@ -21,6 +21,22 @@ def test_the_bare_answer_stands_where_the_solution_stood() -> None:
     made = answers(found, PROBLEMS, judge_by())
     assert ids(made) == ["a"]
     assert made == [found[0] | {"completion": [{"role": "assistant", "content": "4"}]}]
+
+
+def test_the_space_before_a_solution_stays_and_line_breaks_go() -> None:
+    wrote = {"a": "\n\n2 + 2 = 4", "b": "  2 + 2 = 4", "c": " \n4"}
+    made = answers([row(name, said, prompt=PLAIN) for name, said in wrote.items()], PROBLEMS, judge_by())
+    assert [text(one) for one in made] == ["4", "  4", " 4"]
+
+
+@pytest.mark.parametrize("verifier", ["exact", {"name": "regex", "pattern": "[^:]+$"}])
+def test_an_answer_is_taught_as_it_was_written(verifier: Any) -> None:
+    problem, wrote = Problem("p", PLAIN, "united states (u.s.)", "exact"), " United  States (U.S.)"
+    [verdict] = verdicts_by(verifier, problem, [wrote])
+    judge = judge_by(verifier)
+    made = answers([row("a", wrote, prompt=PLAIN) | {"answer": verdict.answer}], {"p": problem}, judge)
+    judge.close()
+    assert [text(one) for one in made] == [wrote]
 
 
 def test_each_verifier_of_several_has_its_say() -> None:
@@ -35,9 +51,9 @@ def test_a_verifier_that_reads_no_answer_is_named() -> None:
     assert answers([], PROBLEMS, judge_by()) == []
 
 
-def asked(verifier: Any, target: str) -> recipe.Recipe:
+def asked(verifier: Any, target: str, choose: str = "shortest", **rest: Any) -> recipe.Recipe:
     raw = {"name": "sums", "model": {"name": "m"}, "task": {"name": "times_table"}, "verifier": verifier}
-    return recipe.parse(raw | {"curation": {"target": target}})
+    return recipe.parse(raw | {"curation": {"target": target, "choose": choose}} | rest)
 
 
 @pytest.mark.parametrize("name", ["consensus", "model_judge"])
@@ -47,3 +63,13 @@ def test_agreement_and_opinions_prove_no_bare_answer(name: str) -> None:
         check(asked(verifier, "answer"))
     check(asked(verifier, "shortest"))
     check(asked("number", "answer"))
+
+
+@pytest.mark.parametrize("choose", ["diverse", "value", "random"])
+def test_where_the_most_concise_solution_is_wanted_there_is_nothing_to_choose(choose: str) -> None:
+    check(asked("number", "full", choose))
+    for target in ("shortest", "answer"):
+        with pytest.raises(RecipeError, match=f"choose: {choose}: .*target: {target} .*take choose: shortest, or"):
+            check(asked("number", target, choose))
+    with pytest.raises(RecipeError, match=f"choose: {choose}"):
+        soundness.check(asked("number", "full", choose, schedule={"curation.target": ["full", "shortest"]}))

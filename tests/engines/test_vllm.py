@@ -6,14 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pipeline import chat, models
-from pipeline.types import Message
-from tests.conftest import ROOT
+from pipeline.engines.vllm import VLLM
+from pipeline.strategies.driver import drive
+from pipeline.types import Generate, Message, Policy, Problem, Solver
+from tests.conftest import ROOT, judge_by
 from tests.engines.conftest import log_likelihood
 
 RESPONSES = ["8", "3 + 5 = 8, and that is all there is to say.", "", "word " * 200]
@@ -126,6 +130,34 @@ def test_scores_are_the_scorers_and_completions_the_policys_in_whatever_order_th
             assert score == pytest.approx(log_likelihood(scorer, prompt, response), abs=1e-3)
         assert row[-1] is None, "a response that doesn't fit the context can't be scored"
     assert unscored == [None] * len(RESPONSES), "a policy without a scorer has no opinion"
+
+
+@pytest.mark.parametrize("waited", [False, True])
+def test_a_prompt_that_vllm_itself_refuses_costs_its_problem_whenever_its_turn_comes(
+    waited: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No vLLM is started: what it would do stands in its place."""
+
+    def add_request(name: str, prompt: Any, params: Any) -> None:
+        raise ValueError("not this one")
+
+    engine = VLLM.__new__(VLLM)
+    state = {"policy": Policy("m"), "scoring": waited, "open": {}, "waiting": deque(), "held": deque(), "answered": []}
+    state |= {"tickets": 0, "context": 9, "log": tmp_path / "log", "tokenizer": None, "final": None, "params": dict}
+    state |= {"llm": SimpleNamespace(llm_engine=SimpleNamespace(add_request=add_request))}
+    state |= {"swap": lambda **_: None}
+    for name, value in state.items():
+        setattr(engine, f"_{name}", value)
+    engine.seconds = 0.0
+    monkeypatch.setattr(chat, "encode_prompt", lambda *_: [1, 2])
+    monkeypatch.setattr(chat, "end_token", lambda *_: 0)
+
+    def solve() -> Solver:
+        yield [Generate("x")]
+        return []
+
+    [attempts] = drive([(Problem.of("x", "1", "number"), solve())], engine, judge_by())
+    assert attempts.failure == "vLLM refuses a prompt of 2 tokens: not this one"
 
 
 def test_vllm_is_prompted_with_the_tokens_that_training_sees(tiny_llama3: Path, tmp_path: Path) -> None:

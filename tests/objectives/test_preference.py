@@ -6,8 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from pipeline import chat, models, weights
 from pipeline.errors import RecipeError
 from pipeline.objectives import preference, sft, vstar
 from pipeline.objectives.training import Job
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, parse
 from pipeline.types import Policy
 
 FEW: dict[str, Any] = {
@@ -142,12 +141,33 @@ def test_the_verifier_is_a_second_adapter_and_a_kill_amid_it_costs_only_itself(
 
 @pytest.mark.parametrize("module", [preference, vstar])
 def test_a_recipe_that_makes_no_pairs_is_refused(module: Any) -> None:
-    def recipe(pairs: int) -> Recipe:
-        return cast(
-            Recipe,
-            SimpleNamespace(curation=SimpleNamespace(pairs=pairs), objective=SimpleNamespace(name=module.__name__)),
-        )
-
-    module.check(recipe(1))
+    module.check(asked(module, pairs=1))
     with pytest.raises(RecipeError, match=r"curation\.pairs has to be above 0"):
-        module.check(recipe(0))
+        module.check(asked(module, pairs=0))
+
+
+@pytest.mark.parametrize("target", ["shortest", "answer"])
+def test_pairs_of_whole_solutions_are_refused_to_who_wants_less_of_them(target: str) -> None:
+    vstar.check(asked(vstar, pairs=1, target=target))
+    with pytest.raises(RecipeError, match=f"target: {target}: .* take target: full"):
+        preference.check(asked(preference, pairs=1, target=target))
+
+
+def asked(module: Any, **curation: Any) -> Recipe:
+    raw = {"name": "r", "model": {"name": "m"}, "task": {"name": "arithmetic"}, "curation": curation}
+    return parse(raw | {"objective": {"name": module.__name__.rpartition(".")[2]}})
+
+
+@pytest.mark.parametrize(("num_pairs", "warm"), [(1, 0), (2, 0), (9, 0), (10, 1), (40, 2)])
+def test_the_first_of_a_few_steps_already_learns(job: Job, num_pairs: int, warm: int) -> None:
+    options = preference.Options(name="preference", batch_size=1, max_pair_steps=num_pairs)
+    told = sft.arguments(job, options, options.pair_steps(99))
+    assert (told["max_steps"], told["warmup_steps"]) == (num_pairs, warm)
+
+
+def test_one_step_on_pairs_changes_the_adapter(job: Job) -> None:
+    import torch
+
+    options = preference.Options(name="preference", **FEW | {"max_pair_steps": 1})
+    preference.fit(job, options)
+    assert not torch.allclose(logits(job.base, job.scratch / "sft-adapter"), logits(job.base, job.out), atol=1e-4)

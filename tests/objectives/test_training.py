@@ -60,9 +60,16 @@ def test_a_verifier_is_part_of_the_policy_and_kept_with_it(run: Run, job: Job) -
     assert not any(folder.exists() for folder in merged)
 
 
-def test_nothing_is_trained_where_the_control_says_so(run: Run, job: Job) -> None:
+def test_nothing_is_trained_where_the_control_says_so(run: Run, job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     stage = work(run, 1)
     kept = Policy("m", run.dir / "round-000/adapter", "adapter-0", run.dir / "round-000/scorer/adapter")
     policy = train(stage, Dataset(job.dataset, 8, "d"), kept, recipe.chosen("objectives", "none"))
     assert policy == kept == read_policy(stage.dir)
     assert {path.name for path in stage.dir.iterdir()} == {"policy.json"}
+    assert capsys.readouterr().err == ""
+
+
+def test_without_a_row_the_policy_stays_and_it_says_so(run: Run, job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    stage, kept = work(run, 1), Policy("m")
+    assert train(stage, Dataset(job.dataset, 0, "d"), kept, run.recipe.objective) == kept == read_policy(stage.dir)
+    assert "no solution is left to learn from" in " ".join(capsys.readouterr().err.split())

@@ -18,24 +18,30 @@ from pipeline.verifiers import number
 EVIL = "<script>alert('x')</script><img src=https://evil.example/x.png>"
 
 
-def recipe(samples: int = 0, by: str | None = None) -> Recipe:
+def recipe(samples: int = 0, by: str | None = None, same: bool = False, objective: str = "sft") -> Recipe:
+    """With `same`, fast and worked ask the very same thing."""
+    worked = {"worked": {"prompt": "{problem}", "max_tokens": 8}, "fast": {"prompt": "{problem}", "max_tokens": 8}}
     return parse(
         {
             "name": "tiny",
             "model": {"name": "some/model"},
             "task": {"name": "arithmetic", "num_train": 12, "num_dev": 40, "num_held_out": 40},
             "engine": {"name": "scripted", "script": "none.json"},
-            "evaluation": {"num_train": 12, "samples": samples, "by": by},
+            "objective": {"name": objective},
+            "evaluation": {"num_train": 12, "samples": samples, "by": by} | (worked if same else {}),
         }
     )
 
 
-def make_problems(first: int = 0, wording: str = "{asked}") -> Problems:
-    """Problems about the numbers from `first` on."""
+def make_problems(
+    first: int = 0, wording: str = "{asked}", groups: Sequence[str] = ("1", "2"), gold: bool = True
+) -> Problems:
+    """Problems about the numbers from `first` on, which go to the `groups` in turn; without `gold`, unanswered."""
 
     def problem(n: int) -> Problem:
         asked = wording.format(asked=f"What is {n} + 1?")
-        return Problem.of([{"role": "user", "content": asked}], str(n + 1), "number", {"digits": n % 2 + 1})
+        meta = {"digits": groups[n % len(groups)]}
+        return Problem.of([{"role": "user", "content": asked}], str(n + 1) if gold else None, "number", meta)
 
     every = [problem(n) for n in range(first, first + 92)]
     return Problems(every[:12], every[12:52], every[52:])
@@ -49,10 +55,11 @@ def measure(
     unjudged: int = 0,
     slow: float | None = None,
     base: float | None = None,
+    same: bool = False,
 ) -> Measure:
-    """A policy that solves the first `right` of each split at once, a tenth more of them when it may reason, and `slow`
-    of them by thinking slowly, where that is measured; the last `unjudged` could not be judged. `base` is what the base
-    model solved slowly."""
+    """A policy that solves the first `right` of each split at once, a tenth more of them when it may reason (or, with
+    `same`, is not asked otherwise), and `slow` of them by thinking slowly, where that is measured; the last `unjudged`
+    could not be judged. `base` is what the base model solved slowly."""
 
     def answer(problem: Problem, place: float, judged: bool) -> Answer:
         def outcome(share: float, num_tokens: int) -> Outcome:
@@ -63,7 +70,7 @@ def measure(
         return Answer(
             problem.id,
             fast=outcome(right, 3),
-            worked=outcome(round(right + 0.1, 9), 30 - round(20 * right)),
+            worked=outcome(right, 3) if same else outcome(round(right + 0.1, 9), 30 - round(20 * right)),
             slow=None if slow is None or problem in problems.train else outcome(slow, 160),
             group=str(problem.meta["digits"]),
             classes=[]
@@ -86,8 +93,10 @@ def measure(
 
 
 @stage(read_problems)
-def load(work: Stage, first: int = 0, wording: str = "{asked}") -> Problems:
-    problems = make_problems(first, wording)
+def load(
+    work: Stage, first: int = 0, wording: str = "{asked}", groups: Sequence[str] = ("1", "2"), gold: bool = True
+) -> Problems:
+    problems = make_problems(first, wording, groups, gold)
     write_records(work.dir / "problems.jsonl", [problems])
     return problems
 
@@ -116,7 +125,7 @@ def sample(work: Stage, problems: Problems, responses: Sequence[str]) -> list[At
         said = [text.replace("ANSWER", str(problem.answer)) for text in responses]
         completions = [Completion(text, [1, 2], "stop", "base", seed) for seed, text in enumerate(said)]
         rollouts = [Rollout.of(problem, one, "direct") for one in completions]
-        verdicts = [verdict(problem, one) for one in rollouts]
+        verdicts = [verdict(problem, one) for one in rollouts] if problem.answer else []
         late: dict[str, Any] = {"score": None, "answer": None, "reason": "the verifier ran out of time"}
         verdicts = [replace(one, **late) if one.answer == "404" else one for one in verdicts]
         journal.append(Attempts(problem.id, rollouts, verdicts))
@@ -130,10 +139,11 @@ def nothing(folder: Path) -> None:
 
 
 @stage(nothing)
-def curate(work: Stage) -> None:
-    work.notes |= {"num_rows": 1234, "hint_share": 0.25, "unique_rate": None}
+def curate(work: Stage, counts: dict[str, Any]) -> None:
+    work.notes |= counts
 
 
+ROWS = {"num_rows": 1234, "hint_share": 0.25, "unique_rate": None}
 RESPONSES = ("so ANSWER", "404", EVIL)
 
 
@@ -155,18 +165,25 @@ def finish(
     by: str | None = None,
     first: int = 0,
     wording: str = "{asked}",
+    groups: Sequence[str] = ("1", "2"),
+    gold: bool = True,
+    same: bool = False,
+    objective: str = "sft",
+    untrained: dict[str, Any] | None = None,
 ) -> Path:
-    """A run with a round for each of `rights` after the first, which is the base model's."""
-    run = Run(folder, recipe(samples, by))
+    """A run with a round for each of `rights` after the first, which is the base model's. Where `untrained` is what
+    curation counted, there was nothing to learn, and each round keeps its policy."""
+    run = Run(folder, recipe(samples, by, same, objective))
     policy, now = Policy("some/model"), rights[0]
     for n, right in enumerate(rights[1:], 1):
-        problems = run.stage(n, "load", load, first, wording)
-        before = run.stage(n, "baseline", baseline, measure(problems, policy.id, now, samples, unjudged, slow))
+        problems = run.stage(n, "load", load, first, wording, groups, gold)
+        measured = measure(problems, policy.id, now, samples, unjudged, slow, same=same)
+        before = run.stage(n, "baseline", baseline, measured)
         run.stage(n, "sample", sample, problems, RESPONSES)
-        run.stage(n, "curate", curate)
-        after = run.stage(
-            n, "evaluate", evaluate, measure(problems, f"adapter-{n}", right, samples, unjudged, base=slow)
-        )
+        run.stage(n, "curate", curate, ROWS if untrained is None else untrained)
+        name = f"adapter-{n}" if untrained is None else policy.id
+        measured = measure(problems, name, right, samples, unjudged, base=slow, same=same)
+        after = run.stage(n, "evaluate", evaluate, measured)
         metrics = compare(before, after, run.recipe.evaluation)
         if metrics["promoted"]:
             policy, now = Policy("some/model", run.round_dir(n) / "adapter", f"adapter-{n}"), right

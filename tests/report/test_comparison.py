@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.errors import InputError
 from pipeline.report.comparison import Difference, compare, holm, mcnemar
+from pipeline.report.page import write_comparison
 from tests.report.runs import begin, finish
 
 
@@ -86,6 +87,22 @@ def test_what_decides_a_run_and_is_not_the_same_is_named(tmp_path: Path) -> None
     assert measured == "b was measured otherwise than a: their numbers mean different things."
 
 
+def test_a_scheduled_measure_is_a_measure_that_differs(tmp_path: Path) -> None:
+    a, b = finish(tmp_path / "a", [0.2, 0.7]), finish(tmp_path / "b", [0.2, 0.7])
+    path = b / "recipe.yaml"
+    path.write_text(path.read_text().replace("schedule: {}", "schedule: {evaluation.fast.max_tokens: [4]}"))
+    assert "b was measured otherwise than a: their numbers mean different things." in compare([a, b]).notes
+
+
+def test_fast_and_worked_are_one_test_where_they_ask_the_same(tmp_path: Path) -> None:
+    a, b = (finish(tmp_path / name, [0.2, right], same=True) for name, right in (("a", 0.5), ("b", 0.65)))
+    (only,) = compare([a, b]).differences
+    assert (only.kind, only.gained, only.lost) == ("fast", 6, 0)
+    assert only.holm == only.p == 1 / 32 and only.words == "b is better than a"
+    other = finish(tmp_path / "c", [0.2, 0.5])  # asks them otherwise
+    assert [one.kind for one in compare([a, other]).differences] == ["fast", "worked"]
+
+
 def test_runs_are_compared_on_the_problems_they_share_if_these_are_most(tmp_path: Path) -> None:
     a, b = finish(tmp_path / "a", [0.2, 0.5]), finish(tmp_path / "b", [0.2, 0.5], first=10)
     found = compare([a, b])
@@ -111,7 +128,7 @@ def test_what_is_no_second_run_is_refused(tmp_path: Path) -> None:
 def test_runs_of_the_same_name_are_told_apart_by_their_paths(tmp_path: Path) -> None:
     a = finish(tmp_path / "a", [0.2, 0.5])
     same = shutil.copytree(a, tmp_path / "elsewhere" / "a")
-    assert [run.name for run in compare([a, same]).runs] == [str(a), str(same)]
+    assert [run.name for run in compare([a, same]).runs] == ["a", "elsewhere/a"]
 
 
 def test_the_command_shows_it_and_writes_its_page(tmp_path: Path) -> None:
@@ -122,6 +139,15 @@ def test_the_command_shows_it_and_writes_its_page(tmp_path: Path) -> None:
     assert "fast: b is better than a" in done.output and str(path) in done.output.replace("\n", "")
     assert "development" in done.output and "held out" not in done.output
     assert "2 runs on 40 development problems" in path.read_text()
+
+
+def test_a_page_that_can_be_no_file_is_refused(tmp_path: Path) -> None:
+    found = compare([finish(tmp_path / name, [0.2, 0.5]) for name in "ab"])
+    with pytest.raises(InputError, match=r"is a folder; the page is a file, e\.g\. .*comparison\.html"):
+        write_comparison(found, tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="File exists"):
+        write_comparison(found, tmp_path / "file" / "page.html")
 
 
 def test_groups_are_those_of_the_recipe(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.report.comparison import compare
 from pipeline.report.data import caught_up, clip
-from pipeline.report.page import MAX_MOVED, MAX_PROBLEMS, MAX_SOLUTIONS, write_comparison, write_page
+from pipeline.report.page import MAX_GROUPS, MAX_MOVED, MAX_PROBLEMS, MAX_SOLUTIONS, write_comparison, write_page
 from pipeline.report.terminal import show_result, show_status
 from pipeline.run import Run
 from tests.report.runs import EVIL, begin, finish, load, recipe
@@ -162,20 +162,25 @@ def test_its_numbers_are_those_of_metrics_json(tmp_path: Path, rights: list[floa
 @pytest.mark.parametrize(
     ("ratio", "low", "high", "words"),
     [
+        (0.57, 0.39, 0.76, "The fast answer has not caught up with the slow one yet: it is right 0.57 times as often"),
         (
-            0.57,
-            0.39,
-            0.76,
-            "The fast answer has not caught up with the slow one yet: it is right 0.57 (0.39–0.76) times",
+            0.53,
+            0.21,
+            1.0,
+            "Whether the fast answer has caught up with the slow one, 50 problems can't tell: it is right",
         ),
-        (0.93, 0.8, 1.0, "The fast answer may have caught up with the slow one, which so few problems can't tell"),
-        (0.5, 0.2, None, "The fast answer may have caught up with the slow one"),
-        (1.0, 0.9, 1.1, "The fast answer has caught up with the slow one: it is right 1.00"),
-        (8.0, 2.5, None, "The fast answer has overtaken the slow one: it is right 8.00 (2.50–) times as often."),
+        (0.5, 0.2, None, "Whether the fast answer has caught up with the slow one, 50 problems can't tell"),
+        (
+            1.0,
+            0.9,
+            1.1,
+            "The fast answer has caught up with the slow one: it is right 1.00 times as often (0.90–1.10).",
+        ),
+        (8.0, 2.5, None, "The fast answer has overtaken the slow one: it is right 8.00 times as often (2.50–)."),
     ],
 )
 def test_it_says_whether_the_fast_answer_caught_up(ratio: float, low: float, high: float | None, words: str) -> None:
-    assert caught_up({"ratio": ratio, "low": low, "high": high}).startswith(words)
+    assert caught_up({"ratio": ratio, "low": low, "high": high, "problems": 50}).startswith(words)
 
 
 def test_a_ratio_without_an_upper_end_has_a_chart_all_the_same(tmp_path: Path) -> None:
@@ -264,6 +269,72 @@ def test_it_ends_with_the_recipe(tmp_path: Path) -> None:
     order = ["How it went", "Round by round", "Problems that moved", "What was sampled", "Where the time went"]
     places = [words.index(heading) for heading in [*order, "The recipe"]]
     assert places == sorted(places)
+
+
+LEFT_OUT = {"num_right": 9, "num_cut_off": 4, "num_overlapping": 3, "num_unproved": 0, "num_rows": 0}
+
+
+@pytest.mark.parametrize("show", [write_page, show_result])
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [
+        ("none", "Nothing was trained, as the recipe asks: the control."),
+        ("sft", "No solution is left to learn from: 9 right, 3 overlapping with measured problems, 4 cut off."),
+    ],
+)
+def test_a_round_that_trained_nothing_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], show: Any, objective: str, words: str
+) -> None:
+    folder = finish(tmp_path / "run", [0.2, 0.2], objective=objective, untrained=LEFT_OUT)
+    shown = show(folder)
+    said = Page(shown).words if shown else " ".join(capsys.readouterr().out.split())
+    assert words in said and "no solution was right" not in said.lower()
+
+
+def test_what_is_asked_twice_in_the_same_way_is_shown_once(tmp_path: Path) -> None:
+    folder = finish(tmp_path / "run", [0.2, 0.8], same=True, by="digits")
+    read = page(folder)
+    before_the_recipe = read.words.partition("The recipe")[0].replace("what had to be worked out", "")
+    assert "worked" not in before_the_recipe
+    assert "Newly solved, held out, fast: 24" in read.words and "the fast answers to the development" in read.words
+    titles = [str(svg["aria-label"]).partition(":")[0] for svg in read.named("svg")]
+    assert titles == ["Accuracy by round", "Tokens an answer by round", "By heart", "Fast accuracy by digits"]
+    assert "worked" not in str(read.named("svg")[0]["aria-label"])
+    other = finish(tmp_path / "other", [0.2, 0.9], same=True)
+    both = Page(write_comparison(compare([folder, other]), tmp_path / "both.html"))
+    assert "worked" not in both.words
+    assert len(both.named("svg")) == 3  # of all problems, and of both groups
+
+
+def test_a_problem_without_an_answer_says_so_wherever_it_stands(tmp_path: Path) -> None:
+    read = page(finish(tmp_path / "run", [0.2, 0.8], gold=False))
+    moved = read.words.partition("Newly solved")[2].partition("Newly lost")[0]
+    assert moved.count(" not known ") == MAX_MOVED
+
+
+def test_more_groups_than_a_chart_can_hold_are_cut_short_and_said_to_be(tmp_path: Path) -> None:
+    groups = [str(n) for n in range(20)]
+    folders = [finish(tmp_path / name, [0.2, 0.8], by="digits", groups=groups) for name in "ab"]
+    read = page(folders[0])
+    label = str(read.named("svg")[3]["aria-label"])
+    assert label.startswith("Fast accuracy by digits: 0 from") and label.count(";") == MAX_GROUPS - 1
+    assert f"A line for each value of digits, the first {MAX_GROUPS} of 20. Bars" in read.words
+    both = Page(write_comparison(compare(folders), tmp_path / "both.html"))
+    assert len(both.named("svg")) == 2 * (1 + MAX_GROUPS)
+    assert f"Of the 20 groups by digits the first {MAX_GROUPS} are shown." in both.words
+
+
+def test_a_long_name_may_break_anywhere_in_running_text(tmp_path: Path) -> None:
+    source = page(begin(tmp_path / "run")).source
+    breaking = re.findall(r"^([^{}\n]+) \{[^}]*overflow-wrap: anywhere", source, re.MULTILINE)
+    assert {"p", "li", "h3", "dd"} <= {name.strip() for names in breaking for name in names.split(",")}
+
+
+def test_groups_that_are_no_words_have_charts_of_their_own(tmp_path: Path) -> None:
+    folders = [finish(tmp_path / name, [0.2, 0.8, 0.1], by="digits", groups=["+", "-"]) for name in "ab"]
+    for read in (page(folders[0]), Page(write_comparison(compare(folders), tmp_path / "both.html"))):
+        ids = [attrs["id"] for _, attrs in read.tags if "id" in attrs]
+        assert len(ids) == len(set(ids)) > 100
 
 
 def old(folder: Path) -> Path:

@@ -57,6 +57,27 @@ def test_status_has_a_line_a_round(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "1 after sample" in said(capsys, terminal.show_status, begin(tmp_path / "begun"))
 
 
+def test_what_is_asked_twice_in_the_same_way_has_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [finish(tmp_path / name, [0.2, right], same=True) for name, right in (("a", 0.7), ("b", 0.8))]
+    result = said(capsys, terminal.show_result, folders[0])
+    assert "fast 0.200" in result and "The fast answers to the development problems decide" in result
+    status = said(capsys, terminal.show_status, folders[0])
+    assert re.search(r"1 finished 0.700 \(0.55-0.82\) 0.700 1.00 ", status)
+    found = said(capsys, terminal.show_comparison, compare(folders), False)
+    assert "b fast 40 +0.100" in found and "b 0.800 (0.65-0.90) 3.0 4,321" in found
+    assert not any("worked" in out for out in (result, status, found))
+
+
+def test_a_comparison_names_every_run_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = "a_name_that_says_which_model_and_task_and_strategy_and_seed"
+    folders = [finish(tmp_path / seed / long, [0.2, 0.5]) for seed in ("1", "2")]
+    terminal.show_comparison(compare(folders), False)
+    rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
+    names = "".join(cells[4].strip() for cells in rows if len(cells) == 10)
+    assert names.startswith(f"1/{long}2/{long}1/{long}2/{long}")
+    assert "…" not in names and str(tmp_path) not in names
+
+
 def test_a_comparison_shows_where_runs_stood_and_how_sure_one_can_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline import recipe
+from pipeline.errors import PromptError
 from pipeline.strategies.asking import begin
 from pipeline.strategies.driver import drive
 from pipeline.types import Attempts, Completion, Generate, Problem, Prompt, Rollout, Score
@@ -18,16 +19,19 @@ PLAIN = Problem.of("2 + 2 =", "4", "number")
 class Teacher:
     """Says `says(prompt)`, one text for each of the n samples or a list of them; what ends in "~" was cut off there.
 
-    `turns` are the requests that were there at the same time.
+    `turns` are the requests that were there at the same time. A prompt that holds `refuses` is too long.
     """
 
     says: Callable[[str], str | list[str]]
+    refuses: str | None = None
     open: list[tuple[int, Generate]] = field(default_factory=list)
     turns: list[list[Generate]] = field(default_factory=list)
     tickets: int = 0
 
     def submit(self, request: Generate | Score) -> int:
         assert isinstance(request, Generate), "no strategy that is played here asks for scores"
+        if self.refuses and self.refuses in text(request.prompt):
+            raise PromptError("too long")
         self.tickets += 1
         self.open.append((self.tickets, request))
         return self.tickets

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import recipe
+from pipeline import recipe, soundness
 from pipeline.errors import RecipeError
-from pipeline.strategies.best_of import Options, solve, tree_size
-from pipeline.types import Completion, FinishReason, Generate, Problem, Rollout, Score, Verdict, Verify
+from pipeline.strategies import best_of
+from pipeline.strategies.best_of import Options, most_common, solve, tree_size
+from pipeline.types import Completion, FinishReason, Generate, Problem, Rollout, Score, Verdict, Verify, replace
+from tests.strategies.playing import SUM, Teacher, attempts
 
 PROBLEM = Problem.of("2 + 2", "4", "number")
 
@@ -31,6 +33,10 @@ def played(
     found = [Verdict("", "v", float(text.endswith("4")), text.split()[-1] if text else None, "") for text in texts]
     try:
         [score] = solver.send([found])
+        while isinstance(score, Verify):  # which answers are equal, asked as though one of them were the gold answer
+            assert score.by.name == "number"
+            alike = [Verdict("", "v", float(one == score.problem.answer), one, "") for one in score.responses]
+            [score] = solver.send([alike])
         assert isinstance(score, Score) and values is not None, "nobody else is to be asked"
         assert score.prompt == problem.prompt
         assert len(score.responses) == len(values)
@@ -105,6 +111,50 @@ def test_the_majority_decides_and_the_most_concise_of_it_is_chosen() -> None:
 
 def test_of_classes_as_large_the_most_concise_one_is_chosen() -> None:
     assert chosen(["so it is 6", "is 5"], choose="majority", among="all") == ["is 5"]
+
+
+MAJORITY = {"name": "best_of", "choose": "majority", "among": "all", "samples": 5}
+
+
+def test_answers_that_are_written_differently_agree_where_the_verifier_finds_them_equal() -> None:
+    ended = attempts(SUM, Teacher(lambda _: ["is 5", "is 5", "it is 4", "is 4.0", "so 4.00"]), MAJORITY)
+    assert [one.response for one in ended.rollouts if one.chosen] == ["is 4.0"]
+    assert [verdict.score for verdict in ended.verdicts] == [0.0, 0.0, 1.0, 1.0, 1.0]
+
+
+def test_the_majority_does_not_see_the_gold_answer() -> None:
+    ended = attempts(SUM, Teacher(lambda _: ["is 5", "is 5.0", "is 4", "is 6", "is 5"]), MAJORITY)
+    assert [one.response for one in ended.rollouts if one.chosen] == ["is 5"]
+
+
+@pytest.mark.parametrize(
+    ("verifier", "known"), [("number", True), ("code", False), ("procedural", False), ("regex", False), ("all", False)]
+)
+def test_what_is_not_judged_by_the_answer_alone_agrees_by_its_letters(verifier: str, known: bool) -> None:
+    one, completions = replace(SUM, verifier=verifier), [completion("x", n) for n in range(2)]
+    rollouts = [Rollout.of(one, each, "best_of") for each in completions]
+    found = [Verdict("", "v", 0.0, answer, "") for answer in ("4", "4.0")]
+    grouping = most_common(one, list(zip(rollouts, found, strict=True)))
+    if known:
+        assert next(grouping) == [Verify(replace(one, answer="4"), ["4.0"], chosen_verifier("number"))]
+        return
+    with pytest.raises(StopIteration) as end:
+        next(grouping)
+    assert end.value.value == rollouts
+
+
+def chosen_verifier(name: str) -> Any:
+    return recipe.chosen("verifiers", name)
+
+
+def test_a_scorer_is_chosen_by_only_where_one_is_trained() -> None:
+    raw: dict[str, Any] = {"name": "t", "model": {"name": "smollm2-135m"}, "task": {"name": "times_table"}}
+    scoring: dict[str, Any] = {"name": "best_of", "choose": "score"}
+    for strategy in (scoring, {"name": "mixture", "parts": ["direct", scoring]}):
+        with pytest.raises(RecipeError, match="'sft' trains none; say objective: vstar"):
+            soundness.check(recipe.parse(raw | {"strategy": strategy}))
+    best_of.check(recipe.parse(raw | {"strategy": scoring, "objective": {"name": "vstar"}}))
+    best_of.check(recipe.parse(raw | {"strategy": {"name": "best_of"}}))
 
 
 def test_where_no_answer_was_read_responses_that_read_alike_agree() -> None:

@@ -97,5 +97,5 @@ def test_a_base_model_is_asked_in_plain_text_up_to_a_blank_line() -> None:
 def test_braces_in_what_is_asked_and_answered_stand_for_themselves() -> None:
     one = Problem.of("{2} + {2} =", "4", "number")
     teacher = Teacher(lambda prompt: "1. {x}?" if prompt.endswith("Divide!") else "{4}")
-    assert attempts(one, teacher, OPTIONS).rollouts[0].response == "{4}"
+    assert attempts(one, teacher, OPTIONS).rollouts[0].response == " {4}"
     assert teacher.prompts[-1] == ["Q: {x}?\nA: {4}\nSo, {2} + {2} ="]

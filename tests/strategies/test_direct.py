@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from pipeline.strategies.direct import Options, solve
 from pipeline.types import Completion, Generate, Problem, Rollout, Verdict, Verify
 
@@ -32,6 +34,12 @@ def played(texts: list[str], **rest: Any) -> tuple[list[Generate], list[Rollout]
                 reply = [[Verdict("", "v", float(text.endswith("4")), None, "") for text in asking.responses]]
     except StopIteration as end:
         return asked, end.value
+
+
+@pytest.mark.parametrize("text", ["{problem:>9}", "{problem!r}", "{problem!z}", "{problem:{problem}}", "{problem:d}"])
+def test_a_prompt_puts_the_problem_as_it_is(text: str) -> None:
+    with pytest.raises(ValueError, match="in braces there is a name alone"):
+        Options(name="direct", prompt=text)
 
 
 def test_it_stops_as_soon_as_enough_different_right_answers_are_there() -> None:

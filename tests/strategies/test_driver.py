@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import PromptError
 from pipeline.strategies import driver
-from pipeline.strategies.driver import drive
+from pipeline.strategies.driver import Refused, drive
 from pipeline.types import (
     Attempts,
     Completion,
@@ -160,10 +160,34 @@ def test_a_refused_prompt_costs_its_own_problem_only() -> None:
         "fine": asking(problem("fine"), ["g"]),
     }
     attempts = {one.problem_id: one for one in driven(solvers, Picky(completed))}
-    assert attempts["bad"] == Attempts("bad", [], [], failure="the prompt does not fit")
-    assert attempts["late"] == Attempts("late", [], [], failure="the prompt does not fit", num_tokens=2)
+    assert attempts["bad"] == Attempts("bad", [], [], failure="the prompt does not fit", num_tokens=4)
+    assert attempts["late"] == Attempts("late", [], [], failure="the prompt does not fit", num_tokens=4)
     assert [len(attempts[name].rollouts) for name in ("good", "fine")] == [2, 1]
     assert attempts["good"].failure is None
+
+
+def test_a_solver_that_can_do_without_what_was_refused_goes_on_with_the_other_replies() -> None:
+    def modest(one: Problem) -> Solver:
+        try:
+            yield [Generate("a"), Generate("too long"), Generate("b")]
+        except Refused as refused:
+            first, second, third = refused.replies
+        assert isinstance(second, PromptError) and "does not fit" in str(second)
+        [fourth] = yield [Generate("c")]
+        return [Rollout.of(one, reply[0], "test") for reply in (first, third, fourth)]
+
+    [attempts] = driven({"x": modest(problem("x"))}, Picky(completed))
+    assert [rollout.response for rollout in attempts.rollouts] == ["a 0", "b 0", "c 0"]
+    assert (attempts.failure, attempts.num_tokens) == (None, 6)
+
+
+def test_a_prompt_may_be_refused_when_its_turn_comes() -> None:
+    def late(request: Generate) -> Any:
+        return PromptError("it does not fit") if request.prompt == "c" else completed(request)
+
+    good, bad = (asking(problem(name), *turns) for name, turns in (("good", (["a"], ["b"])), ("bad", (["c", "d"],))))
+    attempts = {one.problem_id: one for one in driven({"good": good, "bad": bad}, Desk(late))}
+    assert (attempts["bad"].failure, len(attempts["good"].rollouts)) == ("it does not fit", 2)
 
 
 def test_a_refused_solver_is_closed() -> None:

@@ -10,6 +10,7 @@ from pipeline.errors import RecipeError
 from pipeline.strategies import few_shot
 from pipeline.strategies.mixture import Options, solve
 from pipeline.types import Completion, FinishReason, Generate, Problem, Rollout, Verdict, Verify
+from tests.strategies.playing import SUM, Teacher, attempts
 
 PROBLEM = Problem.of("2 + 2", "4", "number")
 CHEAP = {"name": "direct", "samples": 1, "max_samples": 1, "temperature": 0}
@@ -61,6 +62,28 @@ def test_an_answer_that_was_cut_off_or_not_chosen_solves_nothing() -> None:
     assert [rollout.strategy for rollout in rollouts] == ["direct", "best_of", "best_of", "few_shot"]
 
 
+def test_one_that_was_given_the_answer_has_not_solved_it() -> None:
+    hint = {"name": "rationalize", "of": CHEAP, "prompt": "{problem} hint-{answer}", "samples": 1}
+    ended = attempts(SUM, Teacher(lambda prompt: "so 4" if "hint-4" in prompt else "5"), mixed([hint, CHEAP]))
+    assert [(one.strategy, one.note) for one in ended.rollouts] == [
+        ("direct", ""),
+        ("rationalize", "rationalized"),
+        ("direct", ""),
+    ]
+
+
+def mixed(parts: list[Any]) -> dict[str, Any]:
+    return {"name": "mixture", "parts": parts}
+
+
+def test_a_part_whose_prompt_is_refused_costs_what_it_would_have_found_and_no_more() -> None:
+    long = CHEAP | {"prompt": "{problem} Think!"}
+    for parts in ([CHEAP, long], [long, CHEAP]):
+        ended = attempts(SUM, Teacher(lambda _: "5", refuses="Think!"), mixed(parts))
+        assert (by_part(ended.rollouts), ended.failure) == ([("direct", "5")], None)
+    assert attempts(SUM, Teacher(lambda _: "5", refuses="Think!"), mixed([long, long])).failure == "too long"
+
+
 def test_all_parts_have_their_turn_where_none_solves_it() -> None:
     assert len(played([CHEAP, CHEAP, DEAR], ["5", "6", "7", "8"])) == 4
 
@@ -89,6 +112,7 @@ def test_in_proportions_one_part_alone_has_the_problem() -> None:
         ({"parts": [CHEAP, {"name": "few_shot"}]}, "source: given needs examples"),
         ({"parts": [CHEAP, DEAR], "how": "proportions", "weights": [1]}, "weights: 1 of them for 2 parts"),
         ({"parts": [CHEAP, DEAR], "how": "proportions", "weights": [1, 0]}, "weights.1: .*greater than 0"),
+        ({"parts": [CHEAP, DEAR], "how": "proportions", "weights": [1, float("inf")]}, "weights.1: .*finite"),
         ({"parts": [CHEAP, DEAR], "weights": [1, 1]}, "weights are for how: proportions"),
     ],
 )

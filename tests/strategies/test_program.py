@@ -45,8 +45,14 @@ def test_several_programs_are_written_at_once_and_only_those_that_fail_are_mende
     assert told(ended.rollouts) == [
         ("4", "ran", True),
         ("4", "mended", True),
-        (WRONG, "failed", False),
+        ("", "failed", False),
         ("5", "ran", True),
+    ]
+    assert [[step.text for step in rollout.steps] for rollout in ended.rollouts] == [
+        [RIGHT],
+        [WRONG, RIGHT],
+        ["I can't.", WRONG],
+        ["```python\nprint(5)\n```"],
     ]
     assert [verdict.score for verdict in ended.verdicts][-1] == 0.0
 
@@ -57,7 +63,7 @@ def test_the_program_itself_can_be_taught_with_its_output_as_the_answer() -> Non
     assert [(verdict.score, verdict.answer) for verdict in ended.verdicts] == [(1.0, "4")]
 
 
-def played(verdicts: list[Verdict], options: Options, text: str = RIGHT, finish: str = "stop") -> list[Rollout]:
+def played(verdicts: list[Verdict], options: Options, text: str = "print(4)", finish: str = "stop") -> list[Rollout]:
     """What comes of a program that ran as `verdicts` say, one for each try."""
     solver = program.solve(PLAIN, options)
     [request] = next(solver)
@@ -65,7 +71,7 @@ def played(verdicts: list[Verdict], options: Options, text: str = RIGHT, finish:
     try:
         while True:
             if isinstance(request, Generate):
-                assert request.stop == ("\n```\n",)
+                assert request.stop == ("\n```",)
                 reply: list[Completion] | list[Verdict] = [Completion(text, [1], finish, "base", 0)]  # type: ignore[arg-type]
             else:
                 assert isinstance(request, Verify)
@@ -83,12 +89,12 @@ NOBODY_KNOWS = Verdict("", "e", None, None, "the sandbox failed")
 @pytest.mark.parametrize(
     ("verdicts", "retries", "expected"),
     [
-        ([RAN], 3, ("4", "ran", True)),
-        ([ERROR, ERROR, RAN], 3, ("4", "mended", True)),
-        ([ERROR, ERROR, ERROR], 2, (RIGHT, "failed", False)),
-        ([ERROR], 0, (RIGHT, "failed", False)),
-        ([NOBODY_KNOWS], 3, (RIGHT, "failed", False)),
-        ([ERROR, NOBODY_KNOWS], 3, (RIGHT, "failed", False)),
+        ([RAN], 3, (" 4", "ran", True)),
+        ([ERROR, ERROR, RAN], 3, (" 4", "mended", True)),
+        ([ERROR, ERROR, ERROR], 2, ("", "failed", False)),
+        ([ERROR], 0, ("", "failed", False)),
+        ([NOBODY_KNOWS], 3, ("", "unjudged", False)),
+        ([ERROR, NOBODY_KNOWS], 3, ("", "unjudged", False)),
     ],
 )
 def test_it_is_tried_again_only_for_the_programs_own_errors(
@@ -100,7 +106,7 @@ def test_it_is_tried_again_only_for_the_programs_own_errors(
 
 def test_a_program_that_was_cut_off_is_not_chosen_though_it_ran() -> None:
     [rollout] = played([RAN], Options.model_validate(OPTIONS), finish="length")
-    assert (rollout.response, rollout.chosen, rollout.finish_reason) == ("4", False, "length")
+    assert (rollout.response, rollout.chosen, rollout.finish_reason) == (" 4", False, "length")
 
 
 @pytest.fixture
@@ -123,7 +129,31 @@ def test_a_machine_without_a_sandbox_is_told_before_a_model_loads(monkeypatch: p
 
 def test_what_it_prints_in_a_task_of_plain_text_stands_alone() -> None:
     one = Problem.of("2 + 2 =", "4", "number")
-    written = "\nprint('It is')\n\nprint(2 + 2)"
-    teacher = Teacher(lambda _: written)
-    [rollout] = attempts(one, teacher, {"name": "program", "samples": 1}).rollouts
-    assert (rollout.response, rollout.note) == ("It is\n4", "ran")
+    written = iter(["print('It is')\n\nprint(x)", "```python\nprint('It is')\n\nprint(2 + 2)"])
+    teacher = Teacher(lambda _: next(written))
+    [rollout] = attempts(one, teacher, OPTIONS).rollouts
+    assert (rollout.response, rollout.note) == (" It is\n4", "mended")
+    assert teacher.prompts == [
+        ["2 + 2 = Write!\n```python\n"],
+        [
+            "2 + 2 = Write!\n```python\nprint('It is')\n\nprint(x)\n```\n\n"
+            "runtime error: NameError: name 'x' is not defined|It is|Mend!\n```python\n"
+        ],
+    ]
+
+
+def test_a_failed_program_that_holds_the_answer_is_not_right_by_accident() -> None:
+    written = "The answer is 4.\n```python\nx = 1 / 0  # 4\n```\n4"
+    ended = attempts(SUM, Teacher(lambda _: written), OPTIONS | {"retries": 0})
+    assert told(ended.rollouts) == [("", "failed", False)]
+    assert [verdict.score for verdict in ended.verdicts] == [0.0]
+    assert [step.text for step in ended.rollouts[0].steps] == [written]
+
+
+def test_a_long_error_and_a_long_output_are_clipped_for_the_next_prompt() -> None:
+    loud = "```python\nprint('a' * 900 + 'end')\nraise ValueError('b' * 900)\n```"
+    teacher = Teacher(lambda prompt: RIGHT if "Mend!" in prompt else loud)
+    attempts(SUM, teacher, OPTIONS)
+    again = teacher.prompts[1][0].partition(loud)[2]
+    assert len(again) < 700
+    assert f"{'a' * 200} ... {'a' * 97}end|" in again

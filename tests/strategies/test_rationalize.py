@@ -47,6 +47,42 @@ def test_a_right_answer_that_was_cut_off_has_not_solved_it() -> None:
     assert [rollout.note for rollout in ended.rollouts] == ["", "", "", "", "rationalized"]
 
 
+def test_a_right_answer_that_was_not_chosen_has_not_solved_it() -> None:
+    short = {"name": "best_of", "samples": 2, "min_tokens": 9}
+    ended = attempts(SUM, knowing(["is 4", "4"], ["4", "6", "it is 4"]), OPTIONS | {"of": short})
+    assert [rollout.hinted for rollout in ended.rollouts] == [False] * 2 + [True] * 3
+
+
+def test_where_the_hint_does_not_fit_what_was_tried_stands() -> None:
+    teacher = knowing(["5", "6"], [])
+    teacher.refuses = "(It is 4!)"
+    ended = attempts(SUM, teacher, OPTIONS)
+    assert (told(ended.rollouts), ended.failure) == ([("5", "", True), ("6", "", True)], None)
+
+
+@pytest.mark.parametrize(
+    ("template", "text", "repeated"),
+    [
+        ("{problem} (It is {answer}.)", "(it  is 4.) 2 + 2 = 4", True),
+        ("{problem} (It is {answer}.)", "2 + 2: it is 4.", False),
+        ("{problem} (It is {answer}.)", "(It is 40.)", False),
+        ("(The answer is {answer}. Do not say so.)\n{problem}", "(The answer is 4. Do not say so.) 2 + 2 = 4", True),
+        ("(The answer is {answer}. Do not say so.)\n{problem}", "2 + 2 = 4. The answer is 4. Done.", False),
+        ("{problem} Look: it is {answer}. Why?", "Look: it is 4. So 2 + 2 = 4.", True),
+        ("{problem} Look: it is {answer}. Why?", "2 + 2 = 4. It is 4.", False),
+        ("The answer is {answer}.\n{problem}", "2 + 2 = 4. The answer is 4.", False),
+        ("The answer is {answer}.\n{problem}", "The answer is 4. Indeed, 2 + 2 = 4.", True),
+        ("To {problem} say {answer}!", "To what is 2 + 2? say 4, as 2 + 2 = 4", True),
+        ("{problem} ({answer})", "two and two (4) are four", False),
+        ("{problem} {answer}", "4 is two and two", False),
+    ],
+)
+def test_who_repeats_the_hint_as_the_recipe_words_it_leaks(template: str, text: str, repeated: bool) -> None:
+    teacher = Teacher(lambda prompt: "5" if prompt.endswith(": What is 2 + 2?") else text)
+    ended = attempts(SUM, teacher, OPTIONS | {"prompt": template, "samples": 1})
+    assert (ended.rollouts[-1].note == "leaked", ended.rollouts[-1].chosen) == (repeated, not repeated)
+
+
 def test_where_no_answer_is_known_there_is_nothing_to_hint() -> None:
     teacher = knowing(["5", "6"], [])
     assert len(attempts(Problem.of(SUM.prompt, None, "number"), teacher, OPTIONS).rollouts) == 2
@@ -115,6 +151,12 @@ LEAKS = [
     "Because we know the answer is 4, 2 + 2 must be that.",
     "I was given the answer 4.",
     "I reason as if I did not know it: 2 + 2 = 4.",
+    "The problem states that the answer is 4.",
+    "As the question says, the answer is 4.",
+    "It is stated that the correct answer is 4.",
+    "Since the answer is 4, 2 + 2 = 4.",
+    "We know that the answer is 4.",
+    "The answer is 4 (as given).",
     "Let's pretend we don't know. 4.",
 ]
 INNOCENT = [

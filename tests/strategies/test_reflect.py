@@ -79,9 +79,16 @@ def test_a_trace_is_draft_critique_and_rewrite_and_is_judged_as_a_whole() -> Non
     assert (cut_off.finish_reason, cut_off.note, cut_off.chosen) == ("length", "stuck", False)
 
 
+def test_an_attempt_whose_critique_does_not_fit_is_dropped_and_the_others_stay() -> None:
+    drafts = iter(["5", "5 at great length", "5"])
+    teacher = Teacher(lambda _: next(drafts, "4"), refuses="at great length")
+    ended = attempts(SUM, teacher, OPTIONS | {"samples": 3})
+    assert ([one.note for one in ended.rollouts], ended.failure) == (["draft", "mended"] * 2, None)
+
+
 def test_a_base_model_goes_on_in_plain_text_up_to_a_blank_line() -> None:
     asked = teacher(" 5", "4")
     [draft, rewrite] = attempts(PLAIN, asked, OPTIONS).rollouts
     assert asked.prompts[-1] == ["2 + 2 = 5\n\nWhat is wrong?\nCount again.\n\nAgain.\n"]
     assert {request.stop for turn in asked.turns for request in turn} == {("\n\n",)}
-    assert (draft.response, rewrite.response, rewrite.prompt) == (" 5", "4", "2 + 2 =")
+    assert (draft.response, rewrite.response, rewrite.prompt) == (" 5", " 4", "2 + 2 =")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import recipe
+from pipeline import recipe, soundness
+from pipeline.errors import EngineError, PromptError, RecipeError
 from pipeline.files import Journal, write_records
 from pipeline.run import Run
 from pipeline.strategies import sampling
@@ -165,10 +166,27 @@ def test_tuning_that_was_interrupted_goes_on_and_comes_to_the_same(tmp_path: Pat
     assert len(rest.asked) - (180 - fails_after) in (0, 1), "what was not yet verified is sampled again"
 
 
-@pytest.mark.parametrize(("budget", "begun"), [(3200, 40), (3201, 40), (3200 + 1280, 40), (3200 + 1281, 64)])
-def test_tokens_that_went_into_tuning_are_part_of_the_budget(tmp_path: Path, budget: int, begun: int) -> None:
-    attempts = Sampled(tmp_path / "run", strategy=WARM, sample_tokens=budget).by(Engine(by_warmth))
-    assert names(attempts) == [one.id for one in PROBLEMS[:begun]]
+@pytest.mark.parametrize("name", ["direct", "few_shot"])
+def test_temperatures_are_not_looked_for_where_tokens_are_limited(name: str) -> None:
+    strategy = {"name": name} | ({"source": "own"} if name == "few_shot" else {})
+    raw: dict[str, Any] = {"name": "t", "model": {"name": "smollm2-135m"}, "task": {"name": "times_table"}}
+    limited = raw | {"sample_tokens": 100}
+    with pytest.raises(RecipeError, match="name one temperature, or drop sample_tokens"):
+        soundness.check(recipe.parse(limited | {"strategy": strategy | {"temperature": [0.1, 1.0]}}))
+    soundness.check(recipe.parse(limited | {"strategy": strategy | {"temperature": 0.1}}))
+    soundness.check(recipe.parse(raw | {"strategy": strategy | {"temperature": [0.1, 1.0]}}))
+
+
+@pytest.mark.parametrize("budget", [None, 1])
+def test_that_every_problem_failed_is_said_each_time(tmp_path: Path, budget: int | None) -> None:
+    class Refusing(Engine):
+        def submit(self, request: Generate) -> int:
+            raise PromptError("too long")
+
+    stage = Sampled(tmp_path / "run", 3, sample_tokens=budget)
+    for _ in range(2):
+        with pytest.raises(EngineError, match=r"every problem failed; .*: too long"):
+            stage.by(Refusing(right))
 
 
 def test_the_journal_of_a_temperature_is_its_own(tmp_path: Path) -> None:

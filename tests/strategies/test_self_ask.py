@@ -60,6 +60,11 @@ def test_a_rewrite_that_was_cut_off_is_never_chosen() -> None:
     assert not any(rollout.chosen for rollout in attempts(SUM, cut("5"), OPTIONS).rollouts)
 
 
+def test_a_rewrite_for_a_base_model_has_the_space_that_its_own_answers_have() -> None:
+    said = Teacher(lambda p: "1. Sure?" if p.endswith("questions!\n") else "4" if p.endswith("more.\n") else " 5")
+    assert told(attempts(PLAIN, said, OPTIONS).rollouts) == [(" 5", "draft", False), (" 4", "mended", True)]
+
+
 def test_a_base_model_is_questioned_in_plain_text() -> None:
     teacher = Teacher(lambda prompt: "1. Sure?" if prompt.endswith("questions!\n") else " 4")
     assert attempts(PLAIN, teacher, OPTIONS).rollouts[-1].note == "kept"

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.strategies.driver import drive
 from pipeline.strategies.several import Work, joined, listed, together
-from pipeline.types import Completion, Generate
+from pipeline.types import Attempts, Completion, Generate, Rollout, Solver
+from tests.conftest import judge_by
+from tests.strategies.playing import PLAIN, Teacher
 
 
 def completion(text: str, finish: Any = "stop", tokens: int = 2) -> Completion:
@@ -32,6 +35,36 @@ def test_parts_side_by_side_ask_in_one_yield_and_each_gets_its_own_replies() -> 
             replies = [f"to {request.prompt}" for request in requests]  # type: ignore[union-attr]
     assert turns == [["a 0 0", "c 0 0", "c 0 1", "d 0 0"], ["a 1 0", "a 1 1"], ["d 2 0"]]
     assert end.value.value == ["A", "B", "C", "D"]
+
+
+def echoed(name: str, *prompts: str) -> Work[str]:
+    """Asks for one thing after the other, of a teacher who says again what it is asked."""
+    for prompt in prompts:
+        [[made]] = yield [Generate(f"{name} {prompt}")]
+        assert made.text == f"{name} {prompt}"
+    return name
+
+
+def side_by_side(*works: Work[str]) -> Attempts:
+    def solve() -> Solver:
+        ended = yield from together(works)
+        return [Rollout.of(PLAIN, completion(one), "test") for one in ended]
+
+    judge = judge_by()
+    [ended] = drive([(PLAIN, solve())], Teacher(lambda prompt: prompt, refuses="too long"), judge)
+    judge.close()
+    return ended
+
+
+def test_a_part_with_a_prompt_that_is_refused_is_dropped_and_the_others_go_on() -> None:
+    ended = side_by_side(
+        echoed("a", "1", "2"), echoed("b", "too long"), echoed("c", "1", "too long", "2"), echoed("d", "1", "2", "3")
+    )
+    assert ([one.response for one in ended.rollouts], ended.failure) == (["a", "d"], None)
+
+
+def test_where_all_parts_are_refused_so_is_the_problem() -> None:
+    assert side_by_side(echoed("a", "too long"), echoed("b", "1", "too long")).failure == "too long"
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,19 @@ def test_it_never_looks_at_a_gold_answer() -> None:
     assert [one.score for one in verdicts_by(by, labelled, ["4"] * 4 + ["5"])] == [1.0] * 4 + [0.0]
 
 
+def test_what_differs_in_case_and_full_stops_only_is_one_vote() -> None:
+    said = agreed("Paris", "paris.", " PARIS", "Rome", equal="exact")
+    assert [one.score for one in said] == [1.0, 1.0, 1.0, 0.0]
+
+
 def test_mathematics_agrees_by_value() -> None:
     halves = [r"\boxed{\frac{1}{2}}", "0.5", "$1/2$", "The answer is 2/4", r"\boxed{2}"]
     assert [one.score for one in agreed(*halves, equal="math")] == [1.0, 1.0, 1.0, 1.0, 0.0]
+
+
+def test_answers_to_a_problem_that_is_judged_by_its_meta_are_not_compared() -> None:
+    with pytest.raises(RecipeError, match="'procedural' reads no answers"):
+        judge.check(recipe.chosen("verifiers", {"name": "consensus", "equal": "procedural"}))
 
 
 def test_equality_needs_a_verifier_that_reads_answers() -> None:

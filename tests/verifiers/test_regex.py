@@ -32,6 +32,11 @@ def test_what_fits_last_is_the_answer(pattern: str, response: str, right: bool) 
     assert (judgement.reason == "") is right
 
 
+def test_the_answer_stays_as_it_was_written() -> None:
+    assert judged("paris", "Capital:  PARIS. ", "Capital:(.+)")[:2] == (1.0, "PARIS.")
+    assert judged("paris", "Capital: . ", "Capital:(.+)")[:2] == (0.0, None)
+
+
 def test_a_response_that_fits_nowhere_is_wrong_and_says_so() -> None:
     assert judged("Paris", "Paris", "Capital: (.+)")[:3] == (0.0, None, "nothing in the response fits the pattern")
 
