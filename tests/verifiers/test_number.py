@@ -1,9 +1,10 @@
 """The marked number is the answer, or else the last; and the tasks' own answers prove it."""
 
 import math
-import time
 from fractions import Fraction
 from itertools import islice
+from time import process_time
+from timeit import timeit
 
 import pytest
 from hypothesis import given, settings
@@ -375,10 +376,8 @@ def test_no_input_makes_it_slow(pattern: str) -> None:
     seconds = []
     for size in (25_000, 200_000):
         text = pattern * (size // len(pattern)) + "x"
-        began = time.process_time()
-        judged("5", text)
-        judged(text, "5")
-        seconds.append(time.process_time() - began)
+        both = lambda said=text: (judged("5", said), judged(said, "5"))
+        seconds.append(timeit(both, timer=process_time, number=1))  # without the garbage collector's own time
     assert seconds[1] < 1
     assert seconds[1] < 25 * max(seconds[0], 0.02)
 
