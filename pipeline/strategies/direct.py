@@ -20,7 +20,8 @@ Temperature = Annotated[float, Field(ge=0)]
 
 
 class Options(recipe.Choice):
-    """`samples` are asked for at a time, until `enough` distinct right ones are there or `max_samples` are spent.
+    """`samples` are asked for at a time, until `enough` distinct right ones are there or `max_samples` are spent; with
+    `patience`, also where so many times in a row none of them was new and right.
     `prompt` puts the problem, {problem}, to the teacher: "{problem}\\nThink step by step."; nobody is trained on it.
 
     Of a list of temperatures, the sample stage takes the one that does best on the first `num_tuning` problems of the
@@ -30,6 +31,7 @@ class Options(recipe.Choice):
     samples: int = Field(default=8, ge=1)
     enough: int = Field(default=4, ge=1)
     max_samples: int = Field(default=8, ge=1)
+    patience: int | None = Field(default=None, ge=1)
     temperature: Temperature | Annotated[list[Temperature], Field(min_length=1)] = 1.0
     num_tuning: int = Field(default=32, ge=1)
     top_p: float = Field(default=1.0, gt=0, le=1)
@@ -54,7 +56,8 @@ def tries(problem: Problem, prompt: Prompt, options: Options, stop: tuple[str, .
     warm = options.temperature
     rollouts: list[Rollout] = []
     right: set[str] = set()
-    while len(rollouts) < options.max_samples and len(right) < options.enough:
+    in_vain = 0
+    while len(rollouts) < options.max_samples and len(right) < options.enough and in_vain != options.patience:
         [completions] = yield [
             Generate(
                 prompt,
@@ -66,10 +69,12 @@ def tries(problem: Problem, prompt: Prompt, options: Options, stop: tuple[str, .
             )
         ]
         [verdicts] = yield [Verify(problem, [completion.text for completion in completions])]
+        known = len(right)
         for completion, verdict in zip(completions, verdicts, strict=True):
             rollouts.append(Rollout.of(problem, completion, options.name))
             if verdict.correct and completion.finish_reason == "stop":
                 right.add(normalised(completion.text))
+        in_vain = in_vain + 1 if len(right) == known else 0
     return rollouts
 
 

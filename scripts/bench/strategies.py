@@ -1,13 +1,14 @@
 """What strategies cost: an adaptive mixture against uniform sampling, and how full the driver keeps the engine's batch.
 
-usage: make bench [BENCH_FACTS=60 BENCH_DEEP=160]
+usage: make bench [BENCH_FACTS=80 BENCH_DEEP=160]
 
-Both parts run in the real vLLM with SmolLM2-135M-Instruct. The first gives the same facts of the times tables to plain
-sampling, 16 answers each, and to a mixture: four worked examples in four forms, which stops at four different right
-answers, then plain sampling for what is still unsolved. It prints distinct right solutions, tokens generated and
-seconds of each (wanted: as many solutions with at most half the tokens). The second drives a mixture of strategies of
-different depth and prints how full vLLM's batch was, in its own scheduler, while there were more unfinished problems
-than places in it (wanted: at least 90 %).
+Both parts run in the real vLLM with SmolLM2-135M-Instruct. The first gives the same facts, of tables up to 30, to plain
+sampling, 16 answers each, and to a mixture at the same temperature: four answers at a time while the last four brought
+a right one that is new; then, for what is still unsolved, four more with worked examples. It prints distinct right
+solutions, tokens generated and seconds of each (wanted: as many solutions with at most half the tokens).
+
+The second drives a mixture of strategies of different depth and prints how full vLLM's batch was, in its own scheduler,
+while there were more unfinished problems than places in it (wanted: at least 90 %).
 """
 
 from __future__ import annotations
@@ -40,9 +41,10 @@ FORMS = [
 ADAPTIVE = {
     "name": "mixture",
     "parts": [
-        {"name": "few_shot", "examples": FORMS, "shots": 4, "samples": 4, "enough": 4, "max_samples": 12,
-         "temperature": 0.8, "max_tokens": 12},
-        {"name": "direct", "samples": 4, "enough": 1, "max_samples": 8, "temperature": 0.7, "max_tokens": 20},
+        {"name": "direct", "samples": 4, "enough": 99, "max_samples": 64, "patience": 1, "temperature": 0.7,
+         "max_tokens": 20},
+        {"name": "few_shot", "examples": FORMS, "shots": 4, "samples": 4, "max_samples": 4, "temperature": 0.7,
+         "max_tokens": 12},
     ],
 }  # fmt: skip
 DEEP = {
@@ -78,11 +80,11 @@ class Watched:
 
 
 def main() -> None:
-    facts, deep = int(os.environ.get("BENCH_FACTS", "60")), int(os.environ.get("BENCH_DEEP", "160"))
+    facts, deep = int(os.environ.get("BENCH_FACTS", "80")), int(os.environ.get("BENCH_DEEP", "160"))
     model = models.Options(name="smollm2-135m", max_context=512)
     log = Path(tempfile.mkdtemp()) / "engine.log"
     engine = VLLM(Options(name="vllm", max_sequences=PLACES), models.fetch(model), model, log)
-    problems = list(times_table.problems(times_table.Options(name="times_table", high=19), seed=0))
+    problems = list(times_table.problems(times_table.Options(name="times_table", high=30), seed=0))
     with Pool() as pool:
         judge = Judge(recipe.chosen("verifiers", "number"), pool)
         _work(engine, judge, problems[-4:], UNIFORM)  # warms up

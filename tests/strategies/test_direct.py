@@ -59,6 +59,16 @@ def test_a_hard_problem_goes_on_until_the_cap() -> None:
     assert len(rollouts) == 7
 
 
+def test_patience_ends_where_several_times_in_a_row_brought_nothing_new_that_is_right() -> None:
+    texts = ["a 4", "5", "b 4", "a 4", "B  4", "5", "c 4", "d 4"]
+    asked, _ = played(texts, samples=2, enough=9, max_samples=20, patience=1)
+    assert [request.n for request in asked] == [2, 2, 2]  # the third time repeats what is known
+    asked, _ = played([*texts, "5", "5", "5", "a 4"], samples=2, enough=9, max_samples=20, patience=2)
+    assert len(asked) == 6
+    asked, _ = played(["5"] * 8, samples=2, enough=9, max_samples=20, patience=3)
+    assert len(asked) == 3
+
+
 def test_the_cap_holds_though_more_samples_are_asked_for_at_a_time() -> None:
     asked, _ = played(["5"] * 3, samples=8, max_samples=3)
     assert [request.n for request in asked] == [3]
