@@ -100,6 +100,11 @@ class Recipe(Options):
         by: Choice = self.verifier or self.task.verifier
         return by
 
+    @property
+    def num_different(self) -> int:
+        """So many rounds the schedule tells apart; those that follow are like the last of them."""
+        return max(map(len, self.schedule.values()), default=1)
+
     def at(self, n: int) -> Recipe:
         """The recipe of round `n` (from 1): this one, with what `schedule` says of that round."""
         if not self.schedule:
@@ -153,7 +158,7 @@ def parse(raw: dict[str, Any], where: str = "recipe") -> Recipe:
             )
         if not values:
             raise RecipeError(f"{where}: schedule: {key!r} has no value for any round")
-    for n in range(1, max(map(len, recipe.schedule.values()), default=0) + 1):
+    for n in range(1, recipe.num_different + 1):
         recipe.at(n)
     return recipe
 

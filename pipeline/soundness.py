@@ -18,7 +18,7 @@ def check(recipe: Recipe) -> None:
     """
     judge.check(recipe.task.verifier, measures=True)
     judge.check(recipe.judge)
-    for n in range(1, max(map(len, recipe.schedule.values()), default=1) + 1):
+    for n in range(1, recipe.num_different + 1):
         one = recipe.at(n)
         if one.task != recipe.task:
             split(source(one.task, recipe.seed), one.task, n)

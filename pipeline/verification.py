@@ -47,17 +47,15 @@ def verify_file(source: str, verifier: str, out: Path | None) -> bool:
     except (ValueError, yaml.YAMLError) as error:
         raise RecipeError(f"--verifier: {error}") from None
     judge.check(by)
-    pool = Pool()
-    one = judge.Judge(by, pool)
-    if one.together:
+    if judge.together(by):
         raise RecipeError("--verifier: agreement is between all samples of a problem; consensus is for a recipe")
-    if one.asks:
+    if judge.asks(by):
         raise RecipeError("--verifier: there is no policy here to ask; remote_judge asks a server")
     if out and source != "-" and out.resolve() == Path(source).resolve():
         raise InputError(f"--out: {out} is the file that is read; name another")
     counts: Counter[str] = Counter()
     with ExitStack() as opened:
-        opened.enter_context(pool)
+        one = judge.Judge(by, opened.enter_context(Pool()))
         try:
             # Standard input under a file object of its own: the thread below may be at it when the interpreter ends.
             lines = open(0 if source == "-" else source, "rb", closefd=source != "-")  # noqa: SIM115

@@ -25,8 +25,7 @@ from pipeline.errors import RecipeError
 from pipeline.files import read_records
 from pipeline.run import Stage, stage
 from pipeline.types import Attempts, Dataset, Example, Problem, Problems, Verdict
-from pipeline.verifiers.judge import Judge
-from pipeline.verifiers.tags import tree
+from pipeline.verifiers.judge import Judge, asks, together
 
 __all__ = ["Options", "check", "curate", "read_dataset", "read_pairs", "read_rows", "text"]
 
@@ -77,8 +76,7 @@ def check(recipe: recipe.Recipe) -> None:
             f"curation.choose: {choose}: there is nothing to choose where curation.target: {target} learns from the "
             "most concise solution of each problem; take choose: shortest, or target: full (a schedule can set both)"
         )
-    depends = any(getattr(one, "together", False) or getattr(one, "asks", False) for one in tree(recipe.judge))
-    if target == "answer" and depends:
+    if target == "answer" and (asks(recipe.judge) or together(recipe.judge)):
         raise RecipeError(
             f"curation.target: answer: the verifier {recipe.judge.name!r} asks a model or goes by agreement, so it "
             "can't prove a bare answer right by itself; take the target shortest, or another verifier"

@@ -17,9 +17,9 @@ from scipy import stats
 
 from pipeline.errors import InputError
 from pipeline.evaluation import Answer, Measure
-from pipeline.evaluation.comparing import accuracy, paired
+from pipeline.evaluation.comparing import GREEDY, accuracy, paired
 from pipeline.recipe import changed, flatten
-from pipeline.report.data import GREEDY, RunView, measured
+from pipeline.report.data import RunView, measured
 
 ALPHA = 0.05
 PROBLEMS = {"held_out": "held-out problems", "dev": "development problems"}

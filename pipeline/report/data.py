@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.errors import InputError
 from pipeline.evaluation import Measure, read_measure
+from pipeline.evaluation.comparing import GREEDY
 from pipeline.files import read_json
 from pipeline.run import STAGES
 from pipeline.strategies.sampling import read_rollouts
@@ -31,10 +32,8 @@ UNASKED = Verdict("", "", None, None, "not judged yet")
 SPLITS = {"train": "trained on", "dev": "development", "held_out": "held out"}
 """Split -> what it is called to a person."""
 
-GREEDY = ("fast", "worked")
-"""Ways to be asked without chance: for the answer alone; with room to reason."""
 KINDS = (*GREEDY, "slow")
-"""And by the recipe's own strategy."""
+"""Ways to be asked: without chance, for the answer alone or with room to reason; and by the recipe's own strategy."""
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ MAX_ACTIVE = 512
 """Solvers alive at once: enough for any engine's batch, few enough to keep memory flat over millions of problems."""
 
 
-Memory = Callable[[Recall], list[WorkedExample]]
-"""What the run knows already: answers a Recall at once."""
+Remembering = Callable[[Recall], list[WorkedExample]]
+"""What answers a Recall, at once: strategies/memory.py."""
 
 
 class Refused(PromptError):
@@ -70,7 +70,9 @@ class _Active:
 
 
 class _Driver:
-    def __init__(self, engine: Service[Generate | Score, Any] | None, judge: Judge, seed: str, recall: Memory | None):
+    def __init__(
+        self, engine: Service[Generate | Score, Any] | None, judge: Judge, seed: str, recall: Remembering | None
+    ):
         self.engine, self.judge, self.seed, self.recall = engine, judge, seed, recall
         self.generating: dict[int, tuple[_Active, int]] = {}
         self.judging: dict[int, tuple[_Active, int]] = {}
@@ -79,7 +81,7 @@ class _Driver:
         """Give a solver its replies and submit what it asks for next, until it waits or has ended."""
         while one.missing == 0 and one.ended is None:
             try:
-                one.requests = _resumed(one)
+                one.requests = resumed(one.asking, one.replies)
             except StopIteration as end:
                 if one.waits is None:
                     one.ended = _attempts(one, end.value)
@@ -175,7 +177,7 @@ def drive(
     engine: Service[Generate | Score, Any] | None,
     judge: Judge,
     seed: str = "",
-    recall: Memory | None = None,
+    recall: Remembering | None = None,
 ) -> Iterator[Attempts]:
     """Run all `solvers` to their ends; yields what each problem came to, in the order in which they finish.
 
@@ -202,12 +204,12 @@ def drive(
             yield ended
 
 
-def _resumed(one: _Active) -> Sequence[Request]:
-    """What a solver asks for next, now that all its replies are there."""
-    if any(isinstance(reply, PromptError) for reply in one.replies or ()):
-        assert one.replies
-        return one.asking.throw(Refused(one.replies))
-    return one.asking.send(one.replies)
+def resumed(asking: Generator[Sequence[Request], Any, Any], replies: Sequence[Any] | None) -> Sequence[Request]:
+    """What a solver, or a part of one, asks for next, now that all its replies are there; None to begin."""
+    if any(isinstance(reply, PromptError) for reply in replies or ()):
+        assert replies
+        return asking.throw(Refused(replies))
+    return asking.send(replies)
 
 
 def _attempts(one: _Active, rollouts: list[Rollout]) -> Attempts:

@@ -12,7 +12,7 @@ from pipeline.files import Journal, read_records
 from pipeline.run import Stage, stage
 from pipeline.strategies import memory
 from pipeline.strategies.asking import begin
-from pipeline.strategies.driver import Memory, drive
+from pipeline.strategies.driver import Remembering, drive
 from pipeline.strategies.tuning import tuned
 from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Solver
 from pipeline.verifiers.judge import Judge
@@ -71,7 +71,7 @@ def attempt(
     judge: Judge,
     seed: str,
     doing: str,
-    recall: Memory | None = None,
+    recall: Remembering | None = None,
     budget: int | None = None,
 ) -> list[Attempts]:
     """What `solve` comes to for each of `problems`, in their order; written to `journal` as each is finished.

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pipeline.errors import PromptError
 from pipeline.strategies.asking import spaced
-from pipeline.strategies.driver import Refused
+from pipeline.strategies.driver import Refused, resumed
 from pipeline.types import Completion, Generate, Problem, Prompt, Request, Rollout, Solver, Verify, replace
 
 Result = TypeVar("Result")
@@ -28,7 +28,7 @@ def together(works: Iterable[Work[Result]]) -> Work[list[Result]]:
         asked: dict[int, Sequence[Request]] = {}
         for place, work in list(working.items()):
             try:
-                asked[place] = _resumed(work, replies[place])
+                asked[place] = resumed(work, replies[place])
             except StopIteration as end:
                 ended[place] = end.value
                 del working[place]
@@ -45,13 +45,6 @@ def together(works: Iterable[Work[Result]]) -> Work[list[Result]]:
     if refused and not ended:
         raise refused
     return [ended[place] for place in sorted(ended)]
-
-
-def _resumed(work: Work[Result], replies: Sequence[Any] | None) -> Sequence[Request]:
-    if any(isinstance(reply, PromptError) for reply in replies or ()):
-        assert replies
-        return work.throw(Refused(replies))
-    return work.send(replies)
 
 
 def ask(prompt: Prompt, temperature: float, max_tokens: int) -> Generate:

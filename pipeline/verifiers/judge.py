@@ -52,12 +52,12 @@ class Judge:
     @property
     def asks(self) -> bool:
         """Whether the policy itself is asked for its opinion."""
-        return any(getattr(one, "asks", False) for one in tree(self.by))
+        return asks(self.by)
 
     @property
     def together(self) -> bool:
         """Whether a verdict depends on the problem's other responses."""
-        return any(getattr(one, "together", False) for one in tree(self.by))
+        return together(self.by)
 
     @property
     def caveats(self) -> list[str]:
@@ -117,6 +117,16 @@ class Judge:
             self._heard.put((ticket, response, ended(future, by)))
 
 
+def asks(by: Choice) -> bool:
+    """Whether a verifier asks the policy itself for its opinion."""
+    return any(getattr(one, "asks", False) for one in tree(by))
+
+
+def together(by: Choice) -> bool:
+    """Whether a verifier goes by the problem's other responses as well."""
+    return any(getattr(one, "together", False) for one in tree(by))
+
+
 def check(by: Choice, measures: bool = False) -> None:
     """Raises RecipeError where a model's opinion alone would decide and the recipe does not say so, or where a policy
     would mark what it is measured by; and whatever a verifier raises that can't work here. Loads no model."""
@@ -125,7 +135,7 @@ def check(by: Choice, measures: bool = False) -> None:
             "verifier: a model's opinion would be the only thing that lets a solution in; put `all` around it with a "
             "verifier that proves, or say alone: true beside its name if that is what you want"
         )
-    if measures and any(getattr(one, "asks", False) for one in tree(by)):
+    if measures and asks(by):
         raise RecipeError(
             "task.verifier: a policy would mark its own answers; give model_judge as `verifier`, which lets solutions "
             "in and measures nothing, or have another model asked by remote_judge"
