@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.errors import ModelError
 from pipeline.types import Example, Prompt
+from pipeline.wording import said
 
 _MARK = "ANSWER"
 
@@ -54,7 +55,7 @@ def encode_example(tokenizer: Any, example: Example) -> dict[str, list[int]]:
     columns are those trl's SFTTrainer takes for a tokenized dataset.
     """
     prompt = encode_prompt(tokenizer, example["prompt"])
-    answer = encode_answer(tokenizer, example["prompt"], _text(example["completion"]))
+    answer = encode_answer(tokenizer, example["prompt"], said(example["completion"]))
     return {"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)}
 
 
@@ -66,10 +67,6 @@ def encode_pair(tokenizer: Any, pair: Example) -> dict[str, list[int]]:
     prompt = pair["prompt"]
     return {
         "prompt_ids": encode_prompt(tokenizer, prompt),
-        "chosen_ids": encode_answer(tokenizer, prompt, _text(pair["chosen"])),
-        "rejected_ids": encode_answer(tokenizer, prompt, _text(pair["rejected"])),
+        "chosen_ids": encode_answer(tokenizer, prompt, said(pair["chosen"])),
+        "rejected_ids": encode_answer(tokenizer, prompt, said(pair["rejected"])),
     }
-
-
-def _text(completion: Prompt) -> str:
-    return completion if isinstance(completion, str) else completion[0]["content"]

@@ -14,7 +14,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.types import Example, Problem, Prompt
+from pipeline.types import Example, Problem
+from pipeline.wording import said
 
 COMMON = 0.05
 """A run of words that more than this share of the measured problems have, and at least three, is the task's wording."""
@@ -77,11 +78,6 @@ def _own(text: Words, n: int, runs: set[Words]) -> _Measured:
 
 def _runs(text: Words, n: int) -> Iterator[Words]:
     return (text[start : start + n] for start in range(len(text) - n + 1))
-
-
-def said(text: Prompt) -> str:
-    """The words of a prompt or a completion, without who says them."""
-    return text if isinstance(text, str) else "\n".join(turn["content"] for turn in text)
 
 
 def words(text: str) -> Words:

@@ -17,7 +17,7 @@ from pipeline import models, soundness
 from pipeline.errors import RunError
 from pipeline.files import read_json
 from pipeline.recipe import Recipe
-from pipeline.run import STAGES, changes
+from pipeline.run import STAGES, changes, round_dir
 from pipeline.tasks.splits import source, split
 from pipeline.types import Problems
 
@@ -35,7 +35,7 @@ def plan(recipe: Recipe, folder: Path, rounds: int) -> dict[str, Any]:
     recipe = recipe.at(n)
     problems = split(source(recipe.task, recipe.seed), recipe.task, n)
     path = models.find(recipe.model)
-    records = read_json(folder / f"round-{n:03d}" / "stages.json", {})
+    records = read_json(round_dir(folder, n) / "stages.json", {})
     would = _would(recipe, problems, path)
     stages = [
         (

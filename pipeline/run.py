@@ -51,6 +51,10 @@ class Stage:
         self.notes: dict[str, Any] = {}
         self.trained_seconds = 0.0
 
+    def round_dir(self, n: int) -> Path:
+        """The directory of a round of the same run."""
+        return round_dir(self.run_dir, n)
+
     def progress(self, total: int, doing: str, unit: str) -> progress.Progress:
         return progress.Progress(total, f"round {self.round} {doing}", unit)
 
@@ -119,7 +123,7 @@ class Run:
         return Policy(self.recipe.model.name, adapter, row["policy"], scorer)
 
     def round_dir(self, n: int) -> Path:
-        return self.dir / f"round-{n:03d}"
+        return round_dir(self.dir, n)
 
     def records(self, n: int) -> dict[str, Any]:
         """What stages.json of round `n` says, stage by stage."""
@@ -238,6 +242,11 @@ class Run:
     def _changes(self) -> list[str]:
         """Which keys of the recipe on record differ from the one at hand."""
         return changes(self.dir, self.recipe)
+
+
+def round_dir(folder: Path, n: int) -> Path:
+    """The directory of round `n` (from 1) of the run in `folder`."""
+    return folder / f"round-{n:03d}"
 
 
 def changes(folder: Path, new: Recipe) -> list[str]:

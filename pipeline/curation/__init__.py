@@ -152,7 +152,7 @@ def _distinct(rows: list[Example], options: Options) -> list[Example]:
 def _asked(work: Stage, rows: list[Example], problems: Problems) -> dict[str, Problem]:
     """By id the problems that `rows` solve, whatever round put them."""
     rounds = {row["round"] for row in rows} - {work.round}
-    past = [read_records(work.run_dir / f"round-{n:03d}" / "problems.jsonl", Problems)[0] for n in sorted(rounds)]
+    past = [read_records(work.round_dir(n) / "problems.jsonl", Problems)[0] for n in sorted(rounds)]
     return {problem.id: problem for one in (*past, problems) for problem in one.train}
 
 

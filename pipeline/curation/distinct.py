@@ -10,6 +10,7 @@ from rapidfuzz.process import cdist
 from pipeline.curation.equations import equations
 from pipeline.curation.rows import by_problem, size, text
 from pipeline.types import Example
+from pipeline.wording import normalised
 
 MAX_COMPARED, MAX_CHARACTERS = 32, 2000
 """A row is compared with so many others of its problem, the most concise, and so much of each text is looked at."""
@@ -58,4 +59,4 @@ def _farthest(rows: list[Example], others: list[Example]) -> Example:
 
 
 def _words(row: Example) -> str:
-    return " ".join(text(row).casefold().split())
+    return normalised(text(row))

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline.contamination import said
 from pipeline.run import Stage
 from pipeline.strategies.sampling import read_rollouts
 from pipeline.strategies.verifying import read_verdicts
 from pipeline.types import Example, Rollout, Verdict
+from pipeline.wording import said
 
 
 class Found(NamedTuple):
@@ -46,7 +46,7 @@ def earlier(work: Stage, verifier: str, max_age: int | None) -> list[Found]:
     """What the rounds before this one found, the oldest first and none more than `max_age` rounds old; without the
     verdicts of another verifier than the present one."""
     first = 1 if max_age is None else max(1, work.round - max_age)
-    folders = {n: work.run_dir / f"round-{n:03d}" for n in range(first, work.round)}
+    folders = {n: work.round_dir(n) for n in range(first, work.round)}
     return [
         Found(
             n,

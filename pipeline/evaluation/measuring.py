@@ -21,6 +21,7 @@ from pipeline.strategies.verifying import judged
 from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Record, Rollout, Solver, Verdict, digest
 from pipeline.verifiers.consensus import comparing, grouped
 from pipeline.verifiers.judge import Judge
+from pipeline.wording import normalised
 
 
 class Fast(recipe.Options):
@@ -118,7 +119,7 @@ def evaluate(
     work: Stage, problems: Problems, policy: Policy, options: Options, engine: Engine, judge: Judge
 ) -> Measure:
     """Measure the policy that the round made."""
-    first: Measure = read_measure("baseline")(work.run_dir / "round-001")
+    first: Measure = read_measure("baseline")(work.round_dir(1))
     base = {one.problem_id: one.slow.right for part in first.splits.values() for one in part if one.slow}
     return _measured(_Asking(work, policy, engine, judge), problems, options, [], base)
 
@@ -264,5 +265,5 @@ def _classes(rollouts: Rollouts, named: Mapping[str, str]) -> tuple[list[tuple[i
         alone = verdict.answer is None or rollout.finish_reason == "length"
         sizes[place if alone else named[str(verdict.answer)], right] += 1
         if right:
-            distinct.add(direct.normalised(rollout.response))
+            distinct.add(normalised(rollout.response))
     return sorted(((size, right) for (_, right), size in sizes.items()), reverse=True), len(distinct)

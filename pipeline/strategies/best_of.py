@@ -23,11 +23,12 @@ from pipeline import recipe
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
 from pipeline.strategies.asking import put, template
-from pipeline.strategies.direct import Temperature, normalised
+from pipeline.strategies.direct import Temperature
 from pipeline.strategies.several import Work
 from pipeline.types import Generate, Problem, Rollout, Score, Solver, Verdict, Verify, replace
 from pipeline.verifiers import code
 from pipeline.verifiers.consensus import comparing, grouped
+from pipeline.wording import normalised
 
 
 class Options(recipe.Choice):

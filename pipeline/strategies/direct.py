@@ -15,6 +15,7 @@ from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
 from pipeline.strategies.asking import put, template
 from pipeline.types import Generate, Problem, Prompt, Rollout, Solver, Verify
+from pipeline.wording import normalised
 
 Temperature = Annotated[float, Field(ge=0)]
 
@@ -76,8 +77,3 @@ def tries(problem: Problem, prompt: Prompt, options: Options, stop: tuple[str, .
                 right.add(normalised(completion.text))
         in_vain = in_vain + 1 if len(right) == known else 0
     return rollouts
-
-
-def normalised(text: str) -> str:
-    """What two texts share that read alike but for case and spacing."""
-    return " ".join(text.casefold().split())

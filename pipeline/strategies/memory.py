@@ -17,6 +17,7 @@ from pipeline.files import Journal
 from pipeline.run import Stage
 from pipeline.strategies.verifying import read_verdicts
 from pipeline.types import Attempts, Prompt, Recall, Rollout, WorkedExample
+from pipeline.wording import normalised, said
 
 
 class Memory:
@@ -62,7 +63,7 @@ def of_run(work: Stage) -> Memory:
 def _verified(work: Stage) -> Iterator[tuple[str, WorkedExample]]:
     best: dict[str, Rollout] = {}
     for n in range(1, work.round):
-        folder = work.dir.parent / f"round-{n:03d}"
+        folder = work.round_dir(n)
         right = {verdict.rollout_id for verdict in read_verdicts(folder) if verdict.correct}
         for attempts in Journal(folder, "rollouts", Attempts).read():
             for one in attempts.rollouts:
@@ -78,8 +79,7 @@ def _size(rollout: Rollout) -> tuple[int, str]:
 
 def words(prompt: Prompt) -> str:
     """The text of `prompt`, case and spacing aside."""
-    said = prompt if isinstance(prompt, str) else " ".join(turn["content"] for turn in prompt)
-    return " ".join(said.casefold().split())
+    return normalised(said(prompt))
 
 
 def _tokens(said: str) -> list[str]:

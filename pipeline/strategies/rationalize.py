@@ -14,9 +14,9 @@ from pydantic import Field
 from pipeline import recipe
 from pipeline.errors import PromptError
 from pipeline.strategies.asking import begin, put, template
-from pipeline.strategies.direct import normalised
 from pipeline.strategies.few_shot import Example, apart, in_chat, in_text
 from pipeline.types import Generate, Problem, Prompt, Rollout, Solver, Verify, WorkedExample, replace
+from pipeline.wording import normalised
 
 
 class Options(recipe.Choice):

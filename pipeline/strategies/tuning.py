@@ -12,8 +12,8 @@ from typing import Any
 
 from pipeline.files import Journal
 from pipeline.run import Stage
-from pipeline.strategies.direct import normalised
 from pipeline.types import Attempts, Problem
+from pipeline.wording import normalised
 
 
 def balance(num_selected: int, num_unique_correct: int, wanted: int) -> float:

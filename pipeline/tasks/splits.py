@@ -27,6 +27,7 @@ from pipeline.files import read_records, write_records
 from pipeline.progress import console
 from pipeline.run import Stage, stage
 from pipeline.types import Message, Problem, Problems, Prompt, digest
+from pipeline.wording import normalised, said
 
 _MISSES = 1000
 """After so many problems in a row that came before, an endless source has next to nothing left."""
@@ -103,7 +104,7 @@ def load(work: Stage, options: Options, seed: int) -> Problems:
     everything = source(options, seed)
     once, again = tee(everything)
     problems = split(once, options, work.round)
-    check_same(problems, work.dir.parent / f"round-{work.round - 1:03d}")
+    check_same(problems, work.round_dir(work.round - 1))
     whole = options.finite and work.round == 1  # so that no later round meets a prompt that can't be used
     used = (problem for part in problems.splits().values() for problem in part)
     check_prompts(list(again if whole else used), work.recipe.model)
@@ -210,8 +211,7 @@ def asked(text: str, chat: bool) -> Prompt:
 
 def _words(prompt: Prompt) -> str:
     """A name for what `prompt` says, case and spacing aside."""
-    said = prompt if isinstance(prompt, str) else " ".join(turn["content"] for turn in prompt)
-    return digest(" ".join(said.casefold().split()))
+    return digest(normalised(said(prompt)))
 
 
 def _take(problems: Iterator[Problem], size: int, key: str, options: Options) -> list[Problem]:

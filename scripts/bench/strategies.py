@@ -22,12 +22,12 @@ from typing import Any
 from pipeline import models, recipe
 from pipeline.engines.vllm import VLLM, Options
 from pipeline.strategies.asking import begin
-from pipeline.strategies.direct import normalised
 from pipeline.strategies.driver import drive
 from pipeline.tasks import times_table
 from pipeline.types import Completion, Generate, Problem, Score
 from pipeline.verifiers.judge import Judge
 from pipeline.verifiers.pool import Pool
+from pipeline.wording import normalised
 
 PLACES = 32  # sequences at once
 

@@ -1,0 +1,15 @@
+"""What prompts and completions say, and when two of them say the same."""
+
+from __future__ import annotations
+
+from pipeline.types import Prompt
+
+
+def said(text: Prompt) -> str:
+    """The words of a prompt or a completion, without who says them."""
+    return text if isinstance(text, str) else "\n".join(turn["content"] for turn in text)
+
+
+def normalised(text: str) -> str:
+    """What two texts share that read alike but for case and spacing."""
+    return " ".join(text.casefold().split())
