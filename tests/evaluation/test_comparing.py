@@ -1,0 +1,181 @@
+"""Numbers with their intervals, and what decides a promotion."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.evaluation import Measure, Options, Outcome, compare
+from pipeline.evaluation.comparing import accuracy, by_heart, paired, sampled
+from tests.evaluation.marks import answers, outcomes, settled
+
+
+def test_accuracy_has_its_wilson_interval() -> None:
+    found = accuracy(outcomes("++++++++--"))
+    assert (found["problems"], found["unjudged"], found["accuracy"], found["tokens"]) == (10, 0, 0.8, 3.0)
+    assert found["low"] == pytest.approx(0.4901625, abs=1e-6)
+    assert found["high"] == pytest.approx(0.9433178, abs=1e-6)
+
+
+def test_an_unjudged_answer_is_neither_right_nor_wrong_but_counted() -> None:
+    found = accuracy(outcomes("+?-?+?+"))
+    assert (found["problems"], found["unjudged"], found["accuracy"]) == (7, 3, 0.75)
+    assert accuracy(outcomes("??")) == {"problems": 2, "unjudged": 2}
+    assert accuracy([]) == {"problems": 0, "unjudged": 0}
+
+
+@settled
+@given(st.text("+-", min_size=1, max_size=60))
+def test_an_interval_holds_its_accuracy_and_stays_within_0_and_1(marks: str) -> None:
+    found = accuracy(outcomes(marks))
+    assert 0 <= found["low"] <= found["accuracy"] + 1e-12
+    assert found["accuracy"] - 1e-12 <= found["high"] <= 1
+
+
+def test_sampled_is_the_mean_over_problems_with_enough_judged_samples() -> None:
+    found = sampled(
+        [
+            *answers("+", classes=[(3, False), (1, True)], distinct=1),
+            *answers("+", classes=[(4, True)], distinct=2),
+            *answers("+", classes=[(1, False)]),
+        ],
+        4,
+    )
+    assert set(found) == {"unique", *(f"{kind}@{k}" for kind in ("pass", "maj") for k in (1, 2, 4))}
+    assert found["pass@2"]["k"] == 2
+    assert found["pass@2"]["rate"] == pytest.approx((0.5 + 1) / 2)
+    assert found["pass@2"]["low"] <= found["pass@2"]["rate"] <= found["pass@2"]["high"]
+    assert found["maj@4"]["rate"] == pytest.approx((0 + 1) / 2)
+    assert found["pass@1"]["rate"] == found["maj@1"]["rate"] == pytest.approx((0.25 + 1 + 0) / 3)
+    assert found["unique"] == {"rate": 3 / 5, "right": 5, "distinct": 3}
+    assert set(sampled(answers("++", classes=[(6, False)]), 6)) == {
+        f"{a}@{k}" for a in ("pass", "maj") for k in (1, 2, 4, 6)
+    }
+    assert sampled(answers("++"), 0) == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "gained", "lost", "p_worse"),
+    [
+        ("++--", "++--", [], [], 1.0),
+        ("-----+", "+++++-", ["p0", "p1", "p2", "p3", "p4"], ["p5"], 1 - 1 / 64),
+        ("+++++-", "------", [], ["p0", "p1", "p2", "p3", "p4"], 1 / 32),
+        ("++++", "----", [], ["p0", "p1", "p2", "p3"], 1 / 16),
+        ("+++-+-", "---++-", ["p3"], ["p0", "p1", "p2"], 5 / 16),
+        ("-+", "+-", ["p0"], ["p1"], 3 / 4),
+        ("", "", [], [], 1.0),
+    ],
+)
+def test_paired_is_the_exact_mcnemar_test_on_what_moved(
+    before: str, after: str, gained: list[str], lost: list[str], p_worse: float
+) -> None:
+    found = paired(answers(before), answers(after), "worked")
+    assert (found["gained"], found["lost"]) == (gained, lost)
+    assert found["p_worse"] == pytest.approx(p_worse)
+    assert found["problems"] == len(before)
+    assert found["change"] == pytest.approx((len(gained) - len(lost)) / max(len(before), 1))
+    assert found["low"] <= found["change"] <= found["high"]
+
+
+def test_what_was_not_judged_both_times_is_left_out_of_the_pairs() -> None:
+    found = paired(answers("+?-+?"), answers("?+++?"), "fast")
+    assert (found["problems"], found["gained"], found["lost"], found["change"]) == (2, ["p2"], [], 0.5)
+
+
+def test_pairs_are_made_by_problem_and_not_by_place() -> None:
+    found = paired(answers("+-"), list(reversed(answers("+-"))), "fast")
+    assert (found["gained"], found["lost"]) == ([], [])
+
+
+# By heart
+
+
+def test_by_heart_is_fast_over_slow_on_the_problems_that_have_both() -> None:
+    slow = dict(zip(["p0", "p1", "p2", "p3", "p4", "p9"], [True, True, True, False, None, True], strict=True))
+    found = by_heart(answers("++-?++"), slow)
+    assert found is not None
+    assert (found["ratio"], found["problems"]) == (2 / 3, 3)
+    assert by_heart(answers("++"), {"p0": False, "p1": False}) is None
+    assert by_heart(answers("??"), {"p0": True, "p1": True}) is None
+    assert by_heart(answers("++"), {}) is None
+
+
+# What decides
+
+
+def measure(policy: str, dev: str, held_out: str, train: str = "+-", **rest: Any) -> Measure:
+    marks = {"train": train, "dev": dev, "held_out": held_out}
+    return Measure(policy, {name: answers(part, **rest) for name, part in marks.items()})
+
+
+@pytest.mark.parametrize(
+    ("dev", "held_out", "promoted"),
+    [
+        (("+" * 20, "+" * 20), ("+" * 20, "-" * 20), True),
+        (("+" * 20, "-" * 20), ("-" * 20, "+" * 20), False),
+        (("+++++", "-----"), ("+", "+"), False),
+        (("++++", "----"), ("+", "+"), True),
+        (("----", "++++"), ("+", "+"), True),
+    ],
+    ids=["held-out lost", "held-out gained", "5 lost", "4 lost", "4 gained"],
+)
+def test_the_development_split_alone_decides(dev: tuple[str, str], held_out: tuple[str, str], promoted: bool) -> None:
+    before, after = (measure(f"policy {side}", dev[side], held_out[side], "++--") for side in (0, 1))
+    assert compare(before, after, Options())["promoted"] is promoted
+
+
+def test_how_bad_is_too_bad_is_an_option() -> None:
+    before, after = measure("a", "++++", "+"), measure("b", "----", "+")
+    assert compare(before, after, Options(alpha=0.1))["promoted"] is False
+    assert compare(before, after, Options(alpha=0.01))["promoted"] is True
+
+
+@pytest.mark.parametrize("decides", ["fast", "worked"])
+def test_which_accuracy_decides_is_an_option(decides: str) -> None:
+    before = measure("a", "+" * 9, "+")
+    worse: dict[str, Any] = {decides: Outcome(False, 3, "")}
+    after = measure("b", "+" * 9, "+", **worse)
+    verdicts = {one: compare(before, after, Options(decides=one)) for one in ("fast", "worked")}
+    assert {one: found["promoted"] for one, found in verdicts.items()} == {"fast": True, "worked": True} | {
+        decides: False
+    }
+    assert all(found["decided_by"] == one for one, found in verdicts.items())
+
+
+def test_the_same_policy_is_not_promoted() -> None:
+    found = compare(measure("base", "+-", "+"), measure("base", "++", "+"), Options())
+    assert found["promoted"] is False
+    assert (found["before"], found["after"]) == ("base", "base")
+
+
+def test_metrics_hold_both_sides_of_every_split_and_are_json() -> None:
+    half, whole = {"classes": [(1, True), (1, False)], "distinct": 1}, {"classes": [(2, True)], "distinct": 1}
+    thought = {"slow": Outcome(True, 40, "")}
+    before = Measure("a", {"dev": answers("+-", **half, **thought), "held_out": answers("?")})
+    after = Measure("b", {"dev": answers("++", **whole), "held_out": answers("+")}, {"p0": True, "p1": False})
+    found = compare(before, after, Options(samples=2))
+    assert json.loads(json.dumps(found)) == found
+    dev = found["splits"]["dev"]
+    for kind in ("fast", "worked"):
+        assert (dev["before"][kind]["accuracy"], dev["after"][kind]["accuracy"]) == (0.5, 1.0)
+        assert dev["paired"][kind]["gained"] == ["p1"]
+    assert (dev["before"]["slow"]["accuracy"], dev["before"]["slow"]["tokens"]) == (1.0, 40.0)
+    assert "slow" not in dev["after"] and "by" not in dev["after"]
+    assert (dev["before"]["pass@1"]["rate"], dev["before"]["pass@2"]["rate"]) == (0.5, 1.0)
+    assert (dev["by_heart"]["ratio"], dev["by_heart_base"]["ratio"]) == (1.0, 2.0)
+    held_out = found["splits"]["held_out"]
+    nothing = {"problems": 1, "unjudged": 1}
+    assert held_out["before"] == {"problems": 1, "fast": nothing, "worked": nothing}
+    assert held_out["paired"]["fast"]["problems"] == 0
+    assert "by_heart" not in held_out
+
+
+def test_each_group_has_accuracies_of_its_own_numbers_in_order() -> None:
+    mixed = [*answers("++-", group="10"), *answers("--", group="2"), *answers("+", group="two")]
+    side = Measure("a", {"dev": mixed})
+    found = compare(side, side, Options(by="digits"))["splits"]["dev"]["after"]["by"]
+    assert list(found) == ["2", "10", "two"]
+    assert [round(group["fast"]["accuracy"], 2) for group in found.values()] == [0, 0.67, 1]
+    assert found["10"]["worked"]["problems"] == 3
