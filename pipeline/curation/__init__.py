@@ -42,8 +42,7 @@ class Options(recipe.Options):
     has so many, and others in proportion to their fail rates.
 
     With `accumulate`, the rows of earlier rounds as well, up to `max_age` rounds old; of all at most `max_rows`, the
-    newest, and at most `max_hinted` (0..1) of them found with a hint. Where some have to go, those that a hint helped
-    go first.
+    newest, and at most `max_hinted` (0..1) of them found with a hint: where these are more, they go first.
 
     `pairs` of a right and a wrong solution a problem are for preference training, and always from all rounds up to
     `max_age` old, whatever the strategy chose; in none did a hint help.
@@ -107,7 +106,7 @@ def curate(
         rows = answers(rows, _asked(work, rows, problems), judge)
     num_readable = len(rows)
     rows = chosen(rows, options.choose, _quotas(rows, found, options), work.seed)
-    rows = newest(few_hinted(rows, options.max_hinted), options.max_rows)
+    rows = few_hinted(newest(rows, options.max_rows, options.max_hinted), options.max_hinted)
     preferred: list[Example] = []
     if options.pairs:
         unaided = [row for one in found for row in one.right(every=True) if not row["hinted"]]

@@ -37,12 +37,19 @@ def proportional(rows: Iterable[Example], keep: int, rates: Mapping[str, Fractio
     return {problem: max(1, ceil(keep * rates.get(problem, Fraction(1)) / hardest)) for problem in problems}
 
 
-def newest(rows: Sequence[Example], most: int | None) -> list[Example]:
-    """At most so many of all the rows: those found without a hint before the rest, of these the newest, then those with
-    the fewest tokens; in the order they came in. The share of hinted rows does not grow by that."""
+def newest(rows: Sequence[Example], most: int | None, share: float) -> list[Example]:
+    """At most so many of all the rows, hinted ones at most that `share` (0..1) of so many: the newest, of these those
+    with the fewest tokens; in the order they came in."""
     if most is None:
         return list(rows)
-    return _all_but(rows, sorted(rows, key=lambda row: (row["hinted"], -row["round"], size(row)))[most:])
+    left, hints = most, floor(Fraction(str(share)) * most)
+    dropped: list[Example] = []
+    for row in sorted(rows, key=lambda row: (-row["round"], size(row))):
+        if left and (hints or not row["hinted"]):
+            left, hints = left - 1, hints - row["hinted"]
+        else:
+            dropped.append(row)
+    return _all_but(rows, dropped)
 
 
 def few_hinted(rows: Sequence[Example], share: float) -> list[Example]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from fractions import Fraction
+from math import floor
 
 import pytest
 from hypothesis import given
@@ -50,19 +51,25 @@ def test_a_quota_is_one_to_keep_and_grows_with_the_fail_rate(rates: dict[str, Fr
 
 
 @settled
-@given(drawn_rows, st.integers(1, 30))
-def test_the_newest_stay_and_of_these_the_shortest(found: list[Example], most: int) -> None:
-    kept = newest(found, most)
-    assert len(kept) == min(most, len(found))
+@given(drawn_rows, st.integers(1, 30), st.sampled_from([0.0, 0.3, 1.0]))
+def test_the_newest_stay_and_of_these_the_shortest(found: list[Example], most: int, share: float) -> None:
+    kept = newest(found, most, share)
     assert kept == [one for one in found if one in kept]
     dropped = [one for one in found if one not in kept]
-    assert all(
-        (not one["hinted"], one["round"], -one["num_tokens"])
-        >= (not other["hinted"], other["round"], -other["num_tokens"])
-        for one in kept
-        for other in dropped
-    )
-    assert newest(found, None) == found
+    hints, room = sum(one["hinted"] for one in kept), floor(Fraction(str(share)) * most)
+    assert hints <= room
+    assert len(kept) == most or not dropped or all(one["hinted"] for one in dropped)
+    for one in kept:
+        for other in dropped:
+            if one["hinted"] == other["hinted"] or not (other["hinted"] and hints == room):
+                assert (one["round"], -one["num_tokens"]) >= (other["round"], -other["num_tokens"])
+    assert newest(found, None, share) == found
+
+
+def test_a_hinted_row_that_is_new_stays_where_an_old_one_goes() -> None:
+    rows = [row("old", n=1), row("new", n=2, hinted=True)]
+    assert ids(newest(rows, 1, 1.0)) == ["new"]
+    assert ids(newest(rows, 1, 0.9)) == ["old"], "one row of one is more than nine tenths"
 
 
 @settled
@@ -87,7 +94,7 @@ def test_hinted_rows_are_no_more_than_their_share_and_no_fewer_than_they_may_be(
 def test_both_caps_together_leave_no_more_hinted_ones_and_something_where_there_is_something(
     found: list[Example], share: float, most: int
 ) -> None:
-    kept = newest(few_hinted(found, share), most)
+    kept = few_hinted(newest(found, most, share), share)
     assert sum(one["hinted"] for one in kept) <= Fraction(str(share)) * len(kept)
     assert bool(kept) == any(not one["hinted"] for one in found)
 
