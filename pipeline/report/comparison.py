@@ -213,6 +213,14 @@ def _difference(first: Entry, run: Entry, kind: str, split: str, ids: Container[
     return Difference(run.name, first.name, kind, *numbers, mcnemar(gained, lost))
 
 
+def _differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What differs, as "key: old -> new". Of a part that has another name in each, what only one has is left out."""
+    both = old.keys() & new.keys()
+    others = tuple(key.removesuffix("name") for key in both if key.endswith(".name") and old[key] != new[key])
+    left_out = {key for key in old.keys() ^ new.keys() if key.startswith(others)}
+    return changed(*({key: value for key, value in one.items() if key not in left_out} for one in (old, new)))
+
+
 def _notes(runs: Sequence[Entry], shared: int, sizes: Sequence[int], words: str) -> list[str]:
     notes = []
     if shared < max(sizes):
@@ -220,7 +228,7 @@ def _notes(runs: Sequence[Entry], shared: int, sizes: Sequence[int], words: str)
     first = runs[0]
     for run in runs[1:]:
         old, new = (flatten(one.view.recipe | {"name": "", "rounds": 0}) for one in (first, run))
-        differs = changed(old, new)
+        differs = _differing(old, new)
         if differs:
             notes.append(f"{run.name} differs from {first.name} in {'; '.join(differs)}.")
         if any(key.removeprefix("schedule.").startswith(MEASURING) for key in differs):

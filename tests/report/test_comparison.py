@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -85,6 +86,15 @@ def test_what_decides_a_run_and_is_not_the_same_is_named(tmp_path: Path) -> None
     differs, measured = compare([a, b]).notes
     assert differs == "b differs from a in evaluation.fast.max_tokens: 16 -> 4."
     assert measured == "b was measured otherwise than a: their numbers mean different things."
+
+
+def test_of_two_strategies_what_only_one_of_them_has_is_left_out(tmp_path: Path) -> None:
+    a, b = finish(tmp_path / "a", [0.2, 0.7]), finish(tmp_path / "b", [0.2, 0.7])
+    recipe = yaml.safe_load((b / "recipe.yaml").read_text())
+    recipe["strategy"] |= {"name": "reflect", "times": 1, "temperature": 0.5}
+    (b / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    name, temperature = "strategy.name: 'direct' -> 'reflect'", "strategy.temperature: 1.0 -> 0.5"
+    assert compare([a, b]).notes == [f"b differs from a in {name}; {temperature}."]
 
 
 def test_a_scheduled_measure_is_a_measure_that_differs(tmp_path: Path) -> None:
