@@ -4,9 +4,9 @@ usage: make bench [BENCH_FACTS=80 BENCH_DEEP=160]
 
 Both parts run in the real vLLM with SmolLM2-135M-Instruct. The first gives the same facts, of tables up to 12, to plain
 sampling, 16 answers each, and to a mixture at the same temperature: one answer at a time until two distinct ones are
-right, 24 at most; then, for what is still unsolved, four more with worked examples. A round keeps two solutions of a
-problem, so up to two of each are counted (wanted: as many with at most half the tokens); it prints all of them too,
-tokens generated and seconds.
+right, 24 at most; then, for what is still unsolved, four more with worked examples. recipes/times_table.yaml keeps two
+solutions of a problem, so up to two of each are counted (wanted: as many with at most half the tokens); it prints all
+of them too, tokens generated and seconds.
 
 The second drives a mixture of strategies of different depth and prints how full vLLM's batch was, in its own scheduler,
 while there were more unfinished problems than places in it (wanted: at least 90 %).
@@ -31,7 +31,7 @@ from pipeline.verifiers.pool import Pool
 from pipeline.wording import normalised
 
 PLACES = 32  # sequences at once
-KEEP = 2  # solutions of a problem that a round keeps (curation.keep)
+KEEP = 2  # solutions of a problem that are trained on: curation.keep of recipes/times_table.yaml
 
 UNIFORM = {"name": "direct", "samples": 16, "enough": 17, "max_samples": 16, "temperature": 0.7, "max_tokens": 20}
 FORMS = [
