@@ -10,6 +10,9 @@ shifted prompt mask (trl issue 6105) can happen, and tests/test_chat.py compares
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from pipeline.errors import ModelError
@@ -19,11 +22,14 @@ from pipeline.wording import said
 _MARK = "ANSWER"
 
 
-def encode_prompt(tokenizer: Any, prompt: Prompt) -> list[int]:
-    """Token ids that an engine is given, up to and with the opening of the assistant's turn."""
+def encode_prompt(tokenizer: Any, prompt: Prompt, prefix: str = "") -> list[int]:
+    """Token ids that an engine is given, up to and with the opening of the assistant's turn, and the beginning of an
+    answer that it is to go on from."""
+    begun = tokenizer(prefix, add_special_tokens=False).input_ids if prefix else []
     if isinstance(prompt, str):
-        return list(tokenizer(prompt).input_ids)
-    return list(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"])
+        return [*tokenizer(prompt).input_ids, *begun]
+    asked = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"]
+    return [*asked, *begun]
 
 
 def end_token(tokenizer: Any, prompt: Prompt) -> int:
@@ -51,12 +57,39 @@ def encode_answer(tokenizer: Any, prompt: Prompt, text: str) -> list[int]:
 def encode_example(tokenizer: Any, example: Example) -> dict[str, list[int]]:
     """One row of trl's prompt-completion format as the tokens that are trained.
 
-    Returns `input_ids` (L,) and `completion_mask` (L,): 0 on the prompt, 1 on the completion and its end token. The
-    columns are those trl's SFTTrainer takes for a tokenized dataset.
+    Returns `input_ids` (L,) and `completion_mask` (L,): 0 on the prompt, 1 on the completion and its end token, but for
+    the tokens that begin within one of the spans (from letter, to letter) that the row calls `untrained`. The columns
+    are those trl's SFTTrainer takes for a tokenized dataset.
     """
     prompt = encode_prompt(tokenizer, example["prompt"])
     answer = encode_answer(tokenizer, example["prompt"], said(example["completion"]))
-    return {"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)}
+    mask = [1] * len(answer)
+    if spans := example.get("untrained"):
+        written = tokenizer(said(example["completion"]), add_special_tokens=False, return_offsets_mapping=True)
+        for place, (begin, _) in enumerate(written["offset_mapping"]):
+            mask[place] = int(not any(first <= begin < last for first, last in spans))
+    return {"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + mask}
+
+
+def encode_steps(tokenizer: Any, prompt: Prompt, steps: Sequence[str]) -> tuple[list[int], list[int]]:
+    """The token ids of a prompt and of the `steps` of an answer to it, written in one, and for each step the place of
+    its last token: the one in which its last character begins or goes on."""
+    asked = encode_prompt(tokenizer, prompt)
+    said = tokenizer("".join(steps), add_special_tokens=False, return_offsets_mapping=True)
+    begins = [begin for begin, _ in said["offset_mapping"]]
+    ends = [bisect_left(begins, end) - 1 for end in accumulate(map(len, steps))]
+    return asked + said["input_ids"], [len(asked) + place for place in ends]
+
+
+def signs(tokenizer: Any) -> tuple[int, int]:
+    """The tokens by which a value model says that it goes well or badly from here: those of "+" and of "-".
+
+    Raises ModelError where one of them is no token of its own.
+    """
+    plus, minus = (tokenizer(sign, add_special_tokens=False).input_ids[-1] for sign in "+-")
+    if [tokenizer.decode([token]) for token in (plus, minus)] != ["+", "-"]:
+        raise ModelError('the tokenizer has no tokens for "+" and "-", so no value model can say them')
+    return plus, minus
 
 
 def encode_pair(tokenizer: Any, pair: Example) -> dict[str, list[int]]:

@@ -103,27 +103,32 @@ class Policy(Record):
     scorer: Path | None = None
 
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "step"]
+"""A text came to its end, was cut off, or was asked for up to the end of a step, after which it may go on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion(Record):
-    """One engine output, with the id of the policy and the seed it was sampled with."""
+    """One engine output, with the id of the policy and the seed it was sampled with. `logprob` is that of its tokens
+    under the policy at temperature 1, summed (nats), where it was asked for."""
 
     text: str
     tokens: list[int]
     finish_reason: FinishReason
     policy: str
     seed: int
+    logprob: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Step(Record):
-    """One reasoning step of a searched solution. `value` is the chance of a right answer from here, in 0..1."""
+    """One reasoning step of a searched solution. `value` is the chance of a right answer from here, in 0..1, `count`
+    how many times it was written after those before it."""
 
     text: str
     value: float | None = None
     visits: int = 0
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +209,30 @@ class Verdict(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Attempts(Record):
-    """All that a strategy did for one problem: its rollouts, the verdicts it asked for on the way, and every token that
-    was generated for it, critiques and opinions included.
+class Branch(Record):
+    """One step in the tree of a search, for people to look at; `parent` is its place in the list of all, -1 at the
+    beginning. `value` is as in Step, `mean` what its `visits` brought back on average; `ended`, where it makes a whole
+    solution; `closed`, why the search went no further here; `chosen`, whether the solution chosen goes through it.
+    `scores` are what the search went by, such as f, g and h."""
 
-    `failure` says why there are none, where the engine refused a prompt of this problem.
+    parent: int
+    text: str
+    ended: bool = False
+    count: int = 1
+    visits: int = 0
+    mean: float | None = None
+    value: float | None = None
+    closed: str = ""
+    chosen: bool = False
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts(Record):
+    """All that a strategy did for one problem: its rollouts, the verdicts it asked for on the way, every token that was
+    generated for it, critiques and opinions included, and where it searched a tree, all of that.
+
+    `failure` says why there are no rollouts, where the engine refused a prompt of this problem.
     """
 
     problem_id: str
@@ -216,6 +240,7 @@ class Attempts(Record):
     verdicts: list[Verdict]
     failure: str | None = None
     num_tokens: int = 0
+    tree: list[Branch] = field(default_factory=list)
 
 
 Example = dict[str, Any]
@@ -224,13 +249,14 @@ Example = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Dataset(Record):
-    """What a round trains on: a directory with Parquet files of Examples and a card. `digest` names its rows and the
-    pairs of solutions beside them, in pairs/."""
+    """What a round trains on: a directory with Parquet files of Examples and a card. `digest` names its rows, and
+    beside them the pairs of solutions, in pairs/, and the solutions whose steps have values, in steps/."""
 
     folder: Path
     num_rows: int
     digest: str
     num_pairs: int = 0
+    num_stepwise: int = 0
 
 
 # What a strategy may ask for, and what it is answered with.
@@ -240,7 +266,12 @@ class Dataset(Record):
 class Generate:
     """Ask the policy for `n` completions of `prompt`. The reply is a list of `n` Completions.
 
-    `temperature` 0 is greedy. `seed` is given by the driver, so that strategies need not think of it.
+    `temperature` 0 is greedy. An answer ends before the first of `stop`. `seed` is given by the driver, so that
+    strategies need not think of it.
+
+    None of the words in `forbid` is ever written. To go on from the beginning of an answer, say it in `prefix`; the
+    completion is what follows. `until` asks for a step: a completion ends with the token in which the first of these
+    texts is complete, for the reason "step". With `logprob` it says how likely it was.
     """
 
     prompt: Prompt
@@ -250,6 +281,10 @@ class Generate:
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
     seed: int = 0
+    prefix: str = ""
+    until: tuple[str, ...] = ()
+    forbid: tuple[str, ...] = ()
+    logprob: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +302,9 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Ask how good each of `responses` to `prompt` is: its log-likelihood (nats, summed over its tokens and its end)
-    under the policy's scorer. The reply is a list of as many floats, or of None where the policy has no scorer yet."""
+    """Ask the policy's scorer how good each of `responses` to `prompt` is. One that values steps says the chance of a
+    right answer (0..1) with this much of it written; another the log-likelihood of all of it (nats, summed over its
+    tokens and its end). The reply is a list of as many floats, or of None where the policy has no scorer yet."""
 
     prompt: Prompt
     responses: Sequence[str]
@@ -285,6 +321,13 @@ class Recall:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """Keep the `tree` of a search beside its rollouts. There is no reply: it is empty."""
+
+    tree: list[Branch]
+
+
+@dataclass(frozen=True, slots=True)
 class WorkedExample(Record):
     """A problem with a right solution, to be shown to a teacher."""
 
@@ -292,7 +335,7 @@ class WorkedExample(Record):
     response: str
 
 
-Request = Generate | Score | Verify | Recall
+Request = Generate | Score | Verify | Recall | Keep
 Reply = list[Completion] | list[Verdict] | list[float | None] | list[WorkedExample]
 Solver = Generator[Sequence[Request], Any, list[Rollout]]
 """A strategy at work on one problem: yields requests, is sent as many replies in order, returns its rollouts."""
@@ -337,6 +380,7 @@ class Engine(Service[Generate | Score, Any], Protocol):
 
 __all__ = [
     "Attempts",
+    "Branch",
     "Completion",
     "Dataset",
     "Engine",
@@ -345,6 +389,7 @@ __all__ = [
     "Generate",
     "Hearing",
     "Judgement",
+    "Keep",
     "Message",
     "Policy",
     "Problem",

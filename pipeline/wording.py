@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from pipeline.types import Prompt
 
+BACK = "Wait, that is wrong.\n"
+"""The mark by which a solution takes back the step before it; it can't be written without its first word."""
+
+
+def goes_back(step: str) -> bool:
+    """Whether this step takes back the one before it."""
+    return step.lstrip().startswith(BACK.strip())
+
 
 def said(text: Prompt) -> str:
     """The words of a prompt or a completion, without who says them."""

@@ -33,6 +33,23 @@ def test_training_sees_the_prompt_of_the_engine_then_the_answer_and_its_end(
     assert row["completion_mask"] == [0] * len(prompted) + [1] * (len(answer) + 1)
 
 
+def test_what_is_taken_back_is_read_and_not_learnt(tiny: Path) -> None:
+    words = tokenizer(tiny)
+    said = "2 + 2 = 4\n4 + 3 = 8\nWait, that is wrong.\n4 + 3 = 7"
+    span = [said.index("4 + 3 = 8"), said.index("Wait")]
+    row = chat.encode_example(words, {"prompt": "sum", "completion": said, "untrained": [span]})
+    whole = chat.encode_example(words, {"prompt": "sum", "completion": said, "untrained": []})
+    assert row["input_ids"] == whole["input_ids"]
+    trained = zip(row["input_ids"], row["completion_mask"], whole["completion_mask"], strict=True)
+    kept: list[int] = []
+    slip: list[int] = []
+    for token, mask, without in trained:
+        if without:
+            (kept if mask else slip).append(token)
+    assert words.decode(slip) == said[slice(*span)]
+    assert words.decode(kept[:-1]) == said[: span[0]] + said[span[1] :]
+
+
 def test_llama3_has_one_beginning_of_text_and_ends_a_turn_with_eot(tiny_llama3: Path) -> None:
     words = tokenizer(tiny_llama3)
     for prompt in (CHAT, "What is 23 + 27?"):

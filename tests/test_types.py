@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pipeline import types
 from pipeline.types import (
     Attempts,
+    Branch,
     Completion,
     Dataset,
     Policy,
@@ -37,7 +38,7 @@ prompts: st.SearchStrategy[types.Prompt] = texts | st.lists(
 )
 leaves = st.none() | st.booleans() | numbers | texts | st.floats(allow_nan=False, allow_infinity=False)
 values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3))
-reasons: st.SearchStrategy[types.FinishReason] = st.sampled_from(["stop", "length"])
+reasons: st.SearchStrategy[types.FinishReason] = st.sampled_from(["stop", "length", "step"])
 
 problems = st.builds(Problem, texts, prompts, st.none() | texts, texts, st.dictionaries(texts, values, max_size=3))
 steps = st.builds(Step, texts, chances, numbers)
@@ -58,6 +59,7 @@ rollouts = st.builds(
     note=texts,
     value=chances,
 )
+branches = st.builds(Branch, numbers, texts, st.booleans(), numbers, numbers, chances, chances, texts)
 verdicts = st.builds(Verdict, texts, texts, chances, st.none() | texts, texts)
 RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     Problem: problems,
@@ -65,10 +67,17 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     Policy: st.builds(Policy, texts, st.none() | paths, texts, st.none() | paths),
     Completion: st.builds(Completion, texts, st.lists(numbers, max_size=5), reasons, texts, numbers),
     Step: steps,
+    Branch: branches,
     Rollout: rollouts,
     Verdict: verdicts,
     Attempts: st.builds(
-        Attempts, texts, st.lists(rollouts, max_size=2), st.lists(verdicts, max_size=2), st.none() | texts, numbers
+        Attempts,
+        texts,
+        st.lists(rollouts, max_size=2),
+        st.lists(verdicts, max_size=2),
+        st.none() | texts,
+        numbers,
+        st.lists(branches, max_size=2),
     ),
     Dataset: st.builds(Dataset, paths, numbers, texts, numbers),
     WorkedExample: st.builds(WorkedExample, texts, texts),
