@@ -108,7 +108,8 @@ def _memory(recipe: Recipe, path: Path | None) -> list[str]:
     weights = 4 * parameters / GIB  # float32, as on a CPU; half of it in bfloat16
     context = min(recipe.model.max_context, models.context_length(path))
     cache = models.cache_bytes(path, context * recipe.engine.max_sequences) / GIB
-    sampling, training = weights + cache + 1.5, 2 * weights + 1.5  # 1.5 GiB of libraries in each process
+    served = 2 if recipe.objective.name in ("step_value", "vstar") else 1  # with the scorer that these train
+    sampling, training = served * (weights + cache) + 1.5, 2 * weights + 1.5  # 1.5 GiB of libraries in each process
     return [
         f"model: {path}, {parameters / 1e6:.0f} M parameters",
         f"memory: about {sampling:.1f} GiB for the engine and {training:.1f} GiB for training beside it, in float32",

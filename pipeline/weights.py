@@ -6,6 +6,8 @@ Both need torch, so both run in a child process: `python -m pipeline.weights con
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -13,29 +15,47 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import EngineError
-from pipeline.types import Policy
+from pipeline.types import Policy, replace
 
 
-def of_policy(policy: Policy, base: Path) -> Path:
-    """The directory with the plain weights of `policy`, which is what engines load; `base` is the base model's.
+def plain(base: Path, adapter: Path | None) -> Path:
+    """The directory with the plain weights of the model in `base` under `adapter`, if any, which is what engines load.
 
     Training leaves the merged weights beside the adapter; where they are gone they are made again. Raises EngineError
     where that fails.
     """
-    return _merged(base, policy.adapter) if policy.adapter else base
-
-
-def of_scorer(policy: Policy, base: Path) -> Path:
-    """The same for the scorer of `policy`, which has to have one."""
-    assert policy.scorer
-    return _merged(base, policy.scorer)
-
-
-def _merged(base: Path, adapter: Path) -> Path:
+    if not adapter:
+        return base
     target = adapter.parent / "merged"
     if not target.is_dir():
         in_child("merge", base, adapter)
     return target
+
+
+SIGNS = "signs.json"
+"""In the directory of a scorer it says that its scores are values of steps, and by which two tokens it says them."""
+
+
+def signs(policy: Policy) -> tuple[int, int] | None:
+    """The tokens for "+" and "-" of the scorer of `policy`, where it has one that values steps."""
+    path = policy.scorer and policy.scorer / SIGNS
+    if not (path and path.is_file()):
+        return None
+    row = json.loads(path.read_text("utf-8"))
+    return row["+"], row["-"]
+
+
+def with_scorer(policy: Policy, scorer: Path | None) -> Policy:
+    """The same policy with another scorer, or with none."""
+    return policy if scorer == policy.scorer else replace(policy, scorer=scorer, id=name(policy.adapter, scorer))
+
+
+def name(adapter: Path | None, scorer: Path | None) -> str:
+    """The id of a policy: the hash of its adapter's weights, and of its scorer's where it has one."""
+    if not (adapter or scorer):
+        return "base"
+    files = [folder / "adapter_model.safetensors" for folder in (adapter, scorer) if folder]
+    return "adapter-" + hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
 def in_child(what: str, *paths: Path) -> None:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pipeline import chat, models, recipe, weights
 from pipeline.errors import PromptError
-from pipeline.types import Completion, Generate, Policy, Score
+from pipeline.types import Completion, FinishReason, Generate, Policy, Score
 
 
 class Options(recipe.Choice):
@@ -43,12 +43,13 @@ class Transformers:
         self.load(Policy(base=str(base)))
 
     def load(self, policy: Policy) -> None:
-        self._model = self._read(weights.of_policy(policy, self._base))
+        self._model = self._read(weights.plain(self._base, policy.adapter))
         self._scorer: Any = None
         self._policy = policy
 
     def submit(self, request: Generate | Score) -> int:
-        tokens = chat.encode_prompt(self._tokenizer, request.prompt)
+        prefix = request.prefix if isinstance(request, Generate) else ""
+        tokens = chat.encode_prompt(self._tokenizer, request.prompt, prefix)
         if isinstance(request, Generate) and len(tokens) + 1 > self._context:
             raise PromptError(f"a prompt of {len(tokens)} tokens does not fit a context of {self._context}")
         self._tickets += 1
@@ -82,25 +83,40 @@ class Transformers:
         scores: list[float | None] = [None] * len(request.responses)
         if self._policy.scorer is None:
             return [(ticket, scores)]
-        self._scorer = self._scorer or self._read(weights.of_scorer(self._policy, self._base))
+        self._scorer = self._scorer or self._read(weights.plain(self._base, self._policy.scorer))
+        signs = weights.signs(self._policy)
         answers = [chat.encode_answer(self._tokenizer, request.prompt, text) for text in request.responses]
+        if signs:
+            answers = [answer[:-1] for answer in answers]  # a step may be followed by others
         fitting = [place for place, answer in enumerate(answers) if len(prompt) + len(answer) < self._context]
         for first in range(0, len(fitting), self._options.max_sequences):
             places = fitting[first : first + self._options.max_sequences]
-            found = self._log_likelihoods(prompt, [answers[place] for place in places])
+            rows = [answers[place] for place in places]
+            found = self._values(prompt, rows, signs) if signs else self._log_likelihoods(prompt, rows)
             for place, score in zip(places, found, strict=True):
                 scores[place] = score
         return [(ticket, scores)]
 
     def _log_likelihoods(self, prompt: list[int], answers: list[list[int]]) -> list[float]:
-        """ln p of each of `answers` after `prompt` under the scorer; what pads them on the right can't be seen."""
+        """ln p of each of `answers` after `prompt` under the scorer."""
+        padded, logits = self._read_by_scorer(prompt, answers)
+        tokens = padded[:, len(prompt) :, None]
+        chances = logits[:, :-1].log_softmax(-1).gather(-1, tokens)[..., 0]  # (answers, width)
+        return [float(row[: len(one)].sum()) for row, one in zip(chances, answers, strict=True)]
+
+    def _values(self, prompt: list[int], answers: list[list[int]], signs: tuple[int, int]) -> list[float]:
+        """p(+) / (p(+) + p(-)) as what comes after each of `answers`."""
+        _, logits = self._read_by_scorer(prompt, answers)
+        rows = (row[len(one), list(signs)] for row, one in zip(logits, answers, strict=True))
+        return [float(row.softmax(-1)[0]) for row in rows]
+
+    def _read_by_scorer(self, prompt: list[int], answers: list[list[int]]) -> tuple[Any, Any]:
+        """Prompt and answers as tokens (answers, L), which are padded on the right where it can't be seen; and what the
+        scorer thinks comes after the prompt, and after each token of the answers: logits (answers, 1 + width, V)."""
         torch, width = self._torch, max(map(len, answers))
         padded = torch.tensor([prompt + one + [0] * (width - len(one)) for one in answers], device=self._device)
         with torch.inference_mode():
-            logits = self._scorer(input_ids=padded).logits[:, len(prompt) - 1 : -1].float()
-        tokens = padded[:, len(prompt) :, None]
-        chances = logits.log_softmax(-1).gather(-1, tokens)[..., 0]  # (answers, width)
-        return [float(row[: len(one)].sum()) for row, one in zip(chances, answers, strict=True)]
+            return padded, self._scorer(input_ids=padded).logits[:, len(prompt) - 1 :].float()
 
     def _sample(self) -> list[tuple[int, Any]]:
         batch: list[tuple[int, Generate, list[int]]] = []
@@ -125,6 +141,12 @@ class Transformers:
         mask = self._torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self._device)
         self._torch.manual_seed(settings.seed)
         sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
+        stops = (*settings.stop, *settings.until)
+        forbidden = [
+            self._tokenizer(said, add_special_tokens=False).input_ids
+            for word in settings.forbid
+            for said in (word, f" {word}")
+        ]
         with self._torch.inference_mode():
             output = self._model.generate(
                 input_ids=padded,
@@ -133,28 +155,54 @@ class Transformers:
                 eos_token_id=end,
                 pad_token_id=end,
                 **(sampling if settings.temperature else {"do_sample": False}),
-                **({"stop_strings": list(settings.stop), "tokenizer": self._tokenizer} if settings.stop else {}),
-            )[:, width:].tolist()
-        replies = []
-        for ticket, request, prompt in batch:
-            room = self._context - len(prompt)
-            mine, output = [row[:room] for row in output[: request.n]], output[request.n :]
-            seeds = range(request.seed, request.seed + request.n)  # a name for each row; the batch has one generator
-            replies.append(
-                (ticket, [self._completion(row, end, request, seed) for row, seed in zip(mine, seeds, strict=True)])
+                bad_words_ids=forbidden or None,
+                output_logits=settings.logprob,
+                return_dict_in_generate=True,
+                stopping_criteria=[self._stopping(width, stops)] if stops else None,
             )
-        return replies
+        written = output.sequences[:, width:]
+        chances: list[Any] = [None] * len(rows)
+        if settings.logprob:
+            steps = zip(output.logits, written.T, strict=True)
+            found = [logits.float().log_softmax(-1).gather(-1, said[:, None])[:, 0] for logits, said in steps]
+            chances = self._torch.stack(found, 1).tolist()
+        samples = iter(zip(written.tolist(), chances, strict=True))
+        return [
+            (ticket, [self._completion(*next(samples), len(prompt), end, request, place) for place in range(request.n)])
+            for ticket, request, prompt in batch
+        ]
 
-    def _completion(self, row: list[int], end: int, request: Generate, seed: int) -> Completion:
-        ended = end in row
-        tokens = row[: row.index(end) + 1] if ended else row
+    def _stopping(self, width: int, stops: tuple[str, ...]) -> Any:
+        """Says which rows have written one of `stops` in what follows their first `width` tokens. transformers' own
+        would find one that began in the prompt as well."""
+
+        def stopped(ids: Any, scores: Any, **rest: Any) -> Any:
+            texts = self._tokenizer.batch_decode(ids[:, width:], skip_special_tokens=True)
+            return self._torch.tensor([any(stop in text for stop in stops) for text in texts], device=ids.device)
+
+        return stopped
+
+    def _completion(
+        self, row: list[int], chances: list[float] | None, begun: int, end: int, request: Generate, place: int
+    ) -> Completion:
+        """`row` was written after `begun` tokens, as the sample in this `place` of the request's."""
+        tokens = row[: self._context - begun]
+        ended = end in tokens
+        if ended:
+            tokens = tokens[: tokens.index(end) + 1]
         text = self._tokenizer.decode(tokens, skip_special_tokens=True)
         for stop in request.stop:
             before, found, _ = text.partition(stop)
             text, ended = before, ended or bool(found)
-        return Completion(text, tokens, "stop" if ended else "length", self._policy.id, seed)
+        reason: FinishReason = "stop" if ended else "length"
+        if any(stop in text for stop in request.until):
+            reason, tokens = "step", tokens[:-1] if ended else tokens  # its end fills it up to the longest of the batch
+        logprob = sum(chances[: len(tokens)]) if chances else None
+        seed = request.seed + place  # a name for each row; the batch has one generator
+        return Completion(text, tokens, reason, self._policy.id, seed, logprob)
 
 
 def _settings(request: Generate) -> tuple[object, ...]:
     kind = isinstance(request.prompt, str)
-    return (request.temperature, request.top_p, request.max_tokens, request.stop, kind)
+    sampling = (request.temperature, request.top_p, request.max_tokens)
+    return (*sampling, request.stop, request.until, request.forbid, request.logprob, kind)

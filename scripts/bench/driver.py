@@ -52,12 +52,14 @@ def main() -> None:
 
 def _plain(engine: VLLM, problems: list[Problem], seed: int) -> float:
     """Tokens a second of one `LLM.generate`, on a cache that holds nothing of these prompts."""
-    llm = engine._llm
+    import vllm
+
+    llm = engine._llms["policy"]
     llm.reset_prefix_cache()
     prompts = [{"prompt_token_ids": chat.encode_prompt(engine._tokenizer, one.prompt)} for one in problems]
     end = chat.end_token(engine._tokenizer, problems[0].prompt)
     params = [
-        engine._params(
+        vllm.SamplingParams(
             n=SAMPLES,
             temperature=TEMPERATURE,
             max_tokens=MAX_TOKENS,
@@ -74,7 +76,7 @@ def _plain(engine: VLLM, problems: list[Problem], seed: int) -> float:
 
 def _driven(engine: VLLM, problems: list[Problem], seed: int) -> tuple[float, float]:
     """Tokens a second through strategy, driver and judge, and when the first problem ended, as a share of the whole."""
-    engine._llm.reset_prefix_cache()
+    engine._llms["policy"].reset_prefix_cache()
     options = direct.Options(
         name="direct",
         samples=SAMPLES,

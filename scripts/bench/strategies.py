@@ -84,7 +84,7 @@ class Watched:
     def poll(self) -> list[tuple[int, list[Completion]]]:
         began = time.perf_counter()
         replies = self._engine.poll()
-        scheduler = self._engine._llm.llm_engine.engine_core.engine_core.scheduler
+        scheduler = self._engine._llms["policy"].llm_engine.engine_core.engine_core.scheduler
         done = sum(len(reply) for _, reply in replies)  # in this step they still had their places
         self.steps.append((time.perf_counter() - began, min(len(scheduler.running) + done, PLACES)))
         return replies
@@ -111,7 +111,7 @@ def main() -> None:
 
 
 def _work(engine: VLLM, judge: Judge, problems: list[Problem], strategy: dict[str, Any]) -> Work:
-    engine._llm.reset_prefix_cache()
+    engine._llms["policy"].reset_prefix_cache()
     options = recipe.chosen("strategies", strategy)
     began = time.perf_counter()
     kept = distinct = solved = tokens = 0

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import chat, models
-from pipeline.types import Policy, Prompt
-from pipeline.weights import of_policy
+from pipeline.types import Prompt
+from pipeline.weights import plain
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,7 @@ def changed(model: Path, path: Path, seed: int) -> Path:
     torch.manual_seed(seed)
     settings = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
     get_peft_model(AutoModelForCausalLM.from_pretrained(model), settings).save_pretrained(path)
-    assert of_policy(Policy(str(model), path, "adapter-1"), model) == path.parent / "merged"
+    assert plain(model, path) == path.parent / "merged"
     return path
 
 

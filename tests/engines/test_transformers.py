@@ -90,3 +90,17 @@ def asked(engine: Transformers, request: Score) -> list[float | None]:
     [(answered, scores)] = engine.poll()
     assert answered == ticket
     return list(scores)
+
+
+def test_a_step_ends_with_its_mark_and_the_next_goes_on_from_it(engine: Transformers) -> None:
+    whole = answers(engine, Generate(chat("1 + 1?"), temperature=0, max_tokens=8))[0][0]
+    mark = whole.text[2:5]
+    asked = [
+        Generate(chat(text), temperature=0, max_tokens=8, until=(mark,), logprob=True)
+        for text in ("1 + 1?", "Hello there")
+    ]
+    step = answers(engine, *asked)[0][0]
+    assert step.finish_reason == "step" and mark in step.text and whole.text.startswith(step.text)
+    assert step.tokens == whole.tokens[: len(step.tokens)] and step.logprob is not None and step.logprob < 0
+    rest = Generate(chat("1 + 1?"), temperature=0, max_tokens=8 - len(step.tokens), prefix=step.text)
+    assert step.text + answers(engine, rest)[0][0].text == whole.text

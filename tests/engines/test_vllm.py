@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 from pipeline import chat, models
 from pipeline.engines.vllm import VLLM
 from pipeline.strategies.driver import drive
-from pipeline.types import Generate, Message, Policy, Problem, Solver
+from pipeline.types import Generate, Message, Policy, Problem, Prompt, Solver
 from tests.conftest import ROOT, judge_by
 from tests.engines.conftest import log_likelihood
 
@@ -27,20 +26,23 @@ CHILD = """
 import json, sys
 from pathlib import Path
 from pipeline import models
+from pipeline.engines import vllm
 from pipeline.engines.vllm import Options, VLLM
 from pipeline.types import Generate, Policy, Score
 
-base, adapter, scorer, log = sys.argv[1:]
-model = models.Options(name=base, max_context=128)
+base, adapter, scorer, log, mark, beside = sys.argv[1:7]
+if beside:
+    vllm._beside = lambda: True
+model = models.Options(name=base, max_context=128, dtype="float32")
 engine = VLLM(Options(name="vllm", max_sequences=8), Path(base), model, Path(log))
 prompts = [[{"role": "user", "content": f"What is {a} + {b}?"}] for a in (3, 14) for b in (5, 26)]
 
 def say(value):
     print("RESULT " + json.dumps(value), flush=True)
 
-def wait(tickets, until=lambda replies: False):
+def wait(tickets):
     replies = {}
-    while len(replies) < len(tickets) and not until(replies):
+    while len(replies) < len(tickets):
         replies.update(engine.poll())
     return replies
 
@@ -63,25 +65,44 @@ if scorer:
     scoring = [Score(prompt, responses) for prompt in prompts]
     engine.load(Policy(base, Path(adapter), "adapter-2", Path(scorer)))
     tickets = [engine.submit(request) for pair in zip(completing, scoring) for request in pair]
-    replies = wait(tickets, until=lambda replies: len(replies) > 4)  # the first of a wave of scores is there
-    late = engine.submit(completing[0])  # while others of it are under way, or at least the scorer's weights are in
-    replies |= wait([ticket for ticket in [*tickets, late] if ticket not in replies])
-    say([[one.to_dict() for one in replies[ticket]] for ticket in [*tickets[::2], late]])
+    replies = wait(tickets)
+    say([[one.to_dict() for one in replies[ticket]] for ticket in tickets[::2]])
     say([replies[ticket] for ticket in tickets[1::2]])
-    say([list(replies).index(ticket) for ticket in tickets])
     engine.load(Policy(base))
     say(wait([engine.submit(scoring[0])]).popitem()[1])
+    (Path(scorer) / "signs.json").write_text('{"+": 10, "-": 12}')
+    engine.load(Policy(base, None, "base-2", Path(scorer)))
+    say(wait([engine.submit(scoring[0])]).popitem()[1])
+    (Path(scorer) / "signs.json").unlink()
+
+def go_on(**options):
+    say(wait([engine.submit(Generate(prompts[0], temperature=0, max_tokens=12, **options))]).popitem()[1][0].to_dict())
+
+mark = json.loads(mark)
+if mark:
+    engine.load(Policy(base))
+    go_on()
+    go_on(until=(mark[0],), logprob=True)
+    go_on(prefix=mark[1])
+    go_on(forbid=(mark[2],))
 assert engine.seconds > 0
 engine.close()
 engine.close()
 """
 
 
-def run(base: Path, log: Path, adapter: Path | str = "", scorer: Path | str = "", typed: str = "") -> list[Any]:
+def run(
+    base: Path,
+    log: Path,
+    adapter: Path | str = "",
+    scorer: Path | str = "",
+    mark: Any = None,
+    beside: str = "",
+) -> list[Any]:
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(base), str(adapter), str(scorer), str(log)],
+        [sys.executable, "-c", CHILD, str(base), str(adapter), str(scorer), str(log), json.dumps(mark), beside],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        input=typed,
+        input=json.dumps(RESPONSES),
         capture_output=True,
         text=True,
         timeout=280,
@@ -101,7 +122,7 @@ def tokens(rows: list[list[dict[str, Any]]]) -> list[list[list[int]]]:
 def said(tiny: Path, adapter: Path, scorer: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """All that one engine says in CHILD."""
     log = tmp_path_factory.mktemp("log") / "a.log"
-    found = run(tiny, log, adapter, scorer, json.dumps(RESPONSES))
+    found = run(tiny, log, adapter, scorer)
     assert log.stat().st_size > 0
     return found
 
@@ -118,12 +139,11 @@ def test_a_swapped_policy_answers_as_a_fresh_engine_does(said: list[Any], adapte
     assert all(len({tuple(one["tokens"]) for one in row}) == 3 for row in sampled)
 
 
-def test_scores_are_the_scorers_and_completions_the_policys_in_whatever_order_they_are_asked_for(
+def test_scores_are_the_scorers_and_completions_the_policys_though_asked_for_at_once(
     said: list[Any], scorer: Path
 ) -> None:
-    *_, swapped, _, completed, scores, places, unscored = said
-    assert tokens(completed) == [*tokens(swapped), tokens(swapped)[0]], "the late one waited for the policy's weights"
-    assert sorted(places[::2]) == [0, 1, 2, 3] and sorted(places[1::2]) == [4, 5, 6, 7], "scores come in one wave"
+    *_, swapped, _, completed, scores, unscored, _ = said
+    assert tokens(completed) == tokens(swapped)
     for (a, b), row in zip([(a, b) for a in (3, 14) for b in (5, 26)], scores, strict=True):
         prompt = [Message(role="user", content=f"What is {a} + {b}?")]
         for response, score in zip(RESPONSES[:-1], row[:-1], strict=True):
@@ -132,20 +152,78 @@ def test_scores_are_the_scorers_and_completions_the_policys_in_whatever_order_th
     assert unscored == [None] * len(RESPONSES), "a policy without a scorer has no opinion"
 
 
-@pytest.mark.parametrize("waited", [False, True])
-def test_a_prompt_that_vllm_itself_refuses_costs_its_problem_whenever_its_turn_comes(
-    waited: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_adapters_beside_the_base_as_on_a_gpu_answer_as_merged_ones_do(
+    said: list[Any], tiny: Path, adapter: Path, scorer: Path, tmp_path: Path
 ) -> None:
+    base, sampled, again, swapped, back, completed, scores, unscored, values = run(
+        tiny, tmp_path / "d.log", adapter, scorer, beside="yes"
+    )
+    assert tokens(sampled) == tokens(again)
+    assert [tokens(one) for one in (base, swapped, back, completed)] == [
+        tokens(one) for one in (said[0], said[3], said[0], said[3])
+    ]
+    for row, merged in zip([*scores, values], [*said[-3], said[-1]], strict=True):
+        assert row == [one if one is None else pytest.approx(one, abs=1e-3) for one in merged]
+    assert unscored == [None] * len(RESPONSES)
+
+
+def test_a_scorer_that_values_steps_says_so_by_its_signs(said: list[Any], scorer: Path, tiny: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    *_, values = said
+    words = models.tokenizer(tiny)
+    model = AutoModelForCausalLM.from_pretrained(scorer.parent / "merged", dtype=torch.float32)
+    for response, value in zip(RESPONSES[:-1], values[:-1], strict=True):
+        ids = chat.encode_prompt(words, [Message(role="user", content="What is 3 + 5?")], response)
+        with torch.no_grad():
+            signs = model(torch.tensor([ids])).logits[0, -1, [10, 12]]
+        assert value == pytest.approx(float(signs.softmax(-1)[0]), abs=1e-4)
+    assert values[-1] is None
+
+
+def test_a_step_ends_with_its_mark_goes_on_from_there_and_a_word_can_be_forbidden(
+    said: list[Any], tiny: Path, tmp_path: Path
+) -> None:
+    whole = said[0][0][0]
+    words = models.tokenizer(tiny)
+    begun = words.decode(whole["tokens"][:4])
+    word = words.decode(whole["tokens"][5:6]).strip()
+    assert word, "the tiny model says something there"
+    mark = begun[-2:]
+    *_, again, step, rest, without = run(tiny, tmp_path / "c.log", mark=[mark, begun, word])
+    assert again["tokens"] == whole["tokens"]
+    assert step["finish_reason"] == "step" and mark in step["text"]
+    size = len(step["tokens"])
+    assert step["tokens"] == whole["tokens"][:size] and step["text"] == words.decode(step["tokens"])
+    prompt = [Message(role="user", content="What is 3 + 5?")]
+    assert step["logprob"] == pytest.approx(log_probability(tiny, prompt, step["tokens"]), abs=1e-3)
+    assert words.decode(whole["tokens"][:12]).startswith(begun + rest["text"][:8])
+    assert word not in without["text"] and without["tokens"] != whole["tokens"]
+
+
+def log_probability(model_dir: Path, prompt: Prompt, tokens: list[int]) -> float:
+    """ln p of `tokens` after the prompt."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    ids = chat.encode_prompt(models.tokenizer(model_dir), prompt)
+    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
+    with torch.no_grad():
+        chances = model(torch.tensor([ids + tokens])).logits[0].log_softmax(-1)
+    return sum(float(chances[len(ids) - 1 + place, token]) for place, token in enumerate(tokens))
+
+
+def test_a_prompt_that_vllm_itself_refuses_costs_its_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No vLLM is started: what it would do stands in its place."""
 
-    def add_request(name: str, prompt: Any, params: Any) -> None:
+    def add_request(name: str, prompt: Any, params: Any, lora_request: Any) -> None:
         raise ValueError("not this one")
 
     engine = VLLM.__new__(VLLM)
-    state = {"policy": Policy("m"), "scoring": waited, "open": {}, "waiting": deque(), "held": deque(), "answered": []}
-    state |= {"tickets": 0, "context": 9, "log": tmp_path / "log", "tokenizer": None, "final": None, "params": dict}
-    state |= {"llm": SimpleNamespace(llm_engine=SimpleNamespace(add_request=add_request))}
-    state |= {"swap": lambda **_: None}
+    state = {"policy": Policy("m"), "open": {}, "answered": [], "adapters": {}, "tickets": 0, "context": 9}
+    state |= {"log": tmp_path / "log", "tokenizer": None, "final": None, "params": dict}
+    state |= {"llms": {"policy": SimpleNamespace(llm_engine=SimpleNamespace(add_request=add_request))}}
     for name, value in state.items():
         setattr(engine, f"_{name}", value)
     engine.seconds = 0.0
@@ -174,12 +252,12 @@ engine = VLLM(Options(name="vllm", max_sequences=8), base, model, Path({str(tmp_
 prompt = [{{"role": "user", "content": "What is 3 + 5?"}}]
 engine.submit(Generate(prompt, max_tokens=2, temperature=0))
 seen = []
-step = engine._llm.llm_engine.step
+step = engine._llms["policy"].llm_engine.step
 def spy():
     outputs = step()
     seen.extend(outputs)
     return outputs
-engine._llm.llm_engine.step = spy
+engine._llms["policy"].llm_engine.step = spy
 while not engine.poll():
     pass
 print(json.dumps(seen[-1].prompt_token_ids))
