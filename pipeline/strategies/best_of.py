@@ -3,8 +3,10 @@
 `concise` takes the one with the fewest tokens; of programs as short as each other, the one with the smallest syntax
 tree. `majority` takes the most concise one of those that give the most common answer (self-consistency, 2203.11171);
 answers are equal where the task's verifier says so, to which the gold answer is not shown for that.
-`score` takes the one that the policy's scorer finds most likely (V-STaR, 2402.06457: the log-likelihood itself, not the
-ratio that the scorer was trained by); while there is no scorer, as in the first round, the most concise.
+`score` takes the one that the policy's scorer finds best. One that scores whole solutions says how likely they are
+(V-STaR, 2402.06457: the log-likelihood itself, not the ratio that the scorer was trained by); of one that values steps,
+the value of the last of them is taken, or the lowest, or the product of all. While there is no scorer, as in the first
+round, the most concise is taken.
 
 The shortest answers can be guesses, so none under `min_tokens` is chosen.
 """
@@ -15,6 +17,7 @@ import ast
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -22,8 +25,10 @@ from pydantic import Field, model_validator
 from pipeline import recipe
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
+from pipeline.steps import AGGREGATE, Kind, split
 from pipeline.strategies.asking import put, template
 from pipeline.strategies.direct import Temperature
+from pipeline.strategies.searching import check_step
 from pipeline.strategies.several import Work
 from pipeline.types import Generate, Problem, Rollout, Score, Solver, Verdict, Verify, replace
 from pipeline.verifiers import code
@@ -34,7 +39,7 @@ from pipeline.wording import normalised
 class Options(recipe.Choice):
     """`samples` in all, spread evenly over `temperatures`. One is chosen `among` those that verify, or among `all` that
     came to their end, as where no gold answer is at hand; where there is none of these, none is chosen. `min_tokens`
-    counts the end token."""
+    counts the end token. `aggregate` makes one number of the values of all steps, each a `step`."""
 
     prompt: template("problem") = "{problem}"  # type: ignore[valid-type]
     samples: int = Field(default=8, ge=1)
@@ -42,6 +47,8 @@ class Options(recipe.Choice):
     top_p: float = Field(default=1.0, gt=0, le=1)
     max_tokens: int = Field(default=256, ge=1)
     choose: Literal["concise", "majority", "score"] = "concise"
+    step: Kind = "line"
+    aggregate: Literal["last", "min", "product"] = "last"
     among: Literal["right", "all"] = "right"
     min_tokens: int = Field(default=2, ge=1)
 
@@ -58,11 +65,19 @@ class Options(recipe.Choice):
 
 def check(recipe: Recipe) -> None:
     """Raises RecipeError where there would never be a scorer to choose by."""
-    if recipe.strategy.choose == "score" and recipe.objective.name != "vstar":
+    strategy, objective = recipe.strategy, recipe.objective.name
+    if strategy.choose == "score" and objective not in ("vstar", "step_value"):
         raise RecipeError(
-            f"strategy: best_of: choose: score goes by a scorer, and the objective {recipe.objective.name!r} trains "
-            "none; say objective: vstar, or choose: concise"
+            f"strategy: best_of: choose: score goes by a scorer, and the objective {objective!r} trains none; say "
+            "objective: vstar or step_value, or choose: concise"
         )
+    if strategy.choose == "score" and strategy.aggregate != "last" and objective != "step_value":
+        raise RecipeError(
+            f"strategy: best_of: aggregate: {strategy.aggregate}: the objective {objective!r} trains a scorer of whole "
+            "solutions, not of steps; say objective: step_value, or aggregate: last"
+        )
+    if strategy.choose == "score" and objective == "step_value":
+        check_step(recipe)
 
 
 def solve(problem: Problem, options: Options) -> Solver:
@@ -95,11 +110,11 @@ def solve(problem: Problem, options: Options) -> Solver:
     if options.choose == "majority":
         best = yield from most_common(problem, eligible)
     elif options.choose == "score" and best:
-        [values] = yield [Score(problem.prompt, [rollout.response for rollout in best])]
-        best = most_likely(best, values)
+        values = yield from valued(problem, best, options)
+        best = most_valued(best, values)
     chosen = most_concise(problem, best).id if best else None
-    valued = {rollout.id: value for (rollout, _), value in zip(eligible, values, strict=True)}
-    return [replace(one, chosen=one.id == chosen, value=valued.get(one.id)) for one in rollouts]
+    by_id = {rollout.id: value for (rollout, _), value in zip(eligible, values, strict=True)}
+    return [replace(one, chosen=one.id == chosen, value=by_id.get(one.id)) for one in rollouts]
 
 
 def most_common(problem: Problem, judged: Sequence[tuple[Rollout, Verdict]]) -> Work[list[Rollout]]:
@@ -124,7 +139,23 @@ def _equal(problem: Problem) -> recipe.Choice | None:
         return None
 
 
-def most_likely(rollouts: Sequence[Rollout], values: Sequence[float | None]) -> list[Rollout]:
+def valued(problem: Problem, rollouts: Sequence[Rollout], options: Options) -> Work[list[float | None]]:
+    """What the policy's scorer makes of each, where there is one; each text is asked about once."""
+    begun = [list(accumulate(split(one.response, options.step))) or [""] for one in rollouts]
+    if options.aggregate == "last":
+        begun = [[one.response] for one in rollouts]
+    texts = list(dict.fromkeys(text for one in begun for text in one))
+    [scores] = yield [Score(problem.prompt, texts)]
+    values = dict(zip(texts, scores, strict=True))
+    return [
+        None
+        if any(values[text] is None for text in one)
+        else AGGREGATE[options.aggregate]([values[text] for text in one])
+        for one in begun
+    ]
+
+
+def most_valued(rollouts: Sequence[Rollout], values: Sequence[float | None]) -> list[Rollout]:
     """The rollouts with the highest of `values`; all of them where there are no values."""
     highest = max((value for value in values if value is not None), default=None)
     return [rollout for rollout, value in zip(rollouts, values, strict=True) if value == highest]

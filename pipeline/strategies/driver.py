@@ -17,8 +17,10 @@ from typing import Any
 from pipeline.errors import PromptError
 from pipeline.types import (
     Attempts,
+    Branch,
     Generate,
     Judgement,
+    Keep,
     Problem,
     Recall,
     Request,
@@ -66,6 +68,7 @@ class _Active:
     asked: int = 0
     num_tokens: int = 0
     verdicts: dict[str, Verdict] = field(default_factory=dict)
+    tree: list[Branch] = field(default_factory=list)
     ended: Attempts | None = None
 
 
@@ -106,6 +109,12 @@ class _Driver:
             if isinstance(request, Generate):
                 request = replace(request, seed=int(digest(self.seed, one.problem.id, path), 16) % 2**31)
             self.generating[self.engine.submit(request)] = (one, place)
+        elif isinstance(request, Keep):
+            before = len(one.tree)  # of another strategy, where one is made of several
+            one.tree += [
+                replace(step, parent=step.parent + before if step.parent >= 0 else -1) for step in request.tree
+            ]
+            self.reply(one, place, [])
         elif isinstance(request, Recall):
             self.reply(one, place, self.recall(request) if self.recall else [])
         elif self.known(one, request):
@@ -219,4 +228,4 @@ def _attempts(one: _Active, rollouts: list[Rollout]) -> Attempts:
         for rollout in rollouts
         if rollout.response in one.verdicts
     ]
-    return Attempts(one.problem.id, rollouts, verdicts, num_tokens=one.num_tokens)
+    return Attempts(one.problem.id, rollouts, verdicts, num_tokens=one.num_tokens, tree=one.tree)

@@ -155,6 +155,8 @@ def test_a_scorer_is_chosen_by_only_where_one_is_trained() -> None:
             soundness.check(recipe.parse(raw | {"strategy": strategy}))
     best_of.check(recipe.parse(raw | {"strategy": scoring, "objective": {"name": "vstar"}}))
     best_of.check(recipe.parse(raw | {"strategy": {"name": "best_of"}}))
+    with pytest.raises(RecipeError, match="'vstar' trains a scorer of whole solutions, not of steps"):
+        best_of.check(recipe.parse(raw | {"strategy": scoring | {"aggregate": "min"}, "objective": {"name": "vstar"}}))
 
 
 def test_where_no_answer_was_read_responses_that_read_alike_agree() -> None:
@@ -177,6 +179,17 @@ def test_without_a_scorer_the_most_concise_is_chosen() -> None:
     rollouts = played(["it is 4", "so 4"], [None, None], choose="score")
     assert [rollout.response for rollout in rollouts if rollout.chosen] == ["so 4"]
     assert [rollout.value for rollout in rollouts] == [None, None]
+
+
+def test_a_solution_is_worth_the_last_the_lowest_or_the_product_of_its_steps() -> None:
+    texts = ["a\n4", "b\n4"]
+    last = played(texts, [0.5, 0.4], choose="score")
+    assert [rollout.value for rollout in last] == [0.5, 0.4]
+    steps: list[float | None] = [0.2, 0.5, 0.4, 0.4]  # "a", "a 4", "b", "b 4"
+    for aggregate, values in (("min", [0.2, 0.4]), ("product", [0.1, 0.16])):
+        rollouts = played(texts, steps, choose="score", aggregate=aggregate)
+        assert [rollout.value for rollout in rollouts] == pytest.approx(values)
+        assert [rollout.response for rollout in rollouts if rollout.chosen] == ["b\n4"]
 
 
 def test_the_scorer_is_not_asked_where_there_is_nothing_to_choose() -> None:

@@ -14,9 +14,11 @@ from pipeline.strategies import driver
 from pipeline.strategies.driver import Refused, drive
 from pipeline.types import (
     Attempts,
+    Branch,
     Completion,
     Generate,
     Hearing,
+    Keep,
     Problem,
     Recall,
     Request,
@@ -385,6 +387,16 @@ def test_a_score_is_answered_by_the_engine_and_a_memory_at_once() -> None:
     desk: Any = Desk(scored)
     list(drive([(problem("a"), asks(problem("a")))], desk, judge_by(), recall=remembers))
     assert [(request.problem.id, request.n) for request in seen] == [("a", 3)]
+
+
+def test_the_trees_of_several_searches_are_kept_beside_each_other() -> None:
+    def searches(one: Problem) -> Solver:
+        yield [Keep([Branch(-1, "a"), Branch(0, "b")])]
+        yield [Keep([Branch(-1, "c"), Branch(0, "d")])]
+        return []
+
+    [attempts] = driven({"a": searches(problem("a"))})
+    assert [(at.text, at.parent) for at in attempts.tree] == [("a", -1), ("b", 0), ("c", -1), ("d", 2)]
 
 
 def opinion(*texts: str) -> Callable[[Generate], list[Completion]]:

@@ -16,13 +16,19 @@ FACTS = [(2, 3), (5, 5), (7, 8)]
 SMALL = {"samples": 2, "max_tokens": 24}
 SHOTS = [{"prompt": f"What is {a} times {b}?", "response": f"{a} times {b} is {a * b}."} for a, b in ((2, 4), (3, 6))]
 
+STEPS = {"width": 2, "step_tokens": 24, "max_nodes": 12, "max_depth": 4}
+
 OPTIONS: dict[str, dict[str, Any]] = {
+    "backtrack": SMALL,
+    "beam": STEPS | {"beams": 2},
     "best_of": SMALL | {"temperatures": [0.5, 1.0], "choose": "majority"},
     "decompose": SMALL | {"divide_tokens": 48, "width": 2},
     "direct": SMALL | {"max_samples": 4},
     "few_shot": SMALL | {"max_samples": 2, "examples": SHOTS, "shots": 2, "choose": "nearest"},
+    "mcts": STEPS | {"visits": 4},
     "mixture": {"parts": [{"name": "direct", "max_samples": 1, **SMALL}, {"name": "reflect", **SMALL}]},
     "program": SMALL | {"max_tokens": 96},
+    "q_star": STEPS | {"solutions": 2},
     "rationalize": SMALL
     | {"of": {"name": "direct", "samples": 1, "max_samples": 1, "temperature": 0, "max_tokens": 4}},
     "reflect": SMALL | {"critique_tokens": 24},
@@ -97,7 +103,7 @@ def test_it_works_with_a_real_engine(name: str, attempts: dict[str, list[dict[st
     for row in rows:
         assert row["failure"] is None
         assert row["num_tokens"] > 0
-        assert row["rollouts"]
+        assert row["rollouts"] or row["tree"]
         assert {verdict["rollout_id"] for verdict in row["verdicts"]} >= {
             rollout["id"] for rollout in row["rollouts"] if rollout["note"] != "failed"
         }
@@ -107,6 +113,16 @@ def test_it_works_with_a_real_engine(name: str, attempts: dict[str, list[dict[st
                 f"What is {' times '.join(row['problem_id'].split()[1:])}?"
             ]
             assert rollout["policy"] == "base"
+
+
+def test_a_search_keeps_its_tree(attempts: dict[str, list[dict[str, Any]]]) -> None:
+    for name, rows in attempts.items():
+        assert all(bool(row["tree"]) == (name in ("beam", "mcts", "q_star")) for row in rows)
+        for row in rows:
+            assert len(row["tree"]) <= STEPS["max_nodes"] + STEPS["width"]
+            chosen = [one["response"] for one in row["rollouts"] if one["chosen"]]
+            path = "".join(one["text"] for one in row["tree"] if one["chosen"])
+            assert not row["tree"] or chosen == ([path] if path else [])
 
 
 def test_among_so_many_attempts_some_are_right(attempts: dict[str, list[dict[str, Any]]]) -> None:

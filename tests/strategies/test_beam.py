@@ -1,0 +1,73 @@
+"""Beam search where what each step is worth is known: the best go on, and those that are whole make room."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import recipe
+from pipeline.errors import RecipeError
+from pipeline.strategies import beam, mcts, q_star
+from pipeline.strategies.beam import Options, solve
+from pipeline.types import Rollout
+from tests.strategies.world import PROBLEM, World
+
+
+def played(world: World, **rest: Any) -> list[Rollout]:
+    options = Options(name="beam", **{"width": world.width, "among": "all", "max_nodes": 10**6, **rest})
+    return world.play(solve(PROBLEM, options))
+
+
+@settings(deadline=None)
+@given(st.integers(2, 4), st.integers(1, 4), st.integers(0, 999), st.integers(1, 4), st.booleans())
+def test_the_best_way_is_among_the_beams(width: int, depth: int, seed: int, beams: int, diverse: bool) -> None:
+    world = World(width, depth, seed)
+    rollouts = played(world, beams=beams, diverse=diverse)
+    [chosen] = [one for one in rollouts if one.chosen]
+    assert chosen.response == world.best
+    assert len(world.grown) <= 1 + beams * (depth - 1), "so many go on at a time and no more"
+
+
+def test_diverse_beams_each_follow_a_first_step_of_their_own() -> None:
+    world = World(3, 3, seed=1)
+    played(world, beams=3, diverse=True)
+    firsts = [prefix.split("\n")[0] for prefix in world.grown if prefix]
+    assert sorted(set(firsts)) == ["0", "1", "2"] and len(firsts) == 3 * 2
+
+
+def test_budgets_and_closed_branches_are_kept_to() -> None:
+    world = World(3, 4, seed=1)
+    assert played(world, max_nodes=3) == [] and world.grown == [""]
+    deep = World(3, 4, seed=1)
+    assert played(deep, max_depth=2) == []
+    assert {one.closed for one in deep.tree if one.text and one.closed != "exhausted"} >= {"too deep"}
+    hopeless = World(3, 4, seed=1)
+    assert played(hopeless, min_value=1.0) == []
+    assert {one.closed for one in hopeless.tree} == {"hopeless"}
+
+
+def test_the_tree_says_which_way_was_chosen() -> None:
+    world = World(2, 3, seed=3)
+    [chosen] = [one for one in played(world, beams=2) if one.chosen]
+    way = [one for one in world.tree if one.chosen]
+    assert "".join(one.text for one in way) == chosen.response
+    assert [one.parent for one in way] == [-1, world.tree.index(way[0]), world.tree.index(way[1])]
+    assert [one.value for one in way] == [step.value for step in chosen.steps]
+
+
+def test_a_search_is_told_what_it_lacks() -> None:
+    raw: dict[str, Any] = {"name": "t", "model": {"name": "smollm2-135m"}, "task": {"name": "times_table"}}
+    values = {"curation": {"steps": {}}, "objective": {"name": "step_value"}, "evaluation": {"samples": 4}}
+    for name, check in (("beam", beam.check), ("q_star", q_star.check), ("mcts", mcts.check)):
+        with pytest.raises(RecipeError, match="'sft' trains none; say objective: step_value"):
+            check(recipe.parse(raw | {"strategy": {"name": name}}))
+        with pytest.raises(RecipeError, match=r"step: sentence, and curation\.step is line"):
+            check(recipe.parse(raw | values | {"strategy": {"name": name, "step": "sentence"}}))
+        check(recipe.parse(raw | values | {"strategy": {"name": name}}))
+    played = {"strategy": {"name": "mcts", "playouts": 2, "step": "sentence"}, "curation": {"pair_by": "siblings"}}
+    with pytest.raises(RecipeError, match=r"step: sentence, and curation\.step is line"):
+        mcts.check(recipe.parse(raw | played))
+    mcts.check(recipe.parse(raw | {"strategy": {"name": "mcts", "playouts": 2}}))
+    with pytest.raises(RecipeError, match="'vstar' trains none"):
+        mcts.check(recipe.parse(raw | {"strategy": {"name": "mcts", "playouts": 2}, "objective": {"name": "vstar"}}))

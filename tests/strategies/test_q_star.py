@@ -1,0 +1,61 @@
+"""A* where what each step is worth is known: the best way is found, and nothing is looked at in vain."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.strategies.q_star import Options, f, solve
+from pipeline.strategies.tree import Node, add
+from tests.strategies.world import PROBLEM, World
+
+
+def played(world: World, **rest: Any) -> list[Any]:
+    options = Options(name="q_star", width=world.width, among="all", **{"solutions": 1, "max_nodes": 10**6, **rest})
+    return world.play(solve(PROBLEM, options))
+
+
+@given(
+    st.integers(2, 4),
+    st.integers(1, 4),
+    st.integers(0, 999),
+    st.sampled_from(["min", "last"]),
+    st.sampled_from([0.5, 1, 2]),
+)
+def test_the_best_way_is_found(width: int, depth: int, seed: int, aggregate: str, weight: float) -> None:
+    world = World(width, depth, seed)
+    [chosen] = [one for one in played(world, aggregate=aggregate, weight=weight) if one.chosen]
+    assert chosen.response == world.best
+
+
+@given(st.integers(2, 4), st.integers(1, 4), st.integers(0, 999))
+def test_nothing_is_taken_up_but_the_best_way_itself(width: int, depth: int, seed: int) -> None:
+    world = World(width, depth, seed)
+    played(world)
+    taken_up = {prefix.rpartition("\n")[0].rpartition("\n")[0] for prefix in world.grown if prefix}
+    assert all(world.best.startswith(prefix) for prefix in taken_up)
+    assert len(world.grown) <= 1 + width * (depth - 1)
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "weight", "expected"),
+    [("min", 1.0, 0.4 + 0.7), ("max", 1.0, 0.6 + 0.7), ("sum", 0.5, 1.0 + 0.35), ("last", 2.0, 0.4 + 1.4)],
+)
+def test_f_is_g_and_as_much_of_h_as_its_weight_says(aggregate: Any, weight: float, expected: float) -> None:
+    root = Node()
+    node = add(root, "a")
+    node.value = 0.6
+    node = add(node, "b")
+    node.value = 0.4
+    for step, value, closed in (("c", 0.7, ""), ("d", 0.3, "whole"), ("e", 0.9, "taken back")):
+        child = add(node, step)
+        child.value, child.closed = value, closed
+    options = Options(name="q_star", aggregate=aggregate, weight=weight)
+    assert f(node, options) == pytest.approx(expected), "what is taken back promises nothing"
+    whole = node.children[1]
+    assert f(whole, Options(name="q_star", aggregate="last", weight=weight)) == pytest.approx(0.3 + weight * 0.3)
+
+
+if __name__ == "__main__":
+    pytest.main([__file__])
