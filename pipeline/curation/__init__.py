@@ -7,6 +7,7 @@ their datasets, so that whatever a round chose to train on, nothing is lost to t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -14,20 +15,24 @@ from pydantic import Field
 
 from pipeline import recipe
 from pipeline.contamination import overlapping
+from pipeline.curation.backtrack import backtracking, slips
 from pipeline.curation.choice import chosen
-from pipeline.curation.dataset import read_dataset, read_pairs, read_rows, write_dataset
+from pipeline.curation.dataset import read_dataset, read_pairs, read_rows, read_steps, write_dataset
 from pipeline.curation.distinct import by_equations, by_text
-from pipeline.curation.pairs import pairs
+from pipeline.curation.pairs import pairs, siblings
 from pipeline.curation.quotas import fail_rates, few_hinted, newest, proportional, uniform
-from pipeline.curation.rows import Found, by_problem, earlier, text
-from pipeline.curation.target import answers
+from pipeline.curation.rows import Found, by_problem, earlier, example, text
+from pipeline.curation.steps import Options as Steps
+from pipeline.curation.steps import valued
+from pipeline.curation.target import answers, proved
 from pipeline.errors import RecipeError
 from pipeline.files import read_records
 from pipeline.run import Stage, stage
-from pipeline.types import Attempts, Dataset, Example, Problem, Problems, Verdict
+from pipeline.steps import Kind
+from pipeline.types import Attempts, Dataset, Example, Problem, Problems, Rollout, Verdict
 from pipeline.verifiers.judge import Judge, asks, together
 
-__all__ = ["Options", "check", "curate", "read_dataset", "read_pairs", "read_rows", "text"]
+__all__ = ["Options", "check", "curate", "read_dataset", "read_pairs", "read_rows", "read_steps", "text"]
 
 
 class Options(recipe.Options):
@@ -45,7 +50,12 @@ class Options(recipe.Options):
     newest, and at most `max_hinted` (0..1) of them found with a hint: where these are more, they go first.
 
     `pairs` of a right and a wrong solution a problem are for preference training, and always from all rounds up to
-    `max_age` old, whatever the strategy chose; in none did a hint help.
+    `max_age` old, whatever the strategy chose; in none did a hint help. They are drawn by lot, or are `siblings`, which
+    part at one step that decides.
+
+    `steps` says what every step of the solutions of these rounds was worth, for a value model. Besides its rows, a
+    problem has up to `backtracks` in which a right solution goes wrong first and comes back. A `step` is the same in
+    both, and in a search; none is trained on that is taken back.
 
     With `decontaminate`, no row that overlaps with a measured problem: by `overlap` (0..1) of its words, in runs of
     `ngram`. Without it such rows are counted all the same, and the card says that they were trained on."""
@@ -61,6 +71,10 @@ class Options(recipe.Options):
     max_rows: int | None = Field(default=None, ge=1)
     max_hinted: float = Field(default=0.5, ge=0, le=1)
     pairs: int = Field(default=0, ge=0)
+    pair_by: Literal["lot", "siblings"] = "lot"
+    step: Kind = "line"
+    steps: Steps | None = None
+    backtracks: int = Field(default=0, ge=0)
     decontaminate: bool = True
     ngram: int = Field(default=5, ge=1)
     overlap: float = Field(default=0.8, gt=0, le=1)
@@ -69,7 +83,17 @@ class Options(recipe.Options):
 def check(recipe: recipe.Recipe) -> None:
     """Raises RecipeError where bare answers are wanted of a verifier that can't judge one by itself, or where the
     target leaves nothing to choose."""
-    target, choose = recipe.curation.target, recipe.curation.choose
+    target, choose, step = recipe.curation.target, recipe.curation.choose, recipe.curation.step
+    if recipe.curation.backtracks and step not in ("line", "sentence"):
+        raise RecipeError(
+            f"curation.backtracks: the words that take a step back are no step by {step}; say curation.step: line, "
+            "or sentence"
+        )
+    if recipe.curation.backtracks and (target == "answer" or asks(recipe.judge) or together(recipe.judge)):
+        raise RecipeError(
+            "curation.backtracks: solutions that go back are made of whole ones and proved right again: that wants "
+            "target: full or shortest, and a verifier that neither asks a model nor goes by agreement"
+        )
     if target != "full" and choose != "shortest":
         raise RecipeError(
             f"curation.choose: {choose}: there is nothing to choose where curation.target: {target} learns from the "
@@ -96,7 +120,7 @@ def curate(
     What another verifier let in in an earlier round is left out.
     """
     found = [Found(work.round, [rollout for attempts in rollouts for rollout in attempts.rollouts], verdicts)]
-    if options.accumulate or options.pairs:
+    if options.accumulate or options.pairs or options.steps or options.backtracks:
         found = [*earlier(work, judge.identity, options.max_age), *found]
     every = options.choose == "random"
     clean, num_overlapping = _clean([row for one in found for row in one.right(every)], problems, options)
@@ -106,13 +130,29 @@ def curate(
         rows = answers(rows, _asked(work, rows, problems), judge)
     num_readable = len(rows)
     rows = chosen(rows, options.choose, _quotas(rows, found, options), work.seed)
-    rows = few_hinted(newest(rows, options.max_rows, options.max_hinted), options.max_hinted)
+    mended: list[Example] = []
+    if options.backtracks:
+        mended = backtracking(rows, _tried(found), options.step, options.backtracks, work.seed)
+        mended = proved(mended, _asked(work, mended, problems), judge)
+    rows = few_hinted(newest(rows + mended, options.max_rows, options.max_hinted), options.max_hinted)
+    rows = [row | {"untrained": slips(text(row), options.step)} for row in rows]
     preferred: list[Example] = []
     if options.pairs:
         unaided = [row for one in found for row in one.right(every=True) if not row["hinted"]]
         better, _ = _clean(unaided, problems, options)
         worse, _ = _clean([row for one in found for row in one.wrong()], problems, options)
-        preferred = pairs(_distinct(better, options), worse, options.pairs, work.seed)
+        better = _distinct(better, options)
+        if options.pair_by == "siblings":
+            preferred = siblings(better, worse, _tried(found), options.step, options.pairs, work.seed)
+        else:
+            preferred = pairs(better, worse, options.pairs, work.seed)
+    stepwise: list[Example] = []
+    if options.steps:
+        tried = {(n, rollout.id): (n, rollout, verdict) for one in found for n, rollout, verdict in one.tried()}
+        clean, _ = _clean([example(rollout, verdict, n) for n, rollout, verdict in tried.values()], problems, options)
+        stepwise = valued(
+            [tried[row["round"], row["rollout_id"]] for row in clean], options.step, options.steps, work.seed
+        )
     work.notes |= {
         **_counts(found[-1]),
         "num_overlapping": num_overlapping,
@@ -122,6 +162,8 @@ def curate(
         "num_hinted": (num_hinted := sum(row["hinted"] for row in rows)),
         "hint_share": num_hinted / len(rows) if rows else 0.0,
         "num_pairs": len(preferred),
+        "num_stepwise": len(stepwise),
+        "num_backtracking": sum(bool(row["untrained"]) for row in rows),
         "caveats": judge.caveats,
     }
     if not options.decontaminate:
@@ -129,7 +171,7 @@ def curate(
             f"Not decontaminated, as the recipe asks: {num_overlapping} right solutions overlap with measured problems "
             "and were not left out."
         ]
-    return write_dataset(work, rows, preferred, options, judge)
+    return write_dataset(work, rows, preferred, stepwise, options, judge)
 
 
 def _clean(rows: list[Example], problems: Problems, options: Options) -> tuple[list[Example], int]:
@@ -153,6 +195,15 @@ def _asked(work: Stage, rows: list[Example], problems: Problems) -> dict[str, Pr
     rounds = {row["round"] for row in rows} - {work.round}
     past = [read_records(work.round_dir(n) / "problems.jsonl", Problems)[0] for n in sorted(rounds)]
     return {problem.id: problem for one in (*past, problems) for problem in one.train}
+
+
+def _tried(found: Sequence[Found]) -> dict[str, list[tuple[Rollout, Verdict]]]:
+    """By problem id, what was judged and came to its end without a hint."""
+    tried: dict[str, list[tuple[Rollout, Verdict]]] = defaultdict(list)
+    for one in found:
+        for _, rollout, verdict in one.tried():
+            tried[rollout.problem_id].append((rollout, verdict))
+    return tried
 
 
 def _quotas(rows: list[Example], found: list[Found], options: Options) -> dict[str, int]:

@@ -1,4 +1,5 @@
-"""A round's dataset on disk: rows and pairs as Parquet files, which any tool reads, with a card that explains them."""
+"""A round's dataset on disk: rows, pairs and valued steps as Parquet files, which any tool reads, with a card that
+explains them."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ _FILE = "train-00000-of-00001.parquet"
 
 def read_dataset(folder: Path) -> Dataset:
     """The dataset in a round's directory."""
-    return _dataset(folder, read_rows(folder), read_pairs(folder))
+    return _dataset(folder, read_rows(folder), read_pairs(folder), read_steps(folder))
 
 
 def read_rows(folder: Path) -> list[Example]:
@@ -37,28 +38,38 @@ def read_pairs(folder: Path) -> list[Example]:
     return _read(path) if path.exists() else []
 
 
-def write_dataset(work: Stage, rows: list[Example], pairs: list[Example], options: Any, judge: Judge) -> Dataset:
-    """Beside its place, then renamed. Pairs have a file only where there are any."""
+def read_steps(folder: Path) -> list[Example]:
+    """The solutions with valued steps of the dataset in a round's directory; none where it has no file of them."""
+    path = folder / "dataset" / "steps" / _FILE
+    return _read(path) if path.exists() else []
+
+
+def write_dataset(
+    work: Stage, rows: list[Example], pairs: list[Example], stepwise: list[Example], options: Any, judge: Judge
+) -> Dataset:
+    """Beside its place, then renamed. Pairs and valued steps have a file only where there are any."""
     part, target = work.dir / "dataset.part", work.dir / "dataset"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     _write(part / _FILE, rows, _row_schema(rows))
-    if pairs:
-        (part / "pairs").mkdir()
-        _write(part / "pairs" / _FILE, pairs, _pair_schema(pairs))
+    for name, some, schema in (("pairs", pairs, _pair_schema(pairs)), ("steps", stepwise, _step_schema(stepwise))):
+        if some:
+            (part / name).mkdir()
+            _write(part / name / _FILE, some, schema)
     known = {"recipe": work.recipe, "round": work.round, "notes": work.notes, "options": options, "judge": judge}
     write_text(part / "README.md", render_card("dataset_card.md", rows=rows[:3], text=text, **known))
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
-    return _dataset(work.dir, rows, pairs)
+    return _dataset(work.dir, rows, pairs, stepwise)
 
 
-def _dataset(folder: Path, rows: Sequence[Example], pairs: Sequence[Example]) -> Dataset:
+def _dataset(folder: Path, rows: Sequence[Example], pairs: Sequence[Example], stepwise: Sequence[Example]) -> Dataset:
     name = digest(
-        [(row["rollout_id"], row["round"], text(row)) for row in rows],
+        [(row["rollout_id"], row["round"], text(row), row["untrained"]) for row in rows],
         [(pair["chosen_id"], pair["rejected_id"]) for pair in pairs],
+        [(one["rollout_id"], one["round"], one["values"]) for one in stepwise],
     )
-    return Dataset(folder / "dataset", len(rows), name, len(pairs))
+    return Dataset(folder / "dataset", len(rows), name, len(pairs), len(stepwise))
 
 
 def _read(path: Path) -> list[Example]:
@@ -80,7 +91,7 @@ def _row_schema(rows: Sequence[Example]) -> pyarrow.Schema:
         [("prompt", words), ("completion", words)]
         + [(name, pyarrow.string()) for name in names]
         + [(name, pyarrow.int64()) for name in ("seed", "num_tokens", "round")]
-        + [("hinted", pyarrow.bool_())]
+        + [("hinted", pyarrow.bool_()), ("untrained", pyarrow.list_(pyarrow.list_(pyarrow.int64())))]
         + [(name, pyarrow.float64()) for name in ("value", "score", "margin")]
     )
 
@@ -89,6 +100,16 @@ def _pair_schema(pairs: Sequence[Example]) -> pyarrow.Schema:
     return pyarrow.schema(
         [(name, _words(pairs)) for name in ("prompt", "chosen", "rejected")]
         + [(name, pyarrow.string()) for name in ("problem_id", "chosen_id", "rejected_id")]
+        + [("round", pyarrow.int64())]
+    )
+
+
+def _step_schema(rows: Sequence[Example]) -> pyarrow.Schema:
+    lists = (("completions", pyarrow.string()), ("labels", pyarrow.bool_()), ("values", pyarrow.float64()))
+    return pyarrow.schema(
+        [("prompt", _words(rows))]
+        + [(name, pyarrow.list_(kind)) for name, kind in lists]
+        + [(name, pyarrow.string()) for name in ("problem_id", "rollout_id")]
         + [("round", pyarrow.int64())]
     )
 

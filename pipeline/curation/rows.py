@@ -37,6 +37,11 @@ class Found(NamedTuple):
             if verdict.score is not None and not verdict.correct and not rollout.hinted and rollout.response.strip()
         ]
 
+    def tried(self) -> Iterator[tuple[int, Rollout, Verdict]]:
+        """What was judged, came to its end and had no hint, with the round."""
+        judged = ((one, verdict) for one, verdict in self._ended() if verdict.score is not None)
+        return ((self.round, one, verdict) for one, verdict in judged if one.response.strip() and not one.hinted)
+
     def _ended(self) -> Iterator[tuple[Rollout, Verdict]]:
         by_id = {verdict.rollout_id: verdict for verdict in self.verdicts}
         return ((one, by_id[one.id]) for one in self.rollouts if one.id in by_id and one.finish_reason == "stop")
@@ -71,6 +76,7 @@ def example(rollout: Rollout, verdict: Verdict, n: int) -> Example:
         "hinted": rollout.hinted,
         "value": rollout.value,
         "num_tokens": rollout.num_tokens,
+        "untrained": [],
         "verifier": verdict.verifier,
         "score": verdict.score,
         "margin": verdict.margin,

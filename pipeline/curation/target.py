@@ -21,19 +21,25 @@ def answers(rows: Iterable[Example], problems: Mapping[str, Problem], judge: Jud
             f"curation.target: answer: the verifier {judge.by.name!r} read no answer in any of {len(rows)} right "
             "solutions, so there is none to learn; take the target shortest, or another verifier"
         )
-    proved: set[tuple[str, str]] = set()
+    return proved(bare, problems, judge)
+
+
+def proved(rows: Iterable[Example], problems: Mapping[str, Problem], judge: Judge) -> list[Example]:
+    """Those of the rows whose words the verifier finds right as they stand, whatever they were made of."""
+    rows = list(rows)
+    right: set[tuple[str, str]] = set()
 
     def asks(problem: Problem, texts: list[str]) -> Solver:
         [verdicts] = yield [Verify(problem, texts)]
-        proved.update((problem.id, said) for said, verdict in zip(texts, verdicts, strict=True) if verdict.correct)
+        right.update((problem.id, said) for said, verdict in zip(texts, verdicts, strict=True) if verdict.correct)
         return []
 
     said: dict[str, dict[str, None]] = {}  # in the order in which they came
-    for row in bare:
+    for row in rows:
         said.setdefault(row["problem_id"], {})[text(row)] = None
     for _ in drive(((problems[name], asks(problems[name], list(texts))) for name, texts in said.items()), None, judge):
         pass
-    return [row for row in bare if (row["problem_id"], text(row)) in proved]
+    return [row for row in rows if (row["problem_id"], text(row)) in right]
 
 
 def _bare(row: Example) -> Example:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline import recipe
 from pipeline.curation import curate, read_dataset, read_pairs, read_rows, text
+from pipeline.curation.backtrack import slips
 from pipeline.curation.rows import Found, example
 from pipeline.files import Journal, write_records
 from pipeline.run import Run
@@ -22,7 +23,7 @@ from tests.curation.conftest import CHAT, NUMBER, PLAIN, ids, judged, rolled, se
 
 COLUMNS = {
     *("prompt", "completion", "problem_id", "rollout_id", "policy", "strategy", "seed", "hinted", "value"),
-    *("num_tokens", "verifier", "score", "margin", "answer", "round"),
+    *("num_tokens", "verifier", "score", "margin", "answer", "round", "untrained"),
 }
 
 
@@ -420,3 +421,37 @@ def test_what_is_on_record_is_plain_json(tmp_path: Path) -> None:
 )
 def test_the_card_says_in_plain_words_what_was_kept(tmp_path: Path, options: dict[str, Any], words: str) -> None:
     assert words in (curated(opened(tmp_path, **options), 1, WORKED).folder / "README.md").read_text()
+
+
+PARTED = [
+    rolled("a", "1 + 1 = 2\n2 + 2 = 4"),
+    rolled("b", "1 + 1 = 2\n2 + 2 = 5\n5"),
+    rolled("c", "1 + 1 = 3", problem="q"),
+    rolled("h", "2 + 2 = 4", problem="q", hinted=True),
+    rolled("l", "1 + 1 =", finish="length"),
+]
+JUDGED = [judged(one, float(one.id in "ah")) for one in PARTED]
+
+
+def test_steps_are_valued_by_all_that_came_to_its_end_unaided_in_any_round(tmp_path: Path) -> None:
+    run = opened(tmp_path, steps={})
+    curated(run, 1, PARTED, JUDGED)
+    dataset = curated(run, 2, [rolled("d", "1 + 1 = 2\n4")])
+    rows = {one["rollout_id"]: one for one in parquet.read_table(run.round_dir(2) / "dataset" / "steps").to_pylist()}
+    assert set(rows) == {"a", "b", "c", "d"} and dataset.num_stepwise == 4
+    assert rows["b"]["completions"] == ["1 + 1 = 2\n", "2 + 2 = 5\n", "5"]
+    assert rows["b"]["values"] == pytest.approx([2 / 3, 0, 0])
+    assert rows["b"]["labels"] == [True, False, False]
+    assert rows["c"]["labels"] == [False]
+    assert run.records(2)["curate"]["num_stepwise"] == 4
+
+
+def test_what_goes_back_is_added_to_the_rows_and_nobody_learns_the_slip(tmp_path: Path) -> None:
+    run = opened(tmp_path, backtracks=2)
+    curated(run, 1, PARTED, JUDGED)
+    assert run.records(1)["curate"]["num_backtracking"] == 1
+    [row] = [one for one in read_rows(run.round_dir(1)) if one["untrained"]]
+    said = text(row)
+    assert "2 + 2 = 5" in said and said.endswith("2 + 2 = 4")
+    assert row["untrained"] == slips(said, "line") == [[said.index("2 + 2 = 5"), said.index("Wait")]]
+    assert "a" in names(run, 1), "the plain solution is learnt as well"

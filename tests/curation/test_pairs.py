@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.curation.pairs import pairs
-from tests.curation.conftest import CHAT, row, settled
+from pipeline.curation.pairs import pairs, siblings
+from tests.curation.conftest import CHAT, judged, rolled, row, settled
 
 counts = st.dictionaries(st.sampled_from("pqr"), st.tuples(st.integers(0, 5), st.integers(0, 5)))
 
@@ -58,3 +58,17 @@ def test_what_says_the_same_is_in_one_pair_only() -> None:
 def test_another_seed_makes_other_pairs() -> None:
     right, wrong = [row(f"a{n}", f"4 {n}") for n in range(9)], [row(f"b{n}", f"5 {n}") for n in range(9)]
     assert pairs(right, wrong, 4, seed=1) != pairs(right, wrong, 4, seed=2)
+
+
+def test_siblings_begin_alike_and_part_where_it_was_decided() -> None:
+    said = {"a": ("x\ny\n4", 1.0), "b": ("x\nz\n5", 0.0), "c": ("w\n5", 0.0), "d": ("x\nz\n6", 0.0)}
+    rollouts = {name: rolled(name, text) for name, (text, _) in said.items()}
+    tried = {"p": [(one, judged(one, said[name][1])) for name, one in rollouts.items()]}
+    right = [row("a", said["a"][0])]
+    wrong = [row(name, said[name][0], score=0.0) for name in "bcd"]
+    made = siblings(right, wrong, tried, "line", 9, seed=1)
+    assert {(one["chosen_id"], one["rejected_id"]) for one in made} in ({("a", "b")}, {("a", "d")}), (
+        "after x one in three is right, too few to prefer it to w; after x and y all are"
+    )
+    assert siblings(right, wrong, tried, "line", 9, seed=1) == made
+    assert siblings(right, [], tried, "line", 9, seed=1) == siblings([], wrong, tried, "line", 9, seed=1) == []

@@ -1,0 +1,57 @@
+"""Going back: what stands before the mark is struck out, left, or can't happen."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from pipeline.strategies.backtrack import Options, solve
+from pipeline.types import Completion, Generate, Problem, Rollout, Verdict, Verify
+from pipeline.wording import BACK
+
+PROBLEM = Problem.of("2 + 2", "4", "number")
+
+
+def played(says: Sequence[tuple[str, str]], **rest: Any) -> tuple[list[Rollout], list[Generate]]:
+    """One sample, whose pieces and the reasons why they end are `says`; and what was asked for."""
+    solver = solve(PROBLEM, Options(name="backtrack", samples=1, max_tokens=20, **rest))
+    asked: list[Generate] = []
+    [request] = next(solver)
+    pieces = iter(says)
+    while isinstance(request, Generate):
+        asked.append(request)
+        text, reason = next(pieces)
+        [request] = solver.send([[Completion(text, [1] * 4, reason, "base", 7)]])  # type: ignore[arg-type]
+    assert isinstance(request, Verify)
+    verdicts = [Verdict("", "v", float(text.endswith("4")), None, "") for text in request.responses]
+    with pytest.raises(StopIteration) as end:
+        solver.send([verdicts])
+    return end.value.value, asked
+
+
+def test_a_wrong_step_and_its_mark_are_struck_out() -> None:
+    [rollout], asked = played([("a\nslip\n" + BACK, "step"), ("b\n4", "stop")])
+    assert (rollout.response, rollout.note) == ("a\nb\n4", "mended")
+    assert [one.prefix for one in asked] == ["", "a\n"]
+    assert [one.max_tokens for one in asked] == [20, 16], "what was struck out is paid for"
+    assert all(one.until == (BACK,) and not one.forbid for one in asked)
+
+
+def test_after_so_many_times_all_is_left_as_it_is() -> None:
+    slips = ("slip\n" + BACK, "step")
+    [rollout], asked = played([slips, slips, (f"slip\n{BACK}5", "stop")], max_backs=2)
+    assert (rollout.response, rollout.note) == (f"slip\n{BACK}5", "stuck")
+    assert [one.until for one in asked] == [(BACK,), (BACK,), ()]
+
+
+def test_what_has_no_room_left_was_cut_off() -> None:
+    [rollout], _ = played([("a\nslip\n" + BACK, "step")] * 5, max_backs=9)
+    assert (rollout.finish_reason, rollout.response) == ("length", "a\n" * 5)
+
+
+def test_slips_can_be_left_or_forbidden() -> None:
+    [left], [asked] = played([(f"slip\n{BACK}4", "stop")], slips="left")
+    assert (left.response, left.note, asked.until, asked.forbid) == (f"slip\n{BACK}4", "mended", (), ())
+    [straight], [asked] = played([("4", "stop")], slips="forbidden")
+    assert (straight.response, straight.note, asked.until, asked.forbid) == ("4", "", (), ("Wait",))
+    assert BACK.startswith("Wait")
