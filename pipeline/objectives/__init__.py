@@ -4,5 +4,6 @@ REGISTRY = {
     "none": "pipeline.objectives.none:fit",
     "preference": "pipeline.objectives.preference:fit",
     "sft": "pipeline.objectives.sft:fit",
+    "step_value": "pipeline.objectives.step_value:fit",
     "vstar": "pipeline.objectives.vstar:fit",
 }

@@ -92,6 +92,7 @@ def preference_trainer(job: Job, options: Options, tokenizer: Any, model: Any) -
     config = DPOConfig(
         learning_rate=options.pair_learning_rate,
         beta=options.beta,
+        max_length=None,
         save_strategy="no",  # transformers reads back only the reference from a checkpoint with two adapters
         **sft.arguments(job, options, options.pair_steps(len(pairs))),
     )

@@ -79,6 +79,7 @@ def settings(job: Job, options: Options, num_rows: int) -> Any:
 
     return SFTConfig(
         learning_rate=options.learning_rate,
+        max_length=None,  # a row is a prompt and a completion that fitted the context: nothing is cut
         completion_only_loss=True,  # trl's default would train the prompt of a tokenized dataset
         save_steps=50,
         save_total_limit=1,
@@ -98,7 +99,6 @@ def arguments(job: Job, options: Options, steps: int) -> dict[str, Any]:
         "max_steps": steps,
         "lr_scheduler_type": "cosine",
         "warmup_steps": min(2, steps // 10),
-        "max_length": None,  # a row is a prompt and a completion that fitted the context: nothing is cut
         "bf16": on_gpu,
         "use_cpu": not on_gpu,
         "gradient_checkpointing": options.gradient_checkpointing,

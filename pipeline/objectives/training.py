@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -24,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from pipeline import models, registry
+from pipeline import models, registry, weights
 from pipeline.errors import TrainError
 from pipeline.files import read_json, write_json, write_text
 from pipeline.progress import console
@@ -59,6 +58,11 @@ class Job:
     def pairs(self) -> Path:
         """The Parquet file with pairs of a right and a wrong solution; it is there only where there is one."""
         return self.dataset / "pairs/train-00000-of-00001.parquet"
+
+    @property
+    def steps(self) -> Path:
+        """The Parquet file with solutions whose steps have values; it is there only where there are any."""
+        return self.dataset / "steps/train-00000-of-00001.parquet"
 
     @property
     def scorer(self) -> Path:
@@ -114,7 +118,7 @@ def train(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> Policy
         work.trained_seconds = report.get("train_seconds", work.trained_seconds)
         work.notes |= report.get("notes", {})
     scorer = job.scorer if job.scorer.is_dir() else policy.scorer
-    new = Policy(policy.base, job.out, _name(job.out, scorer), scorer)
+    new = Policy(policy.base, job.out, weights.name(job.out, scorer), scorer)
     _card(work, dataset, new, options, job.out)
     if scorer == job.scorer:
         _card(work, dataset, new, options, job.scorer)
@@ -170,12 +174,6 @@ def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
         raise TrainError(
             f"training failed (exit code {code}); all before it is kept. Its log, {log}, ends:\n{_tail(log)}"
         )
-
-
-def _name(adapter: Path, scorer: Path | None) -> str:
-    """The id of a policy: the hash of its adapter's weights, and of its scorer's where it has one."""
-    weights = [folder / "adapter_model.safetensors" for folder in (adapter, scorer) if folder]
-    return "adapter-" + hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()[:12]
 
 
 def _record(work: Stage, policy: Policy) -> None:

@@ -15,7 +15,6 @@ from pipeline.errors import RecipeError
 from pipeline.objectives import preference, sft, vstar
 from pipeline.objectives.training import Job
 from pipeline.recipe import Recipe, parse
-from pipeline.types import Policy
 
 FEW: dict[str, Any] = {
     "min_steps": 3,
@@ -105,7 +104,7 @@ def begun(job: Job, options: preference.Options) -> Any:
 
 def merged(job: Job, adapter: Path) -> Path:
     weights.merge(job.base, adapter)
-    return weights.of_policy(Policy("m", adapter), job.base)
+    return weights.plain(job.base, adapter)
 
 
 def test_without_a_pair_there_is_only_fine_tuning(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
