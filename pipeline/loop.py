@@ -7,7 +7,7 @@ a run that was stopped anywhere goes on from there. What a stage does is in the 
 from __future__ import annotations
 
 from pipeline.curation import curate
-from pipeline.evaluation import baseline, compare, evaluate
+from pipeline.evaluation import baseline, compare, evaluate, promoted
 from pipeline.objectives.training import train
 from pipeline.recipe import Recipe
 from pipeline.run import Run
@@ -30,9 +30,9 @@ def run_round(run: Run, n: int, recipe: Recipe, engine: Engine, judge: Judge, ex
     verdicts = run.stage(n, "verify", verify, problems, rollouts, policy, engine, judge)
     dataset = run.stage(n, "curate", curate, problems, rollouts, verdicts, recipe.curation, judge)
     adapter = run.stage(n, "train", train, dataset, policy, recipe.objective)
-    after = run.stage(n, "evaluate", evaluate, problems, adapter, recipe.evaluation, engine, examiner)
+    after = run.stage(n, "evaluate", evaluate, problems, adapter, policy, recipe.evaluation, engine, examiner)
     metrics = compare(before, after, recipe.evaluation)
-    run.finish(n, adapter if metrics["promoted"] else policy, metrics)
+    run.finish(n, promoted(policy, adapter, metrics), metrics)
 
 
 def run_rounds(run: Run, recipe: Recipe, target: int, engine: Engine, judge: Judge, examiner: Judge) -> None:

@@ -33,7 +33,7 @@ T = TypeVar("T")
 STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
 
 _SAMPLED = ("right", "cut_off", "wrong", "unjudged", "overlapping", "solved", "unique")
-_KEPT = ("unproved", "rows", "rows_new", "hinted", "pairs")
+_KEPT = ("unproved", "rows", "rows_new", "hinted", "pairs", "stepwise", "backtracking")
 CURATED = ("caveats", "hint_share", "unique_rate", *(f"num_{name}" for name in (*_SAMPLED, *_KEPT)))
 """What metrics.json repeats of the curate stage's notes."""
 

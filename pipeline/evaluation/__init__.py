@@ -11,7 +11,7 @@ measuring.py asks the policy, statistics.py knows the estimators, and comparing.
 metrics.json says. Two policies are compared problem by problem, on the same problems.
 """
 
-from pipeline.evaluation.comparing import compare
+from pipeline.evaluation.comparing import compare, promoted
 from pipeline.evaluation.measuring import Answer, Measure, Options, Outcome, baseline, evaluate, read_measure
 from pipeline.evaluation.statistics import maj_at_k, pass_at_k
 
@@ -25,5 +25,6 @@ __all__ = [
     "evaluate",
     "maj_at_k",
     "pass_at_k",
+    "promoted",
     "read_measure",
 ]

@@ -5,10 +5,14 @@ splits.<split>.<before|after>   problems, and below it
                                 (slow: before alone, development and held-out problems alone)
     pass@k, maj@k, unique       where each problem was sampled as well
     by.<value>.<fast|worked>    where evaluation.by is given
+    back                        worked answers that go back, and those of them that are right; `straight`, where it is
+                                forbidden: where curation.backtracks is given
+    values                      how far the scorer's values of steps can be believed (see values.py), both on the
+                                samples of the new policy
 splits.<split>.paired.<fast|worked>   how the same problems moved
 splits.<split>.by_heart               fast after / slow before, on the problems that have both; by_heart_base: fast
                                       after / slow of the base model in round 1
-before, after, measured, promoted, decided_by
+before, after, measured, promoted, decided_by; scorer_promoted
 """
 
 from __future__ import annotations
@@ -19,8 +23,12 @@ from typing import Any
 
 import numpy
 
+from pipeline import weights
+from pipeline.evaluation import values
 from pipeline.evaluation.measuring import Answer, Measure, Options, Outcome
 from pipeline.evaluation.statistics import maj_at_k, mean_interval, p_worse, pass_at_k, ratio_interval, wilson
+from pipeline.types import Policy
+from pipeline.wording import BACK
 
 GREEDY = ("fast", "worked")
 
@@ -29,25 +37,40 @@ def compare(before: Measure, after: Measure, options: Options) -> dict[str, Any]
     """Both measures side by side, split by split, and whether the new policy is `promoted`: if it is not worse on the
     development split by the paired test, and never for what the held-out split says. Where no development problem could
     be judged, before or after, nothing is `measured`, and the new policy is promoted as it is: no gold answer is known.
+    A scorer that values steps has a test of its own, on the same split, and is promoted apart.
     """
     splits = {name: _split(before.splits[name], after.splits[name], after.base, options) for name in before.splits}
+    valued = [answer.valued for answer in after.splits["dev"] if answer.valued]
     new, dev = before.policy != after.policy, splits["dev"]["paired"][options.decides]
     sides = (before.splits["dev"], after.splits["dev"])
     measured = any(getattr(answer, options.decides).right is not None for side in sides for answer in side)
+    promoted = bool(new and ((dev["problems"] and dev["p_worse"] >= options.alpha) or not measured))
     return {
         "before": before.policy,
         "after": after.policy,
         "measured": measured,
-        "promoted": bool(new and ((dev["problems"] and dev["p_worse"] >= options.alpha) or not measured)),
+        "promoted": promoted,
         "decided_by": options.decides,
+        "scorer_promoted": not values.worse(valued) if valued else promoted,
         "splits": splits,
     }
+
+
+def promoted(old: Policy, new: Policy, metrics: Mapping[str, Any]) -> Policy:
+    """What a round ends with: the new policy or the old one, and the scorer of the one or the other."""
+    chosen = new if metrics["promoted"] else old
+    return weights.with_scorer(chosen, (new if metrics["scorer_promoted"] else old).scorer)
 
 
 def _split(
     before: Sequence[Answer], after: Sequence[Answer], base: Mapping[str, bool | None], options: Options
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"before": _side(before, options), "after": _side(after, options)}
+    solutions = [answer.valued for answer in after]
+    if any(solutions):
+        row["after"]["values"] = values.reliability(solutions)
+        if any(one.before for some in solutions for one in some):
+            row["before"]["values"] = values.reliability([[one.old() for one in some] for some in solutions])
     row["paired"] = {kind: paired(before, after, kind) for kind in GREEDY}
     slow = {one.problem_id: one.slow.right for one in before if one.slow}
     found = {"by_heart": by_heart(after, slow), "by_heart_base": by_heart(after, base)}
@@ -58,6 +81,8 @@ def _side(answers: Sequence[Answer], options: Options) -> dict[str, Any]:
     row = {"problems": len(answers)} | _greedy(answers)
     if slow := [answer.slow for answer in answers if answer.slow]:
         row["slow"] = accuracy(slow)
+    if straight := [answer.straight for answer in answers if answer.straight]:
+        row["back"] = back([answer.worked for answer in answers], straight)
     row |= sampled(answers, options.samples)
     if options.by:
         values = sorted({answer.group for answer in answers if answer.group is not None}, key=_in_order)
@@ -78,6 +103,13 @@ def accuracy(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         row |= {"accuracy": sum(judged) / len(judged), "low": low, "high": high}
         row["tokens"] = float(numpy.mean([one.num_tokens for one in outcomes]))
     return row
+
+
+def back(worked: Sequence[Outcome], straight: Sequence[Outcome]) -> dict[str, Any]:
+    """How many of the worked answers go back, how many of those are right, and the accuracy where that is forbidden."""
+    gone = [one for one in worked if BACK.strip() in one.response]
+    mended = sum(one.right is True for one in gone)
+    return {"gone": len(gone), "mended": mended, "problems": len(worked), "straight": accuracy(straight)}
 
 
 def sampled(answers: Sequence[Answer], samples: int) -> dict[str, Any]:

@@ -11,16 +11,32 @@ from pydantic import Field
 
 from pipeline import recipe
 from pipeline.errors import TaskError
+from pipeline.evaluation.values import Valued
 from pipeline.files import Journal, read_records, write_records
 from pipeline.run import Stage, stage
-from pipeline.strategies import direct, memory
+from pipeline.strategies import backtrack, direct, memory
 from pipeline.strategies.asking import begin, template
 from pipeline.strategies.driver import drive
+from pipeline.strategies.outcomes import grown, hard
 from pipeline.strategies.sampling import attempt
+from pipeline.strategies.tree import nodes
 from pipeline.strategies.verifying import judged
-from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Record, Rollout, Solver, Verdict, digest
+from pipeline.types import (
+    Attempts,
+    Engine,
+    Policy,
+    Problem,
+    Problems,
+    Record,
+    Rollout,
+    Score,
+    Solver,
+    Verdict,
+    digest,
+)
 from pipeline.verifiers.consensus import comparing, grouped
 from pipeline.verifiers.judge import Judge
+from pipeline.weights import signs, with_scorer
 from pipeline.wording import normalised
 
 
@@ -79,7 +95,8 @@ class Answer(Record):
     `classes` are the samples that could be judged by the answer that the verifier read in them: (how many, whether it
     is right); answers that it finds equal are one. A sample in which it read none, or that was cut off, is a class of
     its own, as it agrees with nobody. Of the right ones `distinct` are different texts, case and spacing aside. `group`
-    is what the problem's meta says of `evaluation.by`.
+    is what the problem's meta says of `evaluation.by`. `valued` are those that came to their end, where the policy has
+    a scorer that values steps. `straight` is `worked` again, with going back forbidden, where rows taught to go back.
     """
 
     problem_id: str
@@ -89,6 +106,8 @@ class Answer(Record):
     group: str | None = None
     classes: list[tuple[int, bool]] = field(default_factory=list)
     distinct: int = 0
+    valued: list[Valued] = field(default_factory=list)
+    straight: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +130,26 @@ def baseline(
 ) -> Measure:
     """Measure the policy that the round starts from, and how far the round's strategy gets with it."""
     slow = [*problems.dev[: options.num_slow], *problems.held_out[: options.num_slow]]
-    return _measured(_Asking(work, policy, engine, judge), problems, options, slow, {})
+    return _measured(_Asking(work, policy, engine, judge), problems, options, slow, {}, None)
 
 
 @stage(read_measure("evaluate"))
 def evaluate(
-    work: Stage, problems: Problems, policy: Policy, options: Options, engine: Engine, judge: Judge
+    work: Stage, problems: Problems, policy: Policy, before: Policy, options: Options, engine: Engine, judge: Judge
 ) -> Measure:
-    """Measure the policy that the round made."""
+    """Measure the policy that the round made; its scorer beside that of the policy `before`."""
     first: Measure = read_measure("baseline")(work.round_dir(1))
     base = {one.problem_id: one.slow.right for part in first.splits.values() for one in part if one.slow}
-    return _measured(_Asking(work, policy, engine, judge), problems, options, [], base)
+    return _measured(_Asking(work, policy, engine, judge), problems, options, [], base, before)
 
 
 def _measured(
-    asking: _Asking, problems: Problems, options: Options, slow: Sequence[Problem], base: dict[str, bool | None]
+    asking: _Asking,
+    problems: Problems,
+    options: Options,
+    slow: Sequence[Problem],
+    base: dict[str, bool | None],
+    before: Policy | None,
 ) -> Measure:
     splits = problems.splits() | {"train": problems.train[: options.num_train]}
     every = [problem for part in splits.values() for problem in part]
@@ -134,11 +158,14 @@ def _measured(
     fast = asking.greedy("fast", every, options.fast)
     worked = asking.greedy("worked", every, options.worked)
     sampled = asking.sampled(every, options) if options.samples else {}
+    valued = asking.valued(every, options, before) if options.samples and before else {}
+    straight = asking.straight(every, options.worked) if asking.work.recipe.curation.backtracks else {}
     thought = asking.slow(slow)
 
     def answer(name: str) -> Answer:
         classes, distinct = sampled.get(name, ([], 0))
-        return Answer(name, fast[name], worked[name], thought.get(name), groups[name], classes, distinct)
+        ways = (fast[name], worked[name], thought.get(name))
+        return Answer(name, *ways, groups[name], classes, distinct, valued.get(name, []), straight.get(name))
 
     measure = Measure(asking.policy.id, {name: [answer(one.id) for one in part] for name, part in splits.items()}, base)
     write_records(asking.work.dir / f"{asking.work.name}.jsonl", [measure])
@@ -158,18 +185,85 @@ class _Asking:
     engine: Engine
     judge: Judge
 
+    @property
+    def weights(self) -> str:
+        """What the policy is called by its answers, which no scorer changes."""
+        return with_scorer(self.policy, None).id
+
     def greedy(self, doing: str, problems: Sequence[Problem], wording: Fast) -> dict[str, Outcome]:
         tried = self._directly(doing, problems, wording, samples=1, max_samples=1, temperature=0)
         return {one.problem_id: _greedy(rollouts) for one, rollouts in tried}
 
-    def sampled(self, problems: Sequence[Problem], options: Options) -> dict[str, tuple[list[tuple[int, bool]], int]]:
+    def straight(self, problems: Sequence[Problem], wording: Fast) -> dict[str, Outcome]:
+        asked = backtrack.Options(name="backtrack", **wording.model_dump(), samples=1, temperature=0, slips="forbidden")
+        journal = Journal(self.work.run_dir / "measures", f"{self.weights}-{self._name(asked)}", Attempts)
+        tried = self._tried("straight", journal, problems, lambda problem: begin(problem, asked))
+        return {one.problem_id: _greedy(rollouts) for one, rollouts in tried}
+
+    def samples(self, problems: Sequence[Problem], options: Options) -> dict[str, Rollouts]:
         n, temperature = options.samples, options.temperature
         how = {"samples": n, "enough": n + 1, "max_samples": n, "temperature": temperature}
-        tried = {
+        return {
             one.problem_id: rollouts for one, rollouts in self._directly("sampled", problems, options.worked, **how)
         }
+
+    def sampled(self, problems: Sequence[Problem], options: Options) -> dict[str, tuple[list[tuple[int, bool]], int]]:
+        tried = self.samples(problems, options)
         named = self._named({problem.id: problem for problem in problems}, tried)
         return {name: _classes(rollouts, named[name]) for name, rollouts in tried.items()}
+
+    def valued(self, problems: Sequence[Problem], options: Options, before: Policy) -> dict[str, list[Valued]]:
+        """By problem id, the samples that came to their end with what the policy's scorer says after each of their
+        steps, and what that of the policy `before` does; nothing where the scorer values no steps."""
+        if signs(self.policy) is None:
+            return {}
+        step = self.work.recipe.curation.step
+        tried = {
+            name: [(one, said) for one, said in rollouts if said.score is not None and one.finish_reason == "stop"]
+            for name, rollouts in self.samples(problems, options).items()
+        }
+        trees = {name: grown(some, step) for name, some in tried.items()}
+        texts = {name: [node.text for node in nodes(root)][1:] for name, (root, _) in trees.items()}
+        now = self._values(self.policy, problems, texts)
+        then = self._values(with_scorer(self.policy, before.scorer), problems, texts)
+        found: dict[str, list[Valued]] = {}
+        for name, some in tried.items():
+            root, ends = trees[name]
+            possible = hard(root)
+            paths = [(ends[one.id].path, verdict.correct) for one, verdict in some]
+            found[name] = [
+                Valued(
+                    [now[name][node.text] for node in path],
+                    [then[name][node.text] for node in path] if then else None,
+                    [bool(possible[node]) for node in path],
+                    right,
+                )
+                for path, right in paths
+                if path and all(node.text in now[name] for node in path)
+            ]
+        return found
+
+    def _values(
+        self, policy: Policy, problems: Sequence[Problem], texts: Mapping[str, Sequence[str]]
+    ) -> dict[str, dict[str, float]]:
+        """By problem id, what the scorer of `policy` says of each of its texts that fits the context; nothing where it
+        values no steps."""
+        found: dict[str, dict[str, float]] = {}
+        if signs(policy) is None:
+            return found
+
+        def asking(problem: Problem) -> Solver:
+            [values] = yield [Score(problem.prompt, texts[problem.id])]
+            pairs = zip(texts[problem.id], values, strict=True)
+            found[problem.id] = {text: value for text, value in pairs if value is not None}
+            return []
+
+        self.engine.load(policy)
+        with self.work.progress(len(problems), f"{self.work.name} (values)", "problems") as bar:
+            for _ in drive(((one, asking(one)) for one in problems), self.engine, self.judge):
+                bar.advance(1)
+        self.engine.load(self.policy)
+        return found
 
     def slow(self, problems: Sequence[Problem]) -> dict[str, Outcome]:
         """Its journal is the round's own: what the strategy remembers, and who scores for it, change with the round."""
@@ -197,7 +291,7 @@ class _Asking:
         self, doing: str, problems: Sequence[Problem], wording: Fast, **how: Any
     ) -> Iterator[tuple[Attempts, Rollouts]]:
         asked = direct.Options(name="direct", **wording.model_dump(), **how)
-        journal = Journal(self.work.run_dir / "measures", f"{self.policy.id}-{self._name(asked)}", Attempts)
+        journal = Journal(self.work.run_dir / "measures", f"{self.weights}-{self._name(asked)}", Attempts)
         return self._tried(doing, journal, problems, lambda problem: begin(problem, asked))
 
     def _tried(
@@ -205,7 +299,7 @@ class _Asking:
     ) -> Iterator[tuple[Attempts, Rollouts]]:
         """What was tried for each of `problems`, and its rollouts with their verdicts."""
         work, engine, judge = self.work, self.engine, self.judge
-        seed, recall = f"{work.seed} measure {self.policy.id}", memory.of_run(work)
+        seed, recall = f"{work.seed} measure {self.weights}", memory.of_run(work)
         doing = f"{work.name} ({doing})"
         attempts = attempt(work, journal, problems, solve, engine, judge, seed, doing, recall)
         verdicts = iter(judged(work, problems, attempts, engine, judge))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy
@@ -54,6 +55,22 @@ def maj_at_k(classes: Sequence[tuple[int, bool]], k: int) -> float:
             ways, wins = more_ways, more_wins
         chance += float(sum(wins[k, t] / t for t in range(1, k // m + 1)))
     return chance / math.comb(n, k)
+
+
+def best_at_k(samples: Sequence[tuple[float, bool]], k: int) -> float:
+    """The chance that of k samples the one with the greatest score is right, ties broken by lot: the mean over all
+    draws of k of the samples there are.
+
+    `samples` are (score, whether it is right). The i-th best (from 0) is the best of C(n-i-1, k-1) draws out of
+    C(n, k). Raises ValueError where k is not in 1..n.
+    """
+    n = len(samples)
+    _check(n, k)
+    tied: dict[float, list[bool]] = defaultdict(list)
+    for score, right in samples:
+        tied[score].append(right)
+    ranked = [sum(tied[score]) / len(tied[score]) for score in sorted(tied, reverse=True) for _ in tied[score]]
+    return sum(math.comb(n - i - 1, k - 1) * right for i, right in enumerate(ranked)) / math.comb(n, k)
 
 
 def p_worse(gained: int, lost: int) -> float:

@@ -1,14 +1,19 @@
 """Numbers with their intervals, and what decides a promotion."""
 
 import json
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import weights
 from pipeline.evaluation import Measure, Options, Outcome, compare
-from pipeline.evaluation.comparing import accuracy, by_heart, paired, sampled
+from pipeline.evaluation.comparing import accuracy, by_heart, paired, promoted, sampled
+from pipeline.evaluation.values import Valued
+from pipeline.types import Policy
 from tests.evaluation.marks import answers, outcomes, settled
 
 
@@ -179,3 +184,38 @@ def test_each_group_has_accuracies_of_its_own_numbers_in_order() -> None:
     assert list(found) == ["2", "10", "two"]
     assert [round(group["fast"]["accuracy"], 2) for group in found.values()] == [0, 0.67, 1]
     assert found["10"]["worked"]["problems"] == 3
+
+
+def trained(folder: Path, name: str) -> Policy:
+    """A policy with a scorer, whose weights are their names."""
+    adapter, scorer = folder / name / "adapter", folder / name / "scorer"
+    for one in (adapter, scorer):
+        one.mkdir(parents=True)
+        (one / "adapter_model.safetensors").write_text(str(one))
+    return Policy("m", adapter, weights.name(adapter, scorer), scorer)
+
+
+def test_the_policy_and_its_scorer_are_promoted_each_for_itself(tmp_path: Path) -> None:
+    old, new = trained(tmp_path, "old"), trained(tmp_path, "new")
+    found = {}
+    for policy, scorer in product((True, False), repeat=2):
+        one = promoted(old, new, {"promoted": policy, "scorer_promoted": scorer})
+        assert one.adapter == (new if policy else old).adapter
+        assert one.scorer == (new if scorer else old).scorer
+        found[policy, scorer] = one.id
+    assert (found[True, True], found[False, False]) == (new.id, old.id)
+    assert len(set(found.values())) == 4, "each pair is a policy of its own"
+
+
+@pytest.mark.parametrize(("value", "kept"), [(0.9, True), (0.1, False), (None, True)])
+def test_a_scorer_is_promoted_unless_it_is_worse_than_the_one_before(value: float | None, kept: bool) -> None:
+    """The policy itself gets worse and is not; without values the scorer goes with it."""
+    valued = [] if value is None else [Valued([value], [0.5], [True], True)]
+    before, after = Measure("a", {"dev": answers("+" * 9)}), Measure("b", {"dev": answers("-" * 9, valued=valued)})
+    found = compare(before, after, Options())
+    assert not found["promoted"]
+    assert found["scorer_promoted"] == (kept and value is not None)
+    assert ("values" in found["splits"]["dev"]["after"]) == (value is not None)
+    if value is not None:
+        now, then = (found["splits"]["dev"][side]["values"]["brier"] for side in ("after", "before"))
+        assert (now, then) == (pytest.approx((1 - value) ** 2), 0.25)

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from pipeline import recipe, strategies
+from pipeline import recipe, strategies, weights
 from pipeline.engines.scripted import Scripted
 from pipeline.errors import TaskError
 from pipeline.evaluation import Measure, Options, Outcome, baseline, compare, evaluate, maj_at_k, read_measure
 from pipeline.files import Journal, write_records
 from pipeline.run import Run
 from pipeline.types import Attempts, Generate, Policy, Problem, Problems, Rollout, Solver, replace
+from pipeline.wording import BACK
 from tests.conftest import judge_by
 
 
@@ -26,7 +27,12 @@ PROBLEMS = Problems(*([asked(name)] for name in ("train", "dev", "held_out")))
 
 
 def opened(
-    folder: Path, model: str = "one", redo_from: int | None = None, strategy: Any = None, **evaluation: Any
+    folder: Path,
+    model: str = "one",
+    redo_from: int | None = None,
+    strategy: Any = None,
+    backtracks: int = 0,
+    **evaluation: Any,
 ) -> Run:
     raw = {
         "name": "t",
@@ -34,6 +40,7 @@ def opened(
         "task": {"name": "times_table"},
         "strategy": strategy or {"name": "direct"},
         "engine": {"name": "scripted", "script": str(folder / "script.json")},
+        "curation": {"backtracks": backtracks},
         "evaluation": {"num_slow": 0} | evaluation,
     }
     return Run(folder / "run", recipe.parse(raw), redo_from=redo_from)
@@ -89,6 +96,25 @@ def test_each_way_is_asked_as_the_recipe_says(tmp_path: Path, monkeypatch: pytes
         ("dev? Think!", 64, 0, 1),
         ("dev? Think!", 64, 0.5, 2),
     }
+    run.close()
+
+
+def test_where_going_back_is_taught_it_is_forbidden_once_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = Scripted.submit
+
+    def writing(self: Scripted, request: Generate) -> int:
+        self._answers["dev?"] = ["5"] if "Wait" in request.forbid else [f"5\n{BACK}4"]
+        return submit(self, request)
+
+    monkeypatch.setattr(Scripted, "submit", writing)
+    run = opened(tmp_path, backtracks=1)
+    made = measured(run, dict(ANSWERS))
+    [one] = made.splits["dev"]
+    assert one.worked.right and one.straight and one.straight.response == "5" and one.straight.right is False
+    gone = compare(made, made, run.recipe.evaluation)["splits"]["dev"]["after"]["back"]
+    assert (gone["gone"], gone["mended"], gone["problems"], gone["straight"]["accuracy"]) == (1, 1, 1, 0.0)
     run.close()
 
 
@@ -270,12 +296,49 @@ def test_the_new_policy_is_held_against_its_own_start_and_against_the_base_model
 
     policy, options, judge = Policy("one", None, "adapter-1"), run.recipe.evaluation, judge_by()
     before = run.stage(2, "baseline", baseline, problems, policy, options, engine(run, said), judge)
-    after = run.stage(
-        2, "evaluate", evaluate, problems, replace(policy, id="adapter-2"), options, engine(run, said), judge
-    )
+    new = replace(policy, id="adapter-2")
+    after = run.stage(2, "evaluate", evaluate, problems, new, policy, options, engine(run, said), judge)
     assert after.base == {dev[0].id: False, dev[1].id: True, held_out[0].id: True}
     assert not any(one.slow for part in after.splits.values() for one in part)
     found = compare(before, after, options)["splits"]["dev"]
     assert (found["by_heart"]["ratio"], found["by_heart_base"]["ratio"]) == (0.5, 1.0)
     assert read_measure("evaluate")(run.round_dir(2)) == after
     run.close()
+
+
+def scorer(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_text(folder.name)
+    (folder / "signs.json").write_text('{"+": 1, "-": 2}')
+    return folder
+
+
+def test_a_scorer_that_values_steps_is_held_against_the_samples_of_its_policy(tmp_path: Path) -> None:
+    """Right and wrong part after the first step. Neither scorer changes what the policy answers."""
+    run = opened(tmp_path, samples=8)
+    said: dict[str, Any] = ANSWERS | {"dev?": ["1 + 1 = 2\n2 + 2 = 4", "1 + 1 = 2\n2 + 2 = 5"]}
+    said |= {f"score: {text}": value for text, value in VALUES.items()}
+    measured(run, said)
+    new = Policy("one", None, "x", scorer(tmp_path / "new"))
+    first = evaluated(run, 1, said, new, Policy("one"))
+    solutions = {(one.right, *one.values): one for one in first.splits["dev"][0].valued}
+    assert set(solutions) == {(True, 0.5, 0.75), (False, 0.5, 0.25)}
+    assert solutions[True, 0.5, 0.75].possible == [True, True]
+    assert solutions[False, 0.5, 0.25].possible == [True, False]
+    assert len(first.splits["dev"][0].valued) == 8
+    assert all(one.before is None for one in first.splits["dev"][0].valued), "the base model has no scorer"
+    again = evaluated(run, 2, said, new, replace(new, id="y", scorer=scorer(tmp_path / "old")))
+    assert all(one.before == one.values for one in again.splits["dev"][0].valued), "the script knows one scorer"
+    assert weights.signs(Policy("one", None, "z", tmp_path)) is None
+    likely = evaluated(run, 3, said, Policy("one", None, "z", tmp_path), new)
+    assert likely.splits["dev"][0].valued == [], "V-STaR's scorer values no steps"
+    run.close()
+
+
+VALUES = {"1 + 1 = 2\n": 0.5, "1 + 1 = 2\n2 + 2 = 4": 0.75, "1 + 1 = 2\n2 + 2 = 5": 0.25}
+
+
+def evaluated(run: Run, n: int, said: dict[str, Any], policy: Policy, before: Policy) -> Measure:
+    stages, options = engine(run, said), run.recipe.evaluation
+    made: Measure = run.stage(n, "evaluate", evaluate, PROBLEMS, policy, before, options, stages, judge_by())
+    return made

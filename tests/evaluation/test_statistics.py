@@ -1,4 +1,4 @@
-"""pass@k and maj@k against all draws there are; the interval of a ratio."""
+"""pass@k, maj@k and best of k against all draws there are; the interval of a ratio."""
 
 import itertools
 from collections import Counter
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation import maj_at_k, pass_at_k
-from pipeline.evaluation.statistics import ratio_interval
+from pipeline.evaluation.statistics import best_at_k, ratio_interval
 from tests.evaluation.marks import settled
 
 
@@ -40,6 +40,21 @@ def test_maj_at_k_is_the_share_of_draws_whose_commonest_answer_is_right(
     assert maj_at_k(known, k) == pytest.approx(sum(map(won, draws)) / len(draws))
 
 
+@settled
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=8), st.data())
+def test_best_at_k_is_the_share_of_draws_whose_greatest_score_is_right(
+    samples: list[tuple[float, bool]], data: st.DataObject
+) -> None:
+    k = data.draw(st.integers(1, len(samples)))
+
+    def won(draw: tuple[tuple[float, bool], ...]) -> float:
+        top = [right for score, right in draw if score == max(draw)[0]]
+        return sum(top) / len(top)
+
+    draws = list(itertools.combinations(samples, k))
+    assert best_at_k(samples, k) == pytest.approx(sum(map(won, draws)) / len(draws))
+
+
 def test_a_vote_finds_what_one_sample_mostly_misses_and_loses_what_the_crowd_gets_wrong() -> None:
     scattered = [(4, True), *[(1, False)] * 12]
     assert [round(maj_at_k(scattered, k), 2) for k in (1, 16)] == [0.25, 1.0]
@@ -52,6 +67,8 @@ def test_more_samples_than_there_are_are_refused(k: int) -> None:
         pass_at_k(4, 1, k)
     with pytest.raises(ValueError, match=r"1\.\.4"):
         maj_at_k([(3, True), (1, False)], k)
+    with pytest.raises(ValueError, match=r"1\.\.4"):
+        best_at_k([(0.5, True), (0.1, False)] * 2, k)
 
 
 @settled
