@@ -115,11 +115,19 @@ def show(
     problem: Annotated[str | None, typer.Option(help="the beginning of a problem's id, or words of its prompt")] = None,
     verdict: Annotated[str | None, typer.Option(help="only: right, wrong or unjudged")] = None,
     limit: Annotated[int, typer.Option(min=1, help="problems to show")] = 10,
+    tree: Annotated[
+        str | None, typer.Option(metavar="PROBLEM", help="show the tree that was searched for this one problem instead")
+    ] = None,
 ) -> None:
     """Read sampled solutions with their verdicts."""
     from pipeline.report import terminal
 
-    terminal.show_rollouts(run, round_, problem, verdict, limit)
+    if tree is None:
+        terminal.show_rollouts(run, round_, problem, verdict, limit)
+    elif problem or verdict:
+        raise InputError("--tree names its problem itself, and shows all of its tree")
+    else:
+        terminal.show_tree(run, round_, tree)
 
 
 @app.command()

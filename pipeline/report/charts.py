@@ -29,6 +29,7 @@ LEGEND = 60
 """Letters that a chart is wide; a line's mark in the legend is as wide as seven of them."""
 BY_ROUND = "round (0: the base model)"
 BY_TOKENS = "tokens sampled so far"
+BY_VALUE = "value of a step"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Chart:
         axes.set_xlim(-margin, last + margin)
         axes.set_ylim(0, top)
         axes.set_xlabel(self.x)
-        axes.xaxis.set_major_locator(MaxNLocator(5 if self.x == BY_TOKENS else "auto", integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(5 if self.x == BY_TOKENS else "auto", integer=self.x != BY_VALUE))
         if self.x == BY_TOKENS:
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.grid(axis="y", alpha=0.15)

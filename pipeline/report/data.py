@@ -17,7 +17,7 @@ from pipeline.run import STAGES
 from pipeline.strategies.sampling import read_rollouts
 from pipeline.strategies.verifying import read_verdicts
 from pipeline.tasks.splits import read_problems
-from pipeline.types import Problem, Rollout, Verdict
+from pipeline.types import Attempts, Branch, Problem, Rollout, Verdict
 
 LEFT_OUT = {
     "num_overlapping": "overlapping with measured problems",
@@ -78,6 +78,11 @@ class Round:
             given = {verdict.rollout_id: verdict for verdict in attempts.verdicts} | final
             for rollout in attempts.rollouts:
                 yield problems[attempts.problem_id], rollout, given.get(rollout.id, UNASKED)
+
+    def trees(self) -> Iterator[tuple[Problem, Attempts]]:
+        """The problems for which the strategy searched a tree, and all that it did for them."""
+        problems = self.problems()
+        return ((problems[one.problem_id], one) for one in read_rollouts(self.folder) if one.tree)
 
     def costs(self) -> list[dict[str, Any]]:
         """Seconds a stage, apart: the engine generating, the trainer training, starting the engine, all else."""
@@ -167,6 +172,43 @@ def measured(folder: Path) -> RunView:
 def asked(problem: Problem) -> str:
     """What a problem asks, in words."""
     return problem.prompt if isinstance(problem.prompt, str) else problem.prompt[-1]["content"]
+
+
+def fits(problem: Problem, asked_for: str) -> bool:
+    """Whether `asked_for` is the beginning of its id, or words of what it asks."""
+    return problem.id.startswith(asked_for) or asked_for in asked(problem)
+
+
+def measures(branch: Branch) -> str:
+    """What a search knew of a step, and why it went no further there, in short."""
+    numbers = {**branch.scores, "value": branch.value, "mean": branch.mean}
+    said = [f"{name} {number:.2f}" for name, number in numbers.items() if number is not None]
+    said += [f"{branch.visits} visits"] if branch.visits else []
+    said += [f"written {branch.count} times"] if branch.count > 1 else []
+    said += [branch.closed] if branch.closed else ["whole"] if branch.ended else []
+    return ", ".join(said)
+
+
+def believed(row: dict[str, Any]) -> str:
+    """How far the values of steps can be believed, as a sentence."""
+    auc = "unknown" if row["auc"] is None else f"{row['auc']:.2f}"
+    found = row["first_error"]
+    said = (
+        f"Brier {row['brier']:.3f} ({row['low']:.2f}–{row['high']:.2f}), calibration error {row['ece']:.3f}, AUC {auc}"
+    )
+    if found["wrong"]:
+        said += f"; the first wrong step is found in {found['found']:.2f} of {found['wrong']} wrong solutions"
+    if found["right"]:
+        said += f", none is seen in {found['unseen']:.2f} of {found['right']} right ones"
+    return f"{said} ({row['steps']} steps)"
+
+
+def went_back(row: dict[str, Any]) -> str:
+    """What came of going back, as a sentence."""
+    straight = row["straight"]
+    right = f"{straight['accuracy']:.3f}" if "accuracy" in straight else "not judged"
+    mended = f"{row['gone']} of {row['problems']} worked answers go back, of which {row['mended']} come out right"
+    return f"{mended}; where that is forbidden, accuracy is {right}"
 
 
 def gold(problem: Problem) -> str:

@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pipeline.errors import InputError
 from pipeline.evaluation import Answer
 from pipeline.files import write_text
-from pipeline.report.charts import BY_TOKENS, Chart, Line, Point
+from pipeline.report.charts import BY_TOKENS, BY_VALUE, Chart, Line, Point
 from pipeline.report.comparison import Comparison
 from pipeline.report.data import (
     KINDS,
@@ -27,15 +27,18 @@ from pipeline.report.data import (
     Round,
     RunView,
     asked,
+    believed,
     caught_up,
     clip,
     gold,
     measured,
+    measures,
     ratio,
     sampled,
+    went_back,
     word,
 )
-from pipeline.types import Problem, Rollout, Verdict
+from pipeline.types import Branch, Problem, Rollout, Verdict
 
 ORDER = ("held_out", "dev", "train")
 MAX_MOVED = 20  # problems newly solved, and as many newly lost
@@ -63,6 +66,7 @@ def write_page(folder: Path) -> Path:
         splits=[(name, SPLITS[name]) for name in ORDER],
         moved=_moved(last, run.decided_by(last)) if last else {},
         solutions=_solutions(run),
+        tree=_tree(run),
         costs=_costs(run),
         recipe_text=(folder / "recipe.yaml").read_text("utf-8"),
     )
@@ -100,6 +104,9 @@ def _write(template: str, path: Path, **values: Any) -> Path:
         "ratio": ratio,
         "sampled": sampled,
         "caught_up": caught_up,
+        "measures": measures,
+        "believed": believed,
+        "went_back": went_back,
     }
     write_text(path, templates.get_template(template).render(**values))
     return path
@@ -173,6 +180,28 @@ def _solutions(run: RunView) -> Solutions | None:
     return None
 
 
+@dataclass(frozen=True)
+class SearchTree:
+    """What was searched for one problem: each branch with those below it."""
+
+    problem: Problem
+    roots: list[tuple[Branch, list[Any]]]
+
+
+def _tree(run: RunView) -> SearchTree | None:
+    """Of the last round that has any, the tree of a middling size."""
+    for one in reversed(run.rounds):
+        trees = sorted(one.trees() if "sample" in one.stages else [], key=lambda found: len(found[1].tree))
+        if trees:
+            problem, attempts = trees[len(trees) // 2]
+            below: list[list[Any]] = [[] for _ in attempts.tree]
+            roots: list[tuple[Branch, list[Any]]] = []
+            for branch, mine in zip(attempts.tree, below, strict=True):
+                (roots if branch.parent < 0 else below[branch.parent]).append((branch, mine))
+            return SearchTree(problem, roots)
+    return None
+
+
 def _costs(run: RunView) -> dict[str, dict[str, float]]:
     """Stage -> seconds by kind, all rounds together, with all stages together in the last row."""
     sums: dict[str, dict[str, float]] = {}
@@ -228,6 +257,8 @@ def _charts(run: RunView) -> list[Chart]:
             if groups
         ),
     ]
+    if values := last.get("values"):
+        charts.append(_reliability(values["bins"]))
     shown = [replace(one, lines=[line for line in one.lines if line.points]) for one in charts]
     return [one for one in shown if one.lines]
 
@@ -254,6 +285,18 @@ def _ratio(rounds: Sequence[Round], look: int, words: str, key: str) -> Line:
     rows = [(one, one.numbers["splits"]["held_out"].get(key)) for one in rounds]
     points = [Point(one.n, row["ratio"], row["low"], row["high"] or math.inf, one.promoted) for one, row in rows if row]
     return Line(words, points, look, dashed=key == "by_heart_base")
+
+
+def _reliability(bins: Sequence[dict[str, Any]]) -> Chart:
+    points = [Point(row["value"], row["right"], row["right"], row["right"]) for row in bins]
+    ideal = [Point(end, end, end, end) for end in (0.0, 1.0)]
+    return Chart(
+        "Values of steps and what came of them",
+        "Held out, last round: of the steps that were given such a value, the share in right solutions. On the dashed "
+        "line a value is just what it says.",
+        [Line("steps", points, 0), Line("as it should be", ideal, 7, dashed=True)],
+        x=BY_VALUE,
+    )
 
 
 def _grouped(found: Comparison) -> list[Chart]:

@@ -12,10 +12,27 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.tree import Tree
 
 from pipeline.errors import InputError
 from pipeline.report.comparison import Comparison
-from pipeline.report.data import SPLITS, Round, asked, caught_up, clip, gold, measured, ratio, sampled, view, word
+from pipeline.report.data import (
+    SPLITS,
+    Round,
+    asked,
+    believed,
+    caught_up,
+    clip,
+    fits,
+    gold,
+    measured,
+    measures,
+    ratio,
+    sampled,
+    view,
+    went_back,
+    word,
+)
 
 console = Console(highlight=False)
 if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -37,6 +54,12 @@ def show_result(folder: Path) -> None:
         )
     if heart := last.numbers["splits"]["held_out"].get("by_heart"):
         console.print(f"[bold]By heart[/], held out: {caught_up(heart)}")
+    after = last.numbers["splits"]["held_out"]["after"]
+    if values := after.get("values"):
+        kept = "promoted" if last.numbers["scorer_promoted"] else "[bold]not promoted[/]"
+        console.print(f"[bold]Values of steps[/], held out: {believed(values)}. The value model is {kept}.")
+    if back := after.get("back"):
+        console.print(f"[bold]Going back[/], held out: {went_back(back)}.")
     curated = last.numbers["curation"]
     if run.recipe["curation"].get("decontaminate") and curated.get("num_overlapping"):
         console.print(f"{curated['num_overlapping']} right solutions overlap with measured problems and were left out.")
@@ -132,7 +155,7 @@ def show_rollouts(folder: Path, n: int | None, problem: str | None, verdict: str
     groups = groupby(rounds[-1].solutions(), key=lambda row: row[0])
     for one, rows in groups:
         picked = [row for row in rows if verdict in (None, word(row[2]))]
-        if not picked or (problem and not one.id.startswith(problem) and problem not in asked(one)):
+        if not picked or (problem and not fits(one, problem)):
             continue
         if shown == limit:
             console.print("... more with --limit", style="dim")
@@ -148,6 +171,34 @@ def show_rollouts(folder: Path, n: int | None, problem: str | None, verdict: str
             console.print(f"  [{style}]{says:8}[/] {text}[dim]{escape(why)}  {rollout.num_tokens} tokens{cut}[/]")
     if not shown:
         console.print("nothing fits what you asked for")
+
+
+def show_tree(folder: Path, n: int | None, problem: str) -> None:
+    """The tree that the strategy searched for one problem: its steps, what they were worth, and why it stopped
+    there."""
+    rounds = [one for one in view(folder).rounds if (one.n == n if n else "sample" in one.stages)]
+    if not rounds:
+        raise InputError(f"{folder}: {f'there is no round {n}' if n else 'nothing was sampled yet'}")
+    found = next((one for one in rounds[-1].trees() if fits(one[0], problem)), None)
+    if found is None:
+        raise InputError(
+            f"{folder}, round {rounds[-1].n}: no tree was searched for a problem whose id begins with {problem!r} or "
+            "that says so; only q_star, mcts and beam search one, for the problems that they were given"
+        )
+    asked_, attempts = found
+    top = Tree(f"[bold]{escape(asked(asked_))}[/]  answer {escape(gold(asked_))}  [dim]{asked_.id}[/]")
+    places: list[Tree] = []
+    for branch in attempts.tree:
+        above = top if branch.parent < 0 else places[branch.parent]
+        style = "green" if branch.chosen else "dim" if branch.closed and not branch.ended else ""
+        text = escape(" ".join(branch.text.split())) or "(nothing)"
+        places.append(
+            above.add(
+                f"[{style}]{text}[/]  [dim]{measures(branch)}[/]" if style else f"{text}  [dim]{measures(branch)}[/]"
+            )
+        )
+    console.print(top)
+    console.print("[green]green[/] is what was chosen", style="dim")
 
 
 def show_recipes(paths: list[Path]) -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.evaluation import Answer, Measure, Outcome, compare, read_measure
+from pipeline.evaluation.values import Valued
 from pipeline.files import Journal, write_records
 from pipeline.recipe import Recipe, parse
 from pipeline.run import Run, Stage, stage
 from pipeline.strategies.sampling import read_rollouts
 from pipeline.tasks.splits import read_problems
-from pipeline.types import Attempts, Completion, Policy, Problem, Problems, Rollout, Verdict, replace
+from pipeline.types import Attempts, Branch, Completion, Policy, Problem, Problems, Rollout, Verdict, replace
 from pipeline.verifiers import number
+from pipeline.wording import BACK
 
 EVIL = "<script>alert('x')</script><img src=https://evil.example/x.png>"
 
@@ -56,15 +58,18 @@ def measure(
     slow: float | None = None,
     base: float | None = None,
     same: bool = False,
+    stepwise: bool = False,
 ) -> Measure:
     """A policy that solves the first `right` of each split at once, a tenth more of them when it may reason (or, with
     `same`, is not asked otherwise), and `slow` of them by thinking slowly, where that is measured; the last `unjudged`
-    could not be judged. `base` is what the base model solved slowly."""
+    could not be judged. `base` is what the base model solved slowly. Where it is `stepwise`, the steps of what it wrote
+    have values, and it goes back in what it writes."""
 
     def answer(problem: Problem, place: float, judged: bool) -> Answer:
         def outcome(share: float, num_tokens: int) -> Outcome:
             solved = place < share
-            return Outcome(solved if judged else None, num_tokens, str(problem.answer) if solved else EVIL)
+            said = str(problem.answer) if solved else EVIL
+            return Outcome(solved if judged else None, num_tokens, f"9\n{BACK}{said}" if stepwise else said)
 
         half = samples // 2
         return Answer(
@@ -79,6 +84,8 @@ def measure(
             if place < right
             else [(samples, False)],
             distinct=1 if samples and place < right else 0,
+            valued=[Valued([0.25, 0.75], None, [True, place < right], place < right)] if stepwise else [],
+            straight=outcome(right / 2, 3) if stepwise else None,
         )
 
     splits = {
@@ -118,8 +125,9 @@ def verdict(problem: Problem, one: Rollout) -> Verdict:
 
 
 @stage(read_rollouts)
-def sample(work: Stage, problems: Problems, responses: Sequence[str]) -> list[Attempts]:
-    """Every problem is answered with each of `responses`; the verifier is said to have run out of time over "404"."""
+def sample(work: Stage, problems: Problems, responses: Sequence[str], tree: Sequence[Branch] = ()) -> list[Attempts]:
+    """Every problem is answered with each of `responses`; the verifier is said to have run out of time over "404". For
+    the first of them `tree` was searched."""
     journal = Journal(work.dir, "rollouts", Attempts)
     for problem in problems.train:
         said = [text.replace("ANSWER", str(problem.answer)) for text in responses]
@@ -128,7 +136,8 @@ def sample(work: Stage, problems: Problems, responses: Sequence[str]) -> list[At
         verdicts = [verdict(problem, one) for one in rollouts] if problem.answer else []
         late: dict[str, Any] = {"score": None, "answer": None, "reason": "the verifier ran out of time"}
         verdicts = [replace(one, **late) if one.answer == "404" else one for one in verdicts]
-        journal.append(Attempts(problem.id, rollouts, verdicts))
+        searched = list(tree) if problem == problems.train[0] else []
+        journal.append(Attempts(problem.id, rollouts, verdicts, tree=searched))
     journal.close()
     work.notes["num_tokens"] = 4321
     return journal.read()
@@ -145,13 +154,19 @@ def curate(work: Stage, counts: dict[str, Any]) -> None:
 
 ROWS = {"num_rows": 1234, "hint_share": 0.25, "unique_rate": None}
 RESPONSES = ("so ANSWER", "404", EVIL)
+TREE = [
+    Branch(-1, "2 + 3 = 5", visits=3, mean=0.5, value=0.75, scores={"f": 1.25, "g": 0.75, "h": 0.5}, chosen=True),
+    Branch(0, "so 5", ended=True, count=2, value=0.9, chosen=True),
+    Branch(0, "or [bold]6[/]", closed="hopeless", value=0.04),
+    Branch(-1, "hm", closed="too deep"),
+]
 
 
-def begin(folder: Path, responses: Sequence[str] = RESPONSES) -> Path:
+def begin(folder: Path, responses: Sequence[str] = RESPONSES, tree: Sequence[Branch] = ()) -> Path:
     """A run whose first round was sampled and no more."""
     run = Run(folder, recipe())
     problems = run.stage(1, "load", load)
-    run.stage(1, "sample", sample, problems, responses)
+    run.stage(1, "sample", sample, problems, responses, tree)
     run.close()
     return folder
 
@@ -170,6 +185,7 @@ def finish(
     same: bool = False,
     objective: str = "sft",
     untrained: dict[str, Any] | None = None,
+    stepwise: bool = False,
 ) -> Path:
     """A run with a round for each of `rights` after the first, which is the base model's. Where `untrained` is what
     curation counted, there was nothing to learn, and each round keeps its policy."""
@@ -179,10 +195,10 @@ def finish(
         problems = run.stage(n, "load", load, first, wording, groups, gold)
         measured = measure(problems, policy.id, now, samples, unjudged, slow, same=same)
         before = run.stage(n, "baseline", baseline, measured)
-        run.stage(n, "sample", sample, problems, RESPONSES)
+        run.stage(n, "sample", sample, problems, RESPONSES, TREE if stepwise else ())
         run.stage(n, "curate", curate, ROWS if untrained is None else untrained)
         name = f"adapter-{n}" if untrained is None else policy.id
-        measured = measure(problems, name, right, samples, unjudged, base=slow, same=same)
+        measured = measure(problems, name, right, samples, unjudged, base=slow, same=same, stepwise=stepwise)
         after = run.stage(n, "evaluate", evaluate, measured)
         metrics = compare(before, after, run.recipe.evaluation)
         if metrics["promoted"]:

@@ -18,7 +18,7 @@ from pipeline.report.data import caught_up, clip
 from pipeline.report.page import MAX_GROUPS, MAX_MOVED, MAX_PROBLEMS, MAX_SOLUTIONS, write_comparison, write_page
 from pipeline.report.terminal import show_result, show_status
 from pipeline.run import Run
-from tests.report.runs import EVIL, begin, finish, load, recipe
+from tests.report.runs import EVIL, TREE, begin, finish, load, recipe
 
 VOID = {"meta", "img", "br", "input", "link", "hr"}
 
@@ -244,6 +244,23 @@ def test_unjudged_answers_are_counted_apart(tmp_path: Path) -> None:
 
 def test_a_run_of_which_nothing_could_be_judged_has_no_accuracy(tmp_path: Path) -> None:
     assert "an accuracy that could not be judged" in page(finish(tmp_path / "run", [0.2, 0.6], unjudged=40)).words
+
+
+def test_a_search_shows_its_tree_and_how_far_its_values_can_be_believed(tmp_path: Path) -> None:
+    page = Page(write_page(finish(tmp_path / "r", [0.2, 0.5], stepwise=True)))
+    assert len(page.named("ul")) == 2 and len(page.named("li")) == len(TREE), (
+        "the two below the first in a list of theirs"
+    )
+    assert (
+        "2 + 3 = 5 f 1.25, g 0.75, h 0.50, value 0.75" in page.words
+        and "or [bold]6[/] value 0.04, hopeless" in page.words
+    )
+    assert "Values of steps: Brier" in page.words and "AUC 0.50" in page.words and "(80 steps)" in page.words
+    assert "Going back: 40 of 40 worked answers go back, of which 24 come out right" in page.words
+    assert "where that is forbidden, accuracy is 0.250" in page.words
+    assert "Values of steps and what came of them" in page.words
+    plain = Page(write_page(finish(tmp_path / "p", [0.2, 0.5])))
+    assert not plain.named("ul") and "Going back" not in plain.words and "Values of steps" not in plain.words
 
 
 def test_it_stays_short(tmp_path: Path) -> None:

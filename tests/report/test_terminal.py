@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.report import terminal
 from pipeline.report.comparison import compare
-from tests.report.runs import begin, finish
+from tests.report.runs import TREE, begin, finish, make_problems
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +90,32 @@ def test_a_comparison_shows_where_runs_stood_and_how_sure_one_can_be(
     assert "fast: b is better than a" in out and "Not at equal cost: b sampled 4,321 tokens and a 8,642" in out
     by_round = said(capsys, terminal.show_comparison, found, True)
     assert "held out 40 0 b 0.200" in by_round and "held out 40 1 a 0.400" in by_round
+
+
+def test_a_tree_is_shown_as_it_was_searched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = begin(tmp_path / "r", tree=TREE)
+    problem = make_problems().train[0]
+    terminal.show_tree(folder, None, problem.id[:6])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("What is 0 + 1?  answer 1")
+    assert [line.rstrip() for line in lines[1:]] == [
+        "├── 2 + 3 = 5  f 1.25, g 0.75, h 0.50, value 0.75, mean 0.50, 3 visits",
+        "│   ├── so 5  value 0.90, written 2 times, whole",
+        "│   └── or [bold]6[/]  value 0.04, hopeless",
+        "└── hm  too deep",
+        "green is what was chosen",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("n", "problem", "why"),
+    [(None, "ffff", "no tree was searched for a problem"), (7, "0", "there is no round 7")],
+)
+def test_a_tree_that_is_not_there_is_one_clear_line(tmp_path: Path, n: int | None, problem: str, why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        terminal.show_tree(begin(tmp_path / "r", tree=TREE), n, problem)
+
+
+def test_without_a_search_there_is_no_tree(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="only q_star, mcts and beam search one"):
+        terminal.show_tree(begin(tmp_path / "r"), None, make_problems().train[0].id)
