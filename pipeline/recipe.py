@@ -68,7 +68,8 @@ SECTIONS = {
 }
 DEFAULTS = {"strategy": "direct", "engine": "vllm", "objective": "sft"}
 SCHEDULED = ("task.only", "task.num_train", "strategy.", "curation.", "objective.", "evaluation.")
-"""What may differ from round to round: not what is measured, nor who judges, nor which member of a family works."""
+"""What may differ from round to round, beside the strategy as a whole: not what is measured, nor who judges, nor which
+objective trains."""
 
 
 class Recipe(Options):
@@ -151,10 +152,10 @@ def parse(raw: dict[str, Any], where: str = "recipe") -> Recipe:
     rounds that its schedule tells apart."""
     recipe = _parsed(raw, where)
     for key, values in recipe.schedule.items():
-        if not key.startswith(SCHEDULED) or key.endswith(".name"):
+        if key != "strategy" and (not key.startswith(SCHEDULED) or key.endswith(".name")):
             raise RecipeError(
-                f"{where}: schedule: {key!r} can't change; task.only, task.num_train and the options of strategy, "
-                "curation, objective and evaluation can"
+                f"{where}: schedule: {key!r} can't change; task.only, task.num_train, the strategy and the options of "
+                "strategy, curation, objective and evaluation can"
             )
         if not values:
             raise RecipeError(f"{where}: schedule: {key!r} has no value for any round")

@@ -13,8 +13,8 @@ def check(recipe: Recipe) -> None:
     """Raises RecipeError where parts of `recipe` don't go together in some round, or can't work on this machine; and
     TaskError where a later round, which the schedule gives other problems, would have too few.
 
-    A strategy or an objective says what it needs of the rest in an optional function `check(recipe)` of its module; one
-    that is a part of another is asked with itself as the recipe's.
+    A strategy, an objective or an engine says what it needs of the rest in an optional function `check(recipe)` of its
+    module; a strategy that is a part of another is asked with itself as the recipe's.
     """
     judge.check(recipe.task.verifier, measures=True)
     judge.check(recipe.judge)
@@ -23,7 +23,8 @@ def check(recipe: Recipe) -> None:
         if one.task != recipe.task:
             split(source(one.task, recipe.seed), one.task, n)
         curation.check(one)
-        getattr(module(one.objective), "check", lambda _: None)(one)
+        for part in (one.objective, one.engine):
+            getattr(module(part), "check", lambda _: None)(one)
         for part in tree(one.strategy):
             if part.name in registry.known("strategies"):  # and not a verifier that a strategy asks
                 getattr(module(part), "check", lambda _: None)(one.model_copy(update={"strategy": part}))

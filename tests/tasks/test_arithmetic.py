@@ -93,6 +93,15 @@ def test_low_and_high_are_both_inclusive() -> None:
     assert numbers == {7, 8, 9}
 
 
+def test_longer_chains_come_out_from_left_to_right_and_no_sum_comes_mirrored() -> None:
+    asked = "{expression} ="
+    chains = some(count=10**6, low=1, high=3, terms=3, prompt=asked)
+    assert len(chains) == 10, "three numbers of three, whatever their order"
+    for one in some(count=200, low=1, high=9, terms=4, operations=["+", "-"], prompt=asked):
+        assert eval(one.meta["expression"]) == int(str(one.answer))
+        assert str(one.meta["expression"]) in str(one.prompt) and one.meta["expression"].count(" ") == 6
+
+
 def test_several_counts_of_digits_are_mixed_but_not_within_a_problem() -> None:
     sizes = {(len(str(one.meta["a"])), len(str(one.meta["b"]))) for one in some(count=500, digits=[2, 4])}
     assert sizes == {(2, 2), (4, 4)}

@@ -207,7 +207,7 @@ def test_one_id_for_two_problems_is_refused(official: Callable[..., Options], mo
 
 
 def test_a_prompt_that_is_the_same_for_every_problem_is_refused() -> None:
-    with pytest.raises(RecipeError, match=r"prompt uses none of \{a\}, \{b\} and \{op\}"):
+    with pytest.raises(RecipeError, match=r"prompt uses none of \{expression\}, \{a\}, \{b\} and \{op\}"):
         taken({"name": "arithmetic", "prompt": "What is it?"}, 1)
 
 
