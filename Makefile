@@ -5,7 +5,7 @@ RECIPE ?= addition
 BIN := .venv/bin
 PINS := scripts/setup requirements/cpu.txt requirements/cuda.txt
 
-.PHONY: setup iterate run test check bench bench-vstar report clean lock format
+.PHONY: setup iterate run test check bench bench-slow report clean lock format
 
 iterate run: .venv/.ready
 	@$(BIN)/byheart run $(RECIPE) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(RUN),--run-dir $(RUN))
@@ -32,8 +32,8 @@ bench: .venv/.dev
 	$(BIN)/python scripts/bench/strategies.py
 	$(BIN)/python scripts/bench/verifiers.py
 
-bench-vstar: .venv/.dev
-	@$(BIN)/python scripts/bench/vstar.py
+bench-slow: .venv/.dev
+	@$(BIN)/python scripts/bench/slow.py
 
 report: .venv/.ready
 	@$(BIN)/byheart report $(or $(RUN),runs/addition)
