@@ -190,13 +190,9 @@ def show_tree(folder: Path, n: int | None, problem: str) -> None:
     places: list[Tree] = []
     for branch in attempts.tree:
         above = top if branch.parent < 0 else places[branch.parent]
-        style = "green" if branch.chosen else "dim" if branch.closed and not branch.ended else ""
+        style = "green" if branch.chosen else "dim" if branch.closed and not branch.ended else "none"
         text = escape(" ".join(branch.text.split())) or "(nothing)"
-        places.append(
-            above.add(
-                f"[{style}]{text}[/]  [dim]{measures(branch)}[/]" if style else f"{text}  [dim]{measures(branch)}[/]"
-            )
-        )
+        places.append(above.add(f"[{style}]{text}[/]  [dim]{measures(branch)}[/]"))
     console.print(top)
     console.print("[green]green[/] is what was chosen", style="dim")
 
