@@ -267,7 +267,7 @@ class Generate:
     """Ask the policy for `n` completions of `prompt`. The reply is a list of `n` Completions.
 
     `temperature` 0 is greedy. An answer ends before the first of `stop`. `seed` is given by the driver, so that
-    strategies need not think of it.
+    strategies need not think of it, and so is `turn`: of all that wait, the lowest is served first.
 
     None of the words in `forbid` is ever written. To go on from the beginning of an answer, say it in `prefix`; the
     completion is what follows. `until` asks for a step: a completion ends with the token in which the first of these
@@ -285,6 +285,7 @@ class Generate:
     until: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     logprob: bool = False
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +309,7 @@ class Score:
 
     prompt: Prompt
     responses: Sequence[str]
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)

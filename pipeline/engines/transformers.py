@@ -1,11 +1,13 @@
 """transformers' own `generate` as an engine, where vLLM can't be installed: a batch at a time, so slower.
 
-A scorer's weights are held beside the policy's from its first Score until the next policy.
+A scorer's weights are held beside the policy's from its first Score until the next policy, in float32 whatever the
+policy's: in bfloat16 the logits of a likely and an unlikely step are often the same number.
 """
 
 from __future__ import annotations
 
 import time
+from bisect import insort
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,7 @@ class Transformers:
         self.load(Policy(base=str(base)))
 
     def load(self, policy: Policy) -> None:
-        self._model = self._read(weights.plain(self._base, policy.adapter))
+        self._model = self._read(weights.plain(self._base, policy.adapter), self._dtype)
         self._scorer: Any = None
         self._policy = policy
 
@@ -53,12 +55,12 @@ class Transformers:
         if isinstance(request, Generate) and len(tokens) + 1 > self._context:
             raise PromptError(f"a prompt of {len(tokens)} tokens does not fit a context of {self._context}")
         self._tickets += 1
-        self._queue.append((self._tickets, request, tokens))
+        insort(self._queue, (self._tickets, request, tokens), key=lambda one: one[1].turn)
         return self._tickets
 
     def poll(self) -> list[tuple[int, Any]]:
-        """Answer the oldest Score, or as many of the oldest Generates as fit a batch; those with other sampling
-        settings wait."""
+        """Answer the Score whose turn it is, or as many of the first Generates as fit a batch; those with other
+        sampling settings wait."""
         if not self._queue:
             return []
         began = time.monotonic()
@@ -69,12 +71,10 @@ class Transformers:
     def close(self) -> None:
         self._model = self._scorer = None
 
-    def _read(self, path: Path) -> Any:
+    def _read(self, path: Path, dtype: Any) -> Any:
         from transformers import AutoModelForCausalLM
 
-        model = AutoModelForCausalLM.from_pretrained(
-            path, dtype=self._dtype, use_safetensors=None if self._pickle else True
-        )
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, use_safetensors=None if self._pickle else True)
         return model.to(self._device).eval()
 
     def _score(self) -> list[tuple[int, Any]]:
@@ -83,7 +83,7 @@ class Transformers:
         scores: list[float | None] = [None] * len(request.responses)
         if self._policy.scorer is None:
             return [(ticket, scores)]
-        self._scorer = self._scorer or self._read(weights.plain(self._base, self._policy.scorer))
+        self._scorer = self._scorer or self._read(weights.plain(self._base, self._policy.scorer), self._torch.float32)
         signs = weights.signs(self._policy)
         answers = [chat.encode_answer(self._tokenizer, request.prompt, text) for text in request.responses]
         if signs:

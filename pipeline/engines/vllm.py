@@ -11,6 +11,9 @@ What is set for CPUs was measured there: all cores bound (vLLM leaves one idle),
 of 128 caches no short prompt: 140 against 213 tokens/s), no compilation (200 s, and no faster). Prompts are read whole:
 read in parts, as when many long ones arrive at once, vLLM 0.32 fails on their seeds ("CPU Generator does not use
 offset").
+
+Scores come from a head in float32, also where the model is in bfloat16: logits in bfloat16 lie an eighth apart above
+16, so most steps of a search had the same few values.
 """
 
 from __future__ import annotations
@@ -85,7 +88,7 @@ class VLLM:
         _environment(log)
         self._adapters: dict[Role, Any] = {}
         self._num_adapters = 0
-        self._llms: dict[Role, Any] = {"policy": self._started()}
+        self._llms: dict[Role, Any] = {"policy": self._started("policy")}
         self._tokenizer = self._llms["policy"].get_tokenizer()
 
     def load(self, policy: Policy) -> None:
@@ -124,7 +127,7 @@ class VLLM:
     def close(self) -> None:
         self._llms.clear()
 
-    def _started(self) -> Any:
+    def _started(self, role: Role) -> Any:
         with _quiet(self._log):
             try:
                 import vllm
@@ -146,6 +149,7 @@ class VLLM:
                     more = _ON_CPU | {
                         "kv_cache_memory_bytes": min(cache, psutil.virtual_memory().available // 4),
                     }
+                exact = self._beside or role == "scorer"
                 automatic = "bfloat16" if self._beside else "float32"
                 return vllm.LLM(
                     str(self._base),
@@ -153,6 +157,8 @@ class VLLM:
                     max_model_len=context,
                     max_num_seqs=sequences,
                     enable_prefix_caching=True,
+                    scheduling_policy="priority",
+                    hf_overrides={"head_dtype": "float32"} if exact else None,
                     disable_log_stats=True,
                     **more,
                 )
@@ -168,15 +174,16 @@ class VLLM:
             self._num_adapters += 1  # a number never used before, so that nothing of another is taken from the cache
             self._adapters[role] = adapter and _lora(f"{role} {self._num_adapters}", self._num_adapters, adapter)
             return
-        llm = self._llms[role] = self._llms.get(role) or self._started()
+        llm = self._llms[role] = self._llms.get(role) or self._started(role)
         with _quiet(self._log):
             llm.collective_rpc("reload_weights", kwargs={"weights_path": str(weights.plain(self._base, adapter))})
             if not llm.reset_prefix_cache():
                 raise EngineError("vLLM kept the prefix cache of the old policy; its answers could not be trusted")
 
-    def _add(self, role: Role, name: str, tokens: list[int], params: dict[str, Any]) -> None:
+    def _add(self, role: Role, name: str, tokens: list[int], params: dict[str, Any], turn: int) -> None:
         engine, wanted = self._llms[role].llm_engine, self._params(output_kind=self._final, **params)
-        engine.add_request(name, {"prompt_token_ids": tokens}, wanted, lora_request=self._adapters.get(role))
+        prompt, adapter = {"prompt_token_ids": tokens}, self._adapters.get(role)
+        engine.add_request(name, prompt, wanted, lora_request=adapter, priority=turn)
 
     def _generate(self, ticket: int, request: Generate, tokens: list[int]) -> None:
         params = {
@@ -192,7 +199,7 @@ class VLLM:
             "stop_token_ids": [chat.end_token(self._tokenizer, request.prompt)],
         }
         try:
-            self._add("policy", str(ticket), tokens, params)
+            self._add("policy", str(ticket), tokens, params, request.turn)
         except ValueError as error:
             raise PromptError(f"vLLM refuses a prompt of {len(tokens)} tokens: {error}") from error
         self._open[str(ticket)] = request
@@ -212,9 +219,10 @@ class VLLM:
                     answers[place] = answer
         one = _Scoring(ticket, prompt, answers, [None] * len(request.responses))
         asked: dict[str, Any] = {"logprob_token_ids": list(self._signs)} if self._signs else {"prompt_logprobs": 0}
+        params = {"max_tokens": 1, "temperature": 0, "detokenize": False} | asked
         for place, answer in answers.items():
             name = f"{ticket}.{place}"
-            self._add("scorer", name, prompt + answer, {"max_tokens": 1, "temperature": 0, "detokenize": False} | asked)
+            self._add("scorer", name, prompt + answer, params, request.turn)
             self._open[name] = (one, place)
         if not answers:
             self._answered.append((ticket, one.scores))

@@ -56,10 +56,12 @@ class Refused(PromptError):
 @dataclass(eq=False)
 class _Active:
     """One solver at work, or a verifier that one of them waits for: what it asked for last, what it has been told, and
-    how much is still missing. `waits` is who waits for a verifier's end, and at which place of its requests."""
+    how much is still missing. `waits` is who waits for a verifier's end, and at which place of its requests; `turn`
+    the number of those begun before."""
 
     problem: Problem
     asking: Generator[Sequence[Request], Any, Any]
+    turn: int
     path: str = ""
     waits: tuple[_Active, int] | None = None
     requests: Sequence[Request] = ()
@@ -106,6 +108,7 @@ class _Driver:
         path = f"{one.path}.{one.asked}"
         if isinstance(request, Generate | Score):
             assert self.engine, "nobody is there to ask"
+            request = replace(request, turn=one.turn)
             if isinstance(request, Generate):
                 request = replace(request, seed=int(digest(self.seed, one.problem.id, path), 16) % 2**31)
             self.generating[self.engine.submit(request)] = (one, place)
@@ -122,7 +125,7 @@ class _Driver:
         elif (hearing := self.judge.hearing(request)) is None:
             self.judging[self.judge.submit(request)] = (one, place)
         else:
-            self.resume(_Active(one.problem, hearing, path, (one, place)))
+            self.resume(_Active(one.problem, hearing, one.turn, path, (one, place)))
 
     def known(self, one: _Active, request: Verify) -> bool:
         """Whether all that is asked was judged before for this problem, and no other response could change it."""
@@ -191,15 +194,18 @@ def drive(
     """Run all `solvers` to their ends; yields what each problem came to, in the order in which they finish.
 
     Every Generate gets a seed made of `seed`, the problem and its place among what the problem asked for, so a problem
-    that is done again alone asks for the same samples. A prompt that the engine refuses is raised in the solver that
+    that is done again alone asks for the same samples. The problems begun first are served first, so that long searches
+    end one after the other, and not all of them at last. A prompt that the engine refuses is raised in the solver that
     asked, as Refused, once its other requests are answered; if it can't do without, that costs its own problem only.
     `engine` is None where no solver asks for completions; without `recall` there is nothing to remember.
     """
     driver = _Driver(engine, judge, seed, recall)
-    waiting = iter(solvers)
+    waiting = enumerate(solvers)
     active = 0
     while True:
-        admitted = [_Active(problem, solver) for problem, solver in itertools.islice(waiting, MAX_ACTIVE - active)]
+        admitted = [
+            _Active(problem, solver, turn) for turn, (problem, solver) in itertools.islice(waiting, MAX_ACTIVE - active)
+        ]
         for one in admitted:
             driver.resume(one)
             if one.ended:

@@ -44,6 +44,11 @@ def test_a_batch_answers_as_each_alone(engine: Transformers) -> None:
     assert all(one[0].policy == "base" and len(one[0].tokens) <= 8 for one in together)
 
 
+def test_the_lowest_turn_is_served_first(engine: Transformers) -> None:
+    late, early, same = (engine.submit(Generate(chat("1 + 1?"), n=4, max_tokens=2, turn=turn)) for turn in (2, 1, 1))
+    assert [ticket for _ in range(3) for ticket, _ in engine.poll()] == [early, same, late]
+
+
 def test_samples_differ_and_the_same_seed_gives_the_same(engine: Transformers) -> None:
     request = Generate(chat("1 + 1?"), n=3, temperature=1.0, max_tokens=8, seed=5)
     first, second = answers(engine, request)[0], answers(engine, request)[0]

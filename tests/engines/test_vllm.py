@@ -54,6 +54,9 @@ def ask(**options):
 ask(temperature=0)
 ask(temperature=1.0, n=3, seed=11)
 ask(temperature=1.0, n=3, seed=11)
+tickets = [engine.submit(Generate(prompts[0], n=8, max_tokens=4, turn=3 - place)) for place in range(4)]
+replies = wait(tickets)
+say([tickets.index(ticket) for ticket in replies])
 if adapter:
     engine.load(Policy(base, Path(adapter), "adapter-1"))
     ask(temperature=0)
@@ -128,8 +131,9 @@ def said(tiny: Path, adapter: Path, scorer: Path, tmp_path_factory: pytest.TempP
 
 
 def test_a_swapped_policy_answers_as_a_fresh_engine_does(said: list[Any], adapter: Path, tmp_path: Path) -> None:
-    base, sampled, again, swapped, back, *_ = said
+    base, sampled, again, turns, swapped, back, *_ = said
     fresh, *_ = run(adapter.parent / "merged", tmp_path / "b.log")
+    assert turns == [3, 2, 1, 0], "the lowest turn is served first"
     assert tokens(swapped) == tokens(fresh)
     assert tokens(swapped) != tokens(base)  # else the adapter, or the test, does nothing
     assert tokens(back) == tokens(base)
@@ -155,15 +159,16 @@ def test_scores_are_the_scorers_and_completions_the_policys_though_asked_for_at_
 def test_adapters_beside_the_base_as_on_a_gpu_answer_as_merged_ones_do(
     said: list[Any], tiny: Path, adapter: Path, scorer: Path, tmp_path: Path
 ) -> None:
-    base, sampled, again, swapped, back, completed, scores, unscored, values = run(
+    base, sampled, again, turns, swapped, back, completed, scores, unscored, values = run(
         tiny, tmp_path / "d.log", adapter, scorer, beside="yes"
     )
     assert tokens(sampled) == tokens(again)
     assert [tokens(one) for one in (base, swapped, back, completed)] == [
-        tokens(one) for one in (said[0], said[3], said[0], said[3])
+        tokens(one) for one in (said[0], said[4], said[0], said[4])
     ]
     for row, merged in zip([*scores, values], [*said[-3], said[-1]], strict=True):
         assert row == [one if one is None else pytest.approx(one, abs=1e-3) for one in merged]
+    assert turns == [3, 2, 1, 0]
     assert unscored == [None] * len(RESPONSES)
 
 

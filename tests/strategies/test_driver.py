@@ -118,6 +118,18 @@ def test_no_problem_waits_for_a_late_one_and_later_ones_are_admitted_meanwhile(m
     assert names(driven(solvers, engine)) == ["p", "q", "r", "s", "late"]
 
 
+def test_what_was_begun_first_is_served_first() -> None:
+    served = []
+
+    def first(waiting: list[tuple[int, Generate]]) -> list[int]:
+        ticket, request = min(waiting, key=lambda one: (one[1].turn, one[0]))
+        served.append(request.prompt)
+        return [ticket]
+
+    driven({name: asking(problem(name), [f"{name} 1"], [f"{name} 2"]) for name in "pqr"}, Desk(completed, first))
+    assert served == ["p 1", "p 2", "q 1", "q 2", "r 1", "r 2"]
+
+
 def test_a_solver_goes_on_in_the_poll_that_completes_its_replies() -> None:
     engine: Any = Desk(completed)
     first = next(iter(drive([(problem("a"), asking(problem("a"), ["x"], ["y"]))], engine, judge_by())))
