@@ -140,19 +140,20 @@ def _equal(problem: Problem) -> recipe.Choice | None:
 
 
 def valued(problem: Problem, rollouts: Sequence[Rollout], options: Options) -> Work[list[float | None]]:
-    """What the policy's scorer makes of each, where there is one; each text is asked about once."""
-    begun = [list(accumulate(split(one.response, options.step))) or [""] for one in rollouts]
-    if options.aggregate == "last":
-        begun = [[one.response] for one in rollouts]
+    """What the policy's scorer makes of each, where there is one."""
+    after = yield from step_values(problem, rollouts, None if options.aggregate == "last" else options.step)
+    return [AGGREGATE[options.aggregate](values) if values else None for values in after]
+
+
+def step_values(problem: Problem, rollouts: Sequence[Rollout], step: Kind | None) -> Work[list[list[float]]]:
+    """What the policy's scorer makes of each after each of its steps, or with no `step` of the whole alone; nothing
+    where there is no scorer. Each text is asked about once."""
+    responses = [one.response for one in rollouts]
+    begun = [list(accumulate(split(one, step))) or [""] for one in responses] if step else [[one] for one in responses]
     texts = list(dict.fromkeys(text for one in begun for text in one))
     [scores] = yield [Score(problem.prompt, texts)]
-    values = dict(zip(texts, scores, strict=True))
-    return [
-        None
-        if any(values[text] is None for text in one)
-        else AGGREGATE[options.aggregate]([values[text] for text in one])
-        for one in begun
-    ]
+    known = {text: score for text, score in zip(texts, scores, strict=True) if score is not None}
+    return [[known[text] for text in one] if len(known) == len(texts) else [] for one in begun]
 
 
 def most_valued(rollouts: Sequence[Rollout], values: Sequence[float | None]) -> list[Rollout]:

@@ -5,10 +5,10 @@ usage: make bench-slow RUN=runs/q_star [SLOW_PROBLEMS=200]
 No way to answer is shown what is right. All that go by samples are counted on the same 32 of each problem, over all
 draws of k of them: one; the commonest of k; the best of k by the scorer, and where it values steps, by the last, the
 lowest or the product of their values; any of k, which nobody could choose without knowing. With a scorer of steps come
-the searches: beam search and its diverse kind, MCTS by each of its rules, and Q*. Each is held against samples for as
+the searches: Q*, beam search and its diverse kind, and MCTS by each of its rules. Each is held against samples for as
 many tokens, problem by problem: the best by each of the three, and the commonest.
 
-Then for 64 problems searched at once by Q*: tokens per second against plain sampling with the same engine (wanted: at
+And for 64 problems searched at once by Q*: tokens per second against plain sampling with the same engine (wanted: at
 least 0.8), against samples whose steps are valued, against one search at a time, and against the same engine with one
 sequence at a time (wanted: 10); and the share of the tokens to be valued that came from the prefix cache (wanted: at
 least 0.9), as the problems are, and with worked examples before each.
@@ -28,7 +28,7 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline import models, recipe, weights
 from pipeline.engines.vllm import VLLM
@@ -36,6 +36,7 @@ from pipeline.evaluation.statistics import best_at_k, maj_at_k, mean_interval, p
 from pipeline.evaluation.values import auc
 from pipeline.report.data import view
 from pipeline.run import Run
+from pipeline.steps import AGGREGATE
 from pipeline.strategies import best_of
 from pipeline.strategies.asking import begin, put
 from pipeline.strategies.driver import drive
@@ -55,14 +56,14 @@ def searches(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Ways to search by the values of steps, with these options in common."""
     mcts = {"name": "mcts", "visits": 64, "width": 4}
     ways: dict[str, dict[str, Any]] = {
-        "beam": {"name": "beam", "beams": 4, "width": 4},
-        "beam, diverse": {"name": "beam", "beams": 4, "width": 4, "diverse": True},
-        "MCTS, UCT": mcts | {"rule": "uct"},
-        "MCTS, ReST-MCTS*": mcts | {"rule": "rest_mcts"},
-        "MCTS, PUCT": mcts | {"rule": "puct"},
-        "MCTS, rStar": mcts | {"rule": "rstar"},
         "Q*": {"name": "q_star", "width": 4, "solutions": 4},
         "Q*, first solution": {"name": "q_star", "width": 4, "solutions": 1},
+        "beam": {"name": "beam", "beams": 4, "width": 4},
+        "beam, diverse": {"name": "beam", "beams": 4, "width": 4, "diverse": True},
+        "MCTS, ReST-MCTS*": mcts | {"rule": "rest_mcts"},
+        "MCTS, PUCT": mcts | {"rule": "puct"},
+        "MCTS, UCT": mcts | {"rule": "uct"},
+        "MCTS, rStar": mcts | {"rule": "rstar"},
     }
     return {name: options | way for name, way in ways.items()}
 
@@ -131,7 +132,7 @@ class Bench:
         print(f"{len(self.problems)} held-out problems; 95 % intervals; {each:.1f} tokens a sample")
         first = [float(_right(one)[0]) for one in greedy]
         print(f"greedy: {_mean(first, 0.0)}, {_tokens(greedy):.1f} tokens")
-        table = _table("of k samples", *(f"k = {k}" for k in KS))
+        table = Table("of k samples", *(Column(f"k = {k}", justify="right") for k in KS))
         for name, by_k in ways.items():
             table.add_row(name, *(_mean(by_k[k - 1], 0.0) for k in KS))
         Console(width=130).print(table)
@@ -140,16 +141,19 @@ class Bench:
             if name.startswith("the best"):
                 print(f"{name} less the commonest, of {KS[-2]}: {_less(by_k[KS[-2] - 1], most)}")
         if self.steps:
+            self.together()
             others = {name: by_k for name, by_k in ways.items() if not name.startswith("any")}
-            table = _table("search", "tokens", "right", "no solution", *(f"less {name}" for name in others))
             for name, options in searches(self.search).items():
                 attempts, _ = self.tried(self.problems, options)
                 right, k = self.chosen(attempts), _tokens(attempts) / each
                 none = statistics.mean(not one.rollouts for one in attempts)
-                less = [_less(right, _between(by_k, k)) if k <= SAMPLES else "dearer" for by_k in others.values()]
-                table.add_row(name, f"{_tokens(attempts):.0f}", _mean(right, 0.0), f"{none:.2f}", *less)
-            Console(width=180).print(table)
-            self.together()
+                print(
+                    f"{name}: {_mean(right, 0.0)}, {_tokens(attempts):.0f} tokens, as many as {k:.1f} samples have; no "
+                    f"solution found for {none:.1%}"
+                )
+                for other, by_k in others.items():
+                    less = _less(right, _between(by_k, k)) if k <= SAMPLES else "it has more tokens than all samples"
+                    print(f"    less {other}: {less}")
 
     def tried(self, problems: Sequence[Problem], strategy: dict[str, Any]) -> tuple[list[Attempts], float]:
         """All attempts in the order of the problems, and the seconds they took."""
@@ -168,10 +172,11 @@ class Bench:
         rights, classes = [_right(one) for one in attempts], self.classes(attempts)
         every = range(1, SAMPLES + 1)
         ways = {"the commonest": [[maj_at_k(one, k) for one in classes] for k in every]}
+        values = self.values(attempts)
         for how in self.aggregates:
             scored = [
-                list(zip(some, right, strict=True))
-                for some, right in zip(self.scores(attempts, how), rights, strict=True)
+                list(zip((AGGREGATE[how](value) if value else CUT_OFF for value in some), right, strict=True))
+                for some, right in zip(values, rights, strict=True)
             ]
             ways[f"the best by {how} value" if self.steps else "the best"] = [
                 [best_at_k(one, k) for one in scored] for k in every
@@ -202,17 +207,16 @@ class Bench:
         self.drive([(problem, group(problem, one)) for problem, one in zip(self.problems, attempts, strict=True)])
         return [found[one.id] for one in self.problems]
 
-    def scores(self, attempts: list[Attempts], how: str) -> list[list[float]]:
-        """What the scorer says of every sample; nothing is worse than one that did not come to its end."""
-        options = best_of.Options.model_validate({"name": "best_of", "step": self.search["step"], "aggregate": how})
-        found: dict[str, list[float]] = {}
+    def values(self, attempts: list[Attempts]) -> list[list[list[float]]]:
+        """What the scorer says of every sample, after each of its steps where it values steps; nothing of one that did
+        not come to its end."""
+        step = self.search["step"] if self.steps else None
+        found: dict[str, list[list[float]]] = {}
 
         def ask(problem: Problem, rollouts: Sequence[Rollout]) -> Solver:
-            values = yield from best_of.valued(problem, rollouts, options)
+            values = yield from best_of.step_values(problem, rollouts, step)
             pairs = zip(rollouts, values, strict=True)
-            found[problem.id] = [
-                CUT_OFF if value is None or rollout.finish_reason != "stop" else value for rollout, value in pairs
-            ]
+            found[problem.id] = [value if rollout.finish_reason == "stop" else [] for rollout, value in pairs]
             return []
 
         self.drive(
@@ -301,13 +305,6 @@ def _right(attempts: Attempts) -> list[bool]:
 def _tokens(attempts: list[Attempts]) -> float:
     """Tokens generated a problem."""
     return statistics.mean(one.num_tokens for one in attempts)
-
-
-def _table(title: str, *headings: str) -> Table:
-    table = Table(title)
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    return table
 
 
 def _between(by_k: list[list[float]], k: float) -> list[float]:
