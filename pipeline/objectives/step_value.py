@@ -45,7 +45,7 @@ class Options(sft.Options):
 def check(recipe: Recipe) -> None:
     """Raises RecipeError where curation values no steps, or the file of more is not there."""
     stepwise = recipe.objective.stepwise
-    if recipe.curation.steps is None and stepwise is None:
+    if recipe.curation.steps is None and stepwise is None and "curation.steps" not in recipe.schedule:
         raise RecipeError("the objective step_value learns from steps that curation has valued: say curation.steps: {}")
     if recipe.curation.steps is not None and not recipe.evaluation.samples:
         raise RecipeError(

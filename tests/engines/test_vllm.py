@@ -222,7 +222,7 @@ def log_probability(model_dir: Path, prompt: Prompt, tokens: list[int]) -> float
 def test_a_prompt_that_vllm_itself_refuses_costs_its_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No vLLM is started: what it would do stands in its place."""
 
-    def add_request(name: str, prompt: Any, params: Any, lora_request: Any) -> None:
+    def add_request(name: str, prompt: Any, params: Any, **rest: Any) -> None:
         raise ValueError("not this one")
 
     engine = VLLM.__new__(VLLM)

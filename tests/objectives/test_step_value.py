@@ -126,6 +126,10 @@ def test_a_recipe_is_told_what_is_missing(tmp_path: Path) -> None:
         step_value.check(parse(raw | {"curation": {"steps": {}}}))
     raw |= {"curation": {"steps": {}}, "evaluation": {"samples": 4}}
     step_value.check(parse(raw))
+    raw["curation"] = {}
+    later = parse(raw | {"schedule": {"curation.steps": [None, {}]}})
+    step_value.check(later.at(1))  # in the first round the policy alone is trained
+    assert later.at(2).curation.steps
     missing = str(tmp_path / "none.jsonl")
     with pytest.raises(RecipeError, match="there is no file"):
         step_value.check(parse(raw | {"objective": {"name": "step_value", "stepwise": missing}}))
