@@ -67,6 +67,7 @@ if scorer:
     completing = [Generate(prompt, max_tokens=12, temperature=0) for prompt in prompts]
     scoring = [Score(prompt, responses) for prompt in prompts]
     engine.load(Policy(base, Path(adapter), "adapter-2", Path(scorer)))
+    assert engine._llms["scorer"].llm_engine.model_config.hf_config.head_dtype == "float32", "in bfloat16 values tie"
     tickets = [engine.submit(request) for pair in zip(completing, scoring) for request in pair]
     replies = wait(tickets)
     say([[one.to_dict() for one in replies[ticket]] for ticket in tickets[::2]])
