@@ -3,10 +3,10 @@
 usage: make bench-slow RUN=runs/q_star [SLOW_PROBLEMS=200]
 
 No way to answer is shown what is right. All that go by samples are counted on the same 32 of each problem, over all
-draws of k of them: one; the commonest of k; the best of k by the scorer, and where it values steps, by the last, the
-lowest or the product of their values; any of k, which nobody could choose without knowing. With a scorer of steps come
-the searches: Q*, beam search and its diverse kind, and MCTS by each of its rules. Each is held against samples for as
-many tokens, problem by problem: the best by each of the three, and the commonest.
+draws of k of them: one; the commonest of k; the likeliest of k under the policy; the best of k by the scorer, and where
+it values steps, by the last, the lowest or the product of their values; any of k, which nobody could choose without
+knowing. With a scorer of steps come the searches: Q* by either reward, beam search and its diverse kind, and MCTS by
+each of its rules. Each is held against all these ways to choose among samples for as many tokens, problem by problem.
 
 And for 64 problems searched at once by Q*: tokens per second against plain sampling with the same engine (wanted: at
 least 0.8), against samples whose steps are valued, against one search at a time, and against the same engine with one
@@ -58,6 +58,7 @@ def searches(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     ways: dict[str, dict[str, Any]] = {
         "Q*": {"name": "q_star", "width": 4, "solutions": 4},
         "Q*, first solution": {"name": "q_star", "width": 4, "solutions": 1},
+        "Q*, by probability": {"name": "q_star", "width": 4, "solutions": 4, "reward": "probability"},
         "beam": {"name": "beam", "beams": 4, "width": 4},
         "beam, diverse": {"name": "beam", "beams": 4, "width": 4, "diverse": True},
         "MCTS, ReST-MCTS*": mcts | {"rule": "rest_mcts"},
@@ -126,7 +127,7 @@ class Bench:
         self.aggregates = ("last", "min", "product") if self.steps else ("last",)
 
     def run(self) -> None:
-        sampled, _ = self.tried(self.problems, self.direct | {"samples": SAMPLES, "max_samples": SAMPLES})
+        sampled = self.samples()
         greedy, _ = self.tried(self.problems, self.direct | {"samples": 1, "max_samples": 1, "temperature": 0})
         each, ways = _tokens(sampled) / SAMPLES, self.ways(sampled)
         print(f"{len(self.problems)} held-out problems; 95 % intervals; {each:.1f} tokens a sample")
@@ -138,7 +139,7 @@ class Bench:
         Console(width=130).print(table)
         most = ways["the commonest"][KS[-2] - 1]
         for name, by_k in ways.items():
-            if name.startswith("the best"):
+            if name.startswith("the best") or name == "the likeliest":
                 print(f"{name} less the commonest, of {KS[-2]}: {_less(by_k[KS[-2] - 1], most)}")
         if self.steps:
             self.together()
@@ -155,35 +156,36 @@ class Bench:
                     less = _less(right, _between(by_k, k)) if k <= SAMPLES else "it has more tokens than all samples"
                     print(f"    less {other}: {less}")
 
+    def samples(self) -> list[Attempts]:
+        """So many of each problem, the value of each its log-likelihood under the policy (nats)."""
+        budget, warm = self.direct["max_tokens"], self.direct["temperature"]
+
+        def ask(problem: Problem) -> Solver:
+            [written] = yield [Generate(problem.prompt, SAMPLES, warm, max_tokens=budget, logprob=True)]
+            yield [Verify(problem, [one.text for one in written])]
+            return [Rollout.of(problem, one, "bench", value=one.logprob) for one in written]
+
+        return self.drive([(problem, ask(problem)) for problem in self.problems])
+
     def tried(self, problems: Sequence[Problem], strategy: dict[str, Any]) -> tuple[list[Attempts], float]:
         """All attempts in the order of the problems, and the seconds they took."""
         options = recipe.chosen("strategies", strategy)
         for llm in self.engine._llms.values():
             llm.reset_prefix_cache()
         began = time.perf_counter()
-        done = {
-            one.problem_id: one
-            for one in drive(((one, begin(one, options)) for one in problems), self.engine, self.judge, "bench")
-        }
-        return [done[one.id] for one in problems], time.perf_counter() - began
+        return self.drive([(one, begin(one, options)) for one in problems]), time.perf_counter() - began
 
     def ways(self, attempts: list[Attempts]) -> dict[str, list[list[float]]]:
         """By name and k, from 1, how often a way to choose of k samples is right on each problem."""
         rights, classes = [_right(one) for one in attempts], self.classes(attempts)
         every = range(1, SAMPLES + 1)
         ways = {"the commonest": [[maj_at_k(one, k) for one in classes] for k in every]}
-        values = self.values(attempts)
-        for how in self.aggregates:
-            scored = [
-                list(zip((AGGREGATE[how](value) if value else CUT_OFF for value in some), right, strict=True))
-                for some, right in zip(values, rights, strict=True)
-            ]
-            ways[f"the best by {how} value" if self.steps else "the best"] = [
-                [best_at_k(one, k) for one in scored] for k in every
-            ]
+        for name, scores in self.scores(attempts).items():
+            scored = [list(zip(*both, strict=True)) for both in zip(scores, rights, strict=True)]
+            ways[name] = [[best_at_k(one, k) for one in scored] for k in every]
             flat = [(score, right) for one in scored for score, right in one if score > CUT_OFF]
             good, bad = ([score for score, right in flat if right is wanted] for wanted in (True, False))
-            print(f"AUC of {how} values: {auc(good, bad):.3f} ({len(good)} right and {len(bad)} wrong samples)")
+            print(f"AUC of {name}: {auc(good, bad):.3f} ({len(good)} right and {len(bad)} wrong samples)")
         return ways | {"any": [[pass_at_k(SAMPLES, sum(one), k) for one in rights] for k in every]}
 
     def classes(self, attempts: list[Attempts]) -> list[list[tuple[int, bool]]]:
@@ -206,6 +208,20 @@ class Bench:
 
         self.drive([(problem, group(problem, one)) for problem, one in zip(self.problems, attempts, strict=True)])
         return [found[one.id] for one in self.problems]
+
+    def scores(self, attempts: list[Attempts]) -> dict[str, list[list[float]]]:
+        """By the name of a way to choose, what every sample scores, of which the greatest is chosen."""
+        likely = [
+            [one.value if one.value is not None and one.finish_reason == "stop" else CUT_OFF for one in some.rollouts]
+            for some in attempts
+        ]
+        values = self.values(attempts)
+        return {"the likeliest": likely} | {
+            f"the best by {how} value" if self.steps else "the best": [
+                [AGGREGATE[how](value) if value else CUT_OFF for value in some] for some in values
+            ]
+            for how in self.aggregates
+        }
 
     def values(self, attempts: list[Attempts]) -> list[list[list[float]]]:
         """What the scorer says of every sample, after each of its steps where it values steps; nothing of one that did
@@ -243,9 +259,10 @@ class Bench:
         )
         return list(found.values())
 
-    def drive(self, solvers: list[tuple[Problem, Solver]]) -> None:
-        for _ in drive(solvers, self.engine, self.judge, "bench"):
-            pass
+    def drive(self, solvers: list[tuple[Problem, Solver]]) -> list[Attempts]:
+        """What the problems came to, in their order."""
+        done = {one.problem_id: one for one in drive(solvers, self.engine, self.judge, "bench")}
+        return [done[problem.id] for problem, _ in solvers]
 
     def together(self) -> None:
         """Print how fast many searches are at once, and how much of what is valued was cached."""

@@ -1,5 +1,6 @@
 """A* where what each step is worth is known: the best way is found, and nothing is looked at in vain."""
 
+import math
 from typing import Any
 
 import pytest
@@ -55,6 +56,16 @@ def test_f_is_g_and_as_much_of_h_as_its_weight_says(aggregate: Any, weight: floa
     assert f(node, options) == pytest.approx(expected), "what is taken back promises nothing"
     whole = node.children[1]
     assert f(whole, Options(name="q_star", aggregate="last", weight=weight)) == pytest.approx(0.3 + weight * 0.3)
+
+
+def test_the_reward_of_a_step_may_be_how_sure_the_policy_was_of_it() -> None:
+    root = Node()
+    sure = add(root, "a", logprob=-0.5)
+    unsure = add(sure, "b", ended=True, logprob=-2.0)
+    sure.value, unsure.value = 0.3, 0.9
+    options = Options(name="q_star", reward="probability")
+    assert f(unsure, options) == pytest.approx(math.exp(-2.0) + 0.9)
+    assert f(sure, options) == pytest.approx(math.exp(-0.5) + 0.9), "what may still come is worth its value"
 
 
 if __name__ == "__main__":
