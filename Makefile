@@ -5,7 +5,7 @@ RECIPE ?= addition
 BIN := .venv/bin
 PINS := scripts/setup requirements/cpu.txt requirements/cuda.txt
 
-.PHONY: setup iterate run test check bench bench-slow report clean lock format
+.PHONY: setup iterate run test check bench bench-slow report push clean lock format
 
 iterate run: .venv/.ready
 	@$(BIN)/byheart run $(RECIPE) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(RUN),--run-dir $(RUN))
@@ -37,6 +37,9 @@ bench-slow: .venv/.dev
 
 report: .venv/.ready
 	@$(BIN)/byheart report $(or $(RUN),runs/addition)
+
+push: .venv/.ready
+	@$(BIN)/byheart publish $(or $(RUN),runs/addition) $(if $(ROUND),--round $(ROUND)) --to $(TO)
 
 format: .venv/.dev
 	$(BIN)/ruff format .

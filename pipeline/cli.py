@@ -35,12 +35,16 @@ def run(
     redo_from: Annotated[
         int | None, typer.Option(min=1, help="set this round and all after it aside and do them anew")
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="USER/NAME@REV", help="begin with a published adapter, or a folder's"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and do nothing")] = False,
 ) -> None:
     """Do the next round of a recipe, or go on with what was interrupted."""
     from pipeline.report import terminal
 
-    chosen = _recipe(recipe, overrides)
+    chosen = _recipe(recipe, [*(overrides or []), *([f"model.adapter={start}"] if start else [])])
     folder = run_dir or Path("runs") / chosen.name
     if dry_run:
         from pipeline.plan import plan
@@ -155,6 +159,32 @@ def compare(
         from pipeline.report.page import write_comparison
 
         typer.echo(write_comparison(found, page))
+
+
+@app.command()
+def publish(
+    run: Where,
+    to: Annotated[str, typer.Option(metavar="USER/NAME", help="the repository of the model, and of the data set")],
+    round_: Annotated[
+        int | None, typer.Option("--round", min=1, help="[default: the one whose policy the run ended with]")
+    ] = None,
+    merged: Annotated[bool, typer.Option("--merged", help="the full weights instead of the adapter")] = False,
+    public: Annotated[bool, typer.Option("--public", help="for all to see, where the repository is made now")] = False,
+    base: Annotated[
+        str | None, typer.Option(help="what the base model is called on the hub, where the recipe names a directory")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="that of the base model, where the hub does not know it")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only write the folders that would be pushed")] = False,
+) -> None:
+    """Push a round's adapter and its data set to a model hub, each with its card; private unless --public."""
+    from pipeline import hub
+
+    parcels = hub.pack(run, round_, to, base, licence, merged)
+    for parcel in parcels:
+        typer.echo(f"{parcel.kind} {parcel.to}: {parcel.folder}")
+    if not dry_run:
+        for address in hub.push(parcels, parcels[0].folder.parent.parent.name, public):
+            typer.echo(address)
 
 
 @app.command()

@@ -10,7 +10,8 @@
     |-- EngineError                 exit code 4: the engine could not start or failed while sampling
     |   `-- PromptError             one prompt that the engine refuses: costs its problem, not the run
     |-- TrainError                  exit code 5: the training process failed
-    `-- VerifierError               exit code 6: verifiers can't run
+    |-- VerifierError               exit code 6: verifiers can't run
+    `-- HubError                  exit code 7: the hub refused or was not reached; nothing half-pushed is published
 
 Ctrl-C is exit code 130. The message is for the person: what was wrong, where, and what to do. The CLI prints it
 without a traceback; anything that is not a ByheartError is a defect of ours and keeps its traceback.
@@ -59,3 +60,7 @@ class TrainError(ByheartError):
 
 class VerifierError(ByheartError):
     exit_code = 6
+
+
+class HubError(ByheartError):
+    exit_code = 7

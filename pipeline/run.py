@@ -22,7 +22,7 @@ import yaml
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
-from pipeline import progress, recipe
+from pipeline import models, progress, recipe, weights
 from pipeline.errors import RunError
 from pipeline.files import read_json, room, write_json, write_text
 from pipeline.recipe import Recipe
@@ -115,12 +115,28 @@ class Run:
         return int(state["target"])
 
     def policy(self, n: int) -> Policy:
-        """The policy that round `n` ended with: what it promoted, or the one it kept. Round 0 is the base model."""
+        """The policy that round `n` ended with: what it promoted, or the one it kept. Round 0 is the base model, or
+        with model.adapter that, of which the run keeps a copy."""
         if n == 0:
-            return Policy(self.recipe.model.name)
+            return self._start()
         row = self._state()["rounds"][n - 1]
         adapter, scorer = (self.dir / row[name] if row.get(name) else None for name in ("adapter", "scorer"))
         return Policy(self.recipe.model.name, adapter, row["policy"], scorer)
+
+    def _start(self) -> Policy:
+        model, adapter = self.recipe.model, self.dir / "start/adapter"
+        if not model.adapter:
+            return Policy(model.name)
+        if not adapter.is_dir():
+            source, part = models.adapter(model), self.dir / "start.part"
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(source, part / "adapter", ignore=shutil.ignore_patterns("scorer"))
+            if (source / "scorer").is_dir():
+                shutil.copytree(source / "scorer", part / "scorer/adapter")
+            part.rename(adapter.parent)
+        scorer = adapter.parent / "scorer/adapter"
+        found = scorer if scorer.is_dir() else None
+        return Policy(model.name, adapter, weights.name(adapter, found), found)
 
     def round_dir(self, n: int) -> Path:
         return round_dir(self.dir, n)

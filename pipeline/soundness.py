@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline import curation, registry
+from pipeline import curation, models, registry
 from pipeline.recipe import Recipe
 from pipeline.tasks.splits import source, split
 from pipeline.verifiers import judge
@@ -10,12 +10,15 @@ from pipeline.verifiers.tags import module, tree
 
 
 def check(recipe: Recipe) -> None:
-    """Raises RecipeError where parts of `recipe` don't go together in some round, or can't work on this machine; and
-    TaskError where a later round, which the schedule gives other problems, would have too few.
+    """Raises RecipeError where parts of `recipe` don't go together in some round, or can't work on this machine;
+    ModelError where its adapter can't be had; and TaskError where a later round, which the schedule gives other
+    problems, would have too few.
 
     A strategy, an objective or an engine says what it needs of the rest in an optional function `check(recipe)` of its
     module; a strategy that is a part of another is asked with itself as the recipe's.
     """
+    if recipe.model.adapter:
+        models.adapter(recipe.model)
     judge.check(recipe.task.verifier, measures=True)
     judge.check(recipe.judge)
     for n in range(1, recipe.num_different + 1):

@@ -1,0 +1,272 @@
+"""Publishing, through the hub's own client, to a hub on loopback: what was pushed loads; what breaks off says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline import hub, models
+from pipeline.errors import InputError
+from tests.conftest import ROOT
+from tests.loopback import TOKEN, Hub, serving
+
+RECIPE = """
+name: r
+model: {{name: {model}, max_context: 128}}
+task: {{name: arithmetic, num_train: 8, num_dev: 8, num_held_out: 8}}
+engine: {{name: scripted, script: script.json}}
+strategy: {{name: direct, samples: 2, enough: 1, max_samples: 2}}
+objective: {{name: sft, min_steps: 1, max_steps: 1, batch_size: 4}}
+evaluation: {{num_train: 4}}
+"""
+BASE = ("--base", "someone/tiny", "--licence", "mit")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
+    """A run of one round: scripted solutions, a real adapter on a tiny Llama."""
+    folder = tmp_path_factory.mktemp("trained")
+    sums = {
+        f"What is {a} + {b}? Reply with just the number.": str(a + b) for a in range(10, 100) for b in range(10, 100)
+    }
+    script = {asked: ["0", f"That makes {answer}"] for asked, answer in sums.items()}
+    better = {f"adapter: {asked}": [answer] for asked, answer in sums.items()}
+    (folder / "script.json").write_text(json.dumps(script | better))
+    (folder / "r.yaml").write_text(RECIPE.format(model=tiny))
+    done = _called(folder, ["-m", "pipeline.cli", "run", "r.yaml"], {})
+    assert done.returncode == 0, done.stderr
+    return folder / "runs/r"
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "r"))
+
+
+@pytest.fixture
+def there() -> Iterator[Hub]:
+    with serving() as one:
+        yield one
+
+
+@pytest.fixture
+def call(there: Hub, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Python in a process of its own, for which the hub is the one on loopback."""
+    env = {
+        "HF_ENDPOINT": there.address,
+        "HF_HOME": str(tmp_path / "cache"),
+        "HF_TOKEN": TOKEN,
+        "HF_HUB_DISABLE_XET": "1",  # it speaks git-lfs, not xet
+    }
+    return lambda *arguments: _called(tmp_path, [*arguments], env)
+
+
+def publish(call: Callable[..., subprocess.CompletedProcess[str]], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return call("-m", "pipeline.cli", "publish", "r", "--to", "me/sums", *arguments)
+
+
+def test_what_was_pushed_loads(
+    call: Callable[..., subprocess.CompletedProcess[str]], there: Hub, run: Path, tiny: Path
+) -> None:
+    done = publish(call, *BASE)
+    assert done.returncode == 0, done.stderr
+    assert f"{there.address}/me/sums/tree/round-001" in done.stdout
+    assert set(there.repos) == {"me/sums", "datasets/me/sums"}
+    assert all(
+        repo.private and len(repo.commits) == 1 and list(repo.tags) == ["round-001"] for repo in there.repos.values()
+    )
+    files = there.repos["me/sums"].commits[there.repos["me/sums"].tags["round-001"]]
+    assert {"adapter_model.safetensors", "README.md", "metrics.json", "recipe.yaml", "tokenizer.json"} <= set(files)
+    assert "training_args.bin" not in files, "a pickle"
+    assert files["adapter_model.safetensors"] == (run / "round-001/adapter/adapter_model.safetensors").read_bytes()
+    loads = call(
+        "-c",
+        f"""
+import datasets, torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+rows = datasets.load_dataset("me/sums", split="train", revision="round-001")
+print(len(rows), rows[0]["completion"], rows[0]["policy"])
+base = AutoModelForCausalLM.from_pretrained({str(tiny)!r})
+ids = torch.tensor([[1, 2, 3]])
+before = base(ids).logits
+model = PeftModel.from_pretrained(base, "me/sums", revision="round-001")
+print(torch.equal(before, model(ids).logits), model.peft_config["default"].base_model_name_or_path)
+AutoTokenizer.from_pretrained("me/sums")
+""",
+    )
+    assert loads.returncode == 0, loads.stderr
+    rows, adapter = loads.stdout.splitlines()
+    assert int(rows.split()[0]) > 0 and "That makes" in rows and rows.endswith("base")
+    assert adapter == "False someone/tiny"
+
+
+def test_the_cards_say_what_it_is(
+    call: Callable[..., subprocess.CompletedProcess[str]], there: Hub, run: Path, tiny: Path
+) -> None:
+    done = publish(call, *BASE, "--dry-run")
+    assert done.returncode == 0 and not there.asked, done.stderr
+    numbers = json.loads((run / "round-001/metrics.json").read_text())["splits"]["held_out"]["after"]["fast"]
+    model, data = ((run / f"round-001/published/{kind}/README.md").read_text() for kind in ("model", "dataset"))
+    head = yaml.safe_load(model.split("---")[1])
+    assert (head["license"], head["base_model"], head["datasets"]) == ("mit", "someone/tiny", ["me/sums"])
+    assert head["model-index"][0]["results"][0]["metrics"][0]["value"] == numbers["accuracy"] == 1.0
+    assert f"| held out (8) | fast | 0.000 | 0.000 (0.00–{0.32:.2f}) | 1.000 ({numbers['low']:.2f}–1.00) |" in model
+    assert 'PeftModel.from_pretrained(base, "me/sums", revision="round-001")' in model
+    assert 'load_dataset("me/sums", split="train")' in data
+    for file in (run / "round-001/published").rglob("*.md"):
+        assert str(tiny) not in file.read_text(), "a place on this machine"
+
+
+def test_merged_weights_take_the_place_of_the_adapter(
+    call: Callable[..., subprocess.CompletedProcess[str]], there: Hub, run: Path
+) -> None:
+    assert publish(call, *BASE).returncode == 0
+    there.repos["me/sums"].files["NOTES.txt"] = b"mine"
+    there.repos["me/sums"].tags.clear()
+    done = publish(call, *BASE, "--merged")
+    assert done.returncode == 0, done.stderr
+    files = set(there.repos["me/sums"].commits[there.repos["me/sums"].tags["round-001"]])
+    assert {"model.safetensors", "config.json", "NOTES.txt"} <= files
+    assert not {"adapter_config.json", "adapter_model.safetensors"} & files
+    loads = call("-c", "from transformers import AutoModelForCausalLM as M; print(M.from_pretrained('me/sums').device)")
+    assert loads.stdout.strip() == "cpu", loads.stderr
+
+
+@pytest.mark.parametrize(
+    ("fault", "statuses", "said"),
+    [
+        (("POST", "/api/repos/create"), [401], "hf auth login"),
+        (("POST", "/api/repos/create"), [403], "your token may not write there"),
+        (("POST", "/commit/"), [409], "somebody else pushed at the same time"),
+        (("POST", "/commit/"), [429] * 20, "asked too often"),
+        (("POST", "/commit/"), [500] * 20, "the same command goes on"),
+        (("POST", "/commit/"), [0] * 20, "the same command goes on"),
+    ],
+    ids=["401", "403", "409", "429", "500", "cut"],
+)
+def test_what_fails_is_said_and_nothing_is_half_pushed(
+    call: Callable[..., subprocess.CompletedProcess[str]],
+    there: Hub,
+    run: Path,
+    fault: tuple[str, str],
+    statuses: list[int],
+    said: str,
+) -> None:
+    there.faults[fault] = statuses
+    done = publish(call, *BASE)
+    assert done.returncode == 7 and said in done.stderr, done.stderr
+    assert "is not published" in done.stderr and "Traceback" not in done.stderr
+    assert "/tree/" not in done.stdout
+    assert not any(repo.commits or repo.tags for repo in there.repos.values())
+    assert TOKEN not in done.stdout + done.stderr
+    assert not [path for path in run.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
+    sent = list(there.sent)
+    there.faults.clear()
+    again = publish(call, *BASE)
+    assert again.returncode == 0, again.stderr
+    assert len(there.sent) == len(set(there.sent)) and there.sent[: len(sent)] == sent, "what had arrived was sent anew"
+    assert [len(repo.commits) for repo in there.repos.values()] == [1, 1]
+
+
+def test_a_connection_that_is_cut_half_way_is_tried_again(
+    call: Callable[..., subprocess.CompletedProcess[str]], there: Hub, run: Path
+) -> None:
+    there.faults["PUT", "/blobs/"] = [0]
+    done = publish(call, *BASE)
+    assert done.returncode == 0, done.stderr
+    assert [list(repo.tags) for repo in there.repos.values()] == [["round-001"]] * 2
+
+
+def test_the_same_again_changes_nothing_and_another_round_of_the_same_name_is_refused(
+    call: Callable[..., subprocess.CompletedProcess[str]], there: Hub, run: Path
+) -> None:
+    assert publish(call, *BASE).returncode == publish(call, *BASE).returncode == 0
+    assert [len(repo.commits) for repo in there.repos.values()] == [1, 1]
+    tagged = dict(there.repos["me/sums"].tags)
+    metrics = run / "round-001/metrics.json"
+    metrics.write_text(metrics.read_text() + "\n")
+    done = publish(call, *BASE)
+    assert done.returncode == 7 and "has a round-001 already" in done.stderr
+    assert there.repos["me/sums"].tags == tagged
+
+
+def test_what_may_not_be_published_is_not(run: Path) -> None:
+    with pytest.raises(InputError, match="OWNER/NAME is wanted"):
+        hub.pack(run, None, "sums")
+    with pytest.raises(InputError, match="name it as it is on the hub with --base"):
+        hub.pack(run, None, "me/sums")
+    with pytest.raises(InputError, match="which forbids"):
+        hub.pack(run, None, "me/sums", "someone/tiny", "cc-by-nc-nd-4.0")
+    with pytest.raises(InputError, match="--to me/Llama-sums"):
+        hub.pack(run, None, "me/sums", "meta-llama/Llama-3.2-1B", "llama3.2")
+    with pytest.raises(InputError, match="round 2 is not finished, or made no adapter; rounds with an adapter: 1"):
+        hub.pack(run, 2, "me/sums", "someone/tiny", "mit")
+    assert not (run / "round-001/published").exists()
+
+
+def test_the_licence_of_a_base_model_is_asked_of_the_hub(
+    there: Hub, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    from tests.loopback import Repo
+
+    monkeypatch.setattr(constants, "ENDPOINT", there.address)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    for name, card in {"a/mit": {"license": "mit"}, "a/other": {"license": "other", "license_name": "x-nd"}}.items():
+        there.repos[name] = Repo(private=False, card=card)
+    there.repos["a/none"] = Repo(private=False)
+    assert models.licence("a/mit") == "mit"
+    with pytest.raises(InputError, match="x-nd, which forbids"):
+        hub.pack(run, None, "me/sums", "a/other")
+    for nobody in ("a/none", "a/missing"):
+        with pytest.raises(InputError, match="--licence"):
+            hub.pack(run, None, "me/sums", nobody)
+    assert hub.pack(run, None, "me/sums", "a/mit")
+
+
+def _called(folder: Path, arguments: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"} | env,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+def test_a_run_starts_from_what_was_published(
+    call: Callable[..., subprocess.CompletedProcess[str]], trained: Path, run: Path, tmp_path: Path
+) -> None:
+    assert publish(call, *BASE).returncode == 0
+    for name in ("r.yaml", "script.json"):
+        shutil.copy(trained.parent.parent / name, tmp_path)
+    again = ("-m", "pipeline.cli", "run", "r.yaml", "--run-dir", "again", "--from")
+    for missing, said in {
+        "me/sums@round-009": "has no revision round-009",
+        "me/nothing": "the hub has no me/nothing",
+    }.items():
+        refused = call(*again, missing)
+        assert refused.returncode == 2 and said in refused.stderr, refused.stderr
+    done = call(*again, "me/sums@round-001")
+    assert done.returncode == 0, done.stderr
+    was, now = (json.loads((one / "round-001/metrics.json").read_text()) for one in (run, tmp_path / "again"))
+    assert was["before"] == "base" and now["before"] == was["after"]
+    assert now["splits"]["held_out"]["before"]["fast"]["accuracy"] == 1.0
+    refused = call(*again, "me/sums@round-001", "model.name=smollm2-135m")
+    assert refused.returncode == 2 and "was made for someone/tiny" in refused.stderr, refused.stderr
+
+
+if __name__ == "__main__":
+    pytest.main([__file__])
