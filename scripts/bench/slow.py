@@ -72,6 +72,7 @@ def searches(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def main() -> None:
     if "RUN" not in os.environ:
         sys.exit("name a run whose last policy has a scorer: make bench-slow RUN=runs/q_star")
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # each search is shown as it ends
     folder, most = Path(os.environ["RUN"]), int(os.environ.get("SLOW_PROBLEMS", "200"))
     chosen = recipe.parse(yaml.safe_load((folder / "recipe.yaml").read_text("utf-8")))
     last = view(folder).finished[-1]
