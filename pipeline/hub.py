@@ -100,7 +100,8 @@ def _permitted(name: str, licence: str | None) -> None:
 
 
 def push(parcels: list[Parcel], tag: str, public: bool = False) -> Iterator[str]:
-    """Push each in one commit under `tag`; yields its address. Raises HubError, with what to do, where that fails."""
+    """Push each in one commit under `tag`, remove its folder, and yield its address. Raises HubError, with what to do,
+    where that fails."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     hub = HfApi(library_name="byheart")
@@ -120,6 +121,7 @@ def push(parcels: list[Parcel], tag: str, public: bool = False) -> Iterator[str]
                 repo_type=parcel.kind,
             )
             _tagged(hub, parcel, tag, commit.oid)
+        shutil.rmtree(parcel.folder)
         yield f"{hub.endpoint}/{'datasets/' if parcel.kind == 'dataset' else ''}{parcel.to}/tree/{tag}"
 
 

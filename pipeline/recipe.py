@@ -79,11 +79,15 @@ class Recipe(Options):
     round samples all its problems; or with `sample_tokens` it begins no more of them, 32 at a time, once so many tokens
     were generated: the control that compares two strategies at equal cost. `schedule` says options that change, round
     by round, the last one for all that follow: {"curation.target": [full, shortest, answer]}.
+
+    `accelerate` says how training is spread over processes: a config file of accelerate's, or the name of one in
+    recipes/accelerate. Without it there is one on each GPU of this machine. It decides no result.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     seed: int = 0
     rounds: int = Field(default=1, ge=1)
+    accelerate: str | None = None
     model: Any
     task: Any
     verifier: choice("verifiers") | None = None  # type: ignore[valid-type]
@@ -120,9 +124,9 @@ class Recipe(Options):
         return self.model_dump(mode="json")
 
     def deciding(self) -> dict[str, Any]:
-        """What decides the result, flat: {"task.digits": 2, ...}. How many rounds to do now is not part of it."""
+        """What decides the result, flat: {"task.digits": 2, ...}; not how many rounds to do now, or on how much."""
         rest = self.resolved()
-        del rest["rounds"]
+        del rest["rounds"], rest["accelerate"]
         return flatten(rest)
 
     def digest(self) -> str:

@@ -271,7 +271,8 @@ def changes(folder: Path, new: Recipe) -> list[str]:
     if not path.exists():
         return []
     old = yaml.safe_load(path.read_text("utf-8"))
-    old.pop("rounds", None)
+    for key in ("rounds", "accelerate"):
+        old.pop(key, None)
     return recipe.changed(recipe.flatten(old), new.deciding())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline import curation, models, registry
+from pipeline.objectives import launch
 from pipeline.recipe import Recipe
 from pipeline.tasks.splits import source, split
 from pipeline.verifiers import judge
@@ -26,6 +27,7 @@ def check(recipe: Recipe) -> None:
         if one.task != recipe.task:
             split(source(one.task, recipe.seed), one.task, n)
         curation.check(one)
+        launch.check(one)
         for part in (one.objective, one.engine):
             getattr(module(part), "check", lambda _: None)(one)
         for part in tree(one.strategy):

@@ -64,7 +64,7 @@ def prefer(job: Job, options: Options) -> float:
     from peft import PeftModel
 
     gc.collect()  # the model of the first phase, which its trainer holds in a cycle
-    tokenizer, model = sft.base_model(job)
+    tokenizer, model = sft.base_model(job, options)
     model = PeftModel.from_pretrained(model, job.adapter, is_trainable=True)
     trainer = preference_trainer(job, options, tokenizer, model)
     seconds = trainer.train().metrics["train_runtime"]

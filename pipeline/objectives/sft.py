@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline import chat, recipe
 from pipeline.objectives.training import Job, Report
@@ -19,6 +20,11 @@ class Options(recipe.Choice):
 
     A round takes `epochs` over its rows, but at least `min_steps` and at most `max_steps` of `batch_size` rows each.
     `rank` and `alpha` are LoRA's (2106.09685), on every linear layer; `learning_rate` falls to 0 along a cosine.
+
+    Where a step's rows do not fit the memory together, they are taken in so many turns as `accumulation` says, alike on
+    all processes; with `gradient_checkpointing` activations are computed twice and not kept. `precision: auto` is
+    bfloat16 on a GPU and float32 on a CPU; LoRA's own weights are float32. `quantized` holds the base model in 4 bits
+    (QLoRA, 2305.14314), on an NVIDIA GPU only.
     """
 
     start: Literal["base", "previous"] = "base"
@@ -29,7 +35,20 @@ class Options(recipe.Choice):
     epochs: float = Field(default=2.0, gt=0)
     min_steps: int = Field(default=20, ge=1)
     max_steps: int = Field(default=1000, ge=1)
+    accumulation: int = Field(default=1, ge=1)
     gradient_checkpointing: bool = False
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    quantized: bool = False
+
+    @model_validator(mode="after")
+    def _sound(self) -> Options:
+        if self.batch_size % self.accumulation:
+            raise ValueError(
+                f"accumulation: {self.accumulation} turns can't share the {self.batch_size} rows of a step alike"
+            )
+        if self.quantized and self.precision == "float32":
+            raise ValueError("quantized: a base model of 4 bits is computed with in bfloat16, not in float32")
+        return self
 
     def steps(self, num_rows: int) -> int:
         """Optimizer steps for so many rows."""
@@ -43,7 +62,7 @@ def fit(job: Job, options: Options, merge: bool = True) -> float:
     from peft import LoraConfig, PeftModel
     from trl import SFTTrainer
 
-    tokenizer, model = base_model(job)
+    tokenizer, model = base_model(job, options)
     lora = None
     if job.adapter and options.start == "previous":
         model = PeftModel.from_pretrained(model, job.adapter, is_trainable=True)
@@ -69,7 +88,10 @@ def save(trainer: Any, out: Path, merge: bool = True) -> None:
 
     trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(out))
-    if merge and trainer.accelerator.is_main_process:
+    apart = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled or getattr(trainer.model, "is_quantized", False)
+    if (
+        merge and not apart and trainer.accelerator.is_main_process
+    ):  # else weights.plain makes them, when they are wanted
         save_merged(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, out)
 
 
@@ -93,13 +115,15 @@ def arguments(job: Job, options: Options, steps: int) -> dict[str, Any]:
     import torch
 
     on_gpu = torch.cuda.is_available()
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
     return {
         "output_dir": str(job.scratch),
-        "per_device_train_batch_size": options.batch_size,
+        "per_device_train_batch_size": options.batch_size // (processes * options.accumulation),
+        "gradient_accumulation_steps": options.accumulation,
         "max_steps": steps,
         "lr_scheduler_type": "cosine",
         "warmup_steps": min(2, steps // 10),
-        "bf16": on_gpu,
+        "bf16": in_bfloat16(options),
         "use_cpu": not on_gpu,
         "gradient_checkpointing": options.gradient_checkpointing,
         "dataloader_pin_memory": on_gpu,
@@ -110,14 +134,30 @@ def arguments(job: Job, options: Options, steps: int) -> dict[str, Any]:
     }
 
 
-def base_model(job: Job) -> tuple[Any, Any]:
+def in_bfloat16(options: Options) -> bool:
+    """Whether this machine trains in bfloat16."""
+    import torch
+
+    return options.precision == "bfloat16" or (options.precision == "auto" and torch.cuda.is_available())
+
+
+def base_model(job: Job, options: Options) -> tuple[Any, Any]:
     """The tokenizer and the base model of a job, in the precision in which it is trained on this machine."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
+    narrow = torch.bfloat16 if in_bfloat16(options) else torch.float32
+    four_bits = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=narrow,
+        bnb_4bit_quant_storage=narrow,  # as FSDP wants it
+    )
     model = AutoModelForCausalLM.from_pretrained(
         job.base,
-        dtype=torch.bfloat16 if torch.cuda.is_available() else torch.float32,
+        dtype=narrow,
+        quantization_config=four_bits if options.quantized else None,
         use_safetensors=None if job.allow_pickle else True,
     )
     return AutoTokenizer.from_pretrained(job.base), model

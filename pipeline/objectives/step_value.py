@@ -74,7 +74,7 @@ def learn(job: Job, options: Options) -> float:
     from peft import PeftModel
 
     gc.collect()  # the model of the first phase, which its trainer holds in a cycle
-    tokenizer, model = sft.base_model(job)
+    tokenizer, model = sft.base_model(job, options)
     model = PeftModel.from_pretrained(model, job.adapter, is_trainable=True)
     files = [job.steps] if job.steps.is_file() else []
     rows = [row for file in files for row in sft.read(job, file)] + _more(job, options.stepwise)
@@ -84,7 +84,8 @@ def learn(job: Job, options: Options) -> float:
     seconds = trainer.train().metrics["train_runtime"]
     sft.save(trainer, job.out)
     plus, minus = chat.signs(tokenizer)
-    write_json(job.out / SIGNS, {"+": plus, "-": minus})
+    if trainer.is_world_process_zero():
+        write_json(job.out / SIGNS, {"+": plus, "-": minus})
     return float(seconds)
 
 

@@ -21,11 +21,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from pipeline import models, registry, weights
 from pipeline.errors import TrainError
 from pipeline.files import read_json, write_json, write_text
+from pipeline.objectives import launch
 from pipeline.progress import console
 from pipeline.run import Stage, stage
 from pipeline.templates import render_card
@@ -129,15 +128,10 @@ def train(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> Policy
 
 def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
     """Run the child and yield its reports; kills it, and whatever it started, if we are stopped."""
-    threads = max(1, psutil.cpu_count(logical=False) or 1)
-    launch = ["--num_processes", "1", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    if not _has_gpu():
-        launch += ["--cpu", "--num_cpu_threads_per_process", str(min(threads, len(os.sched_getaffinity(0))))]
-    command = [sys.executable, "-m", "accelerate.commands.launch", *launch, "-m", "pipeline.objectives.training"]
     log = work.dir / "train.log"
     with log.open("w", encoding="utf-8") as errors:
         child = subprocess.Popen(
-            [*command, str(job)],
+            [*launch.command(work.recipe.accelerate, work.recipe.objective), "pipeline.objectives.training", str(job)],
             stdin=subprocess.PIPE,  # closed by the system when we end; the child ends then too
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -191,13 +185,6 @@ def _card(work: Stage, dataset: Dataset, policy: Policy, options: Any, adapter: 
     write_text(adapter / "README.md", card)
 
 
-def _has_gpu() -> bool:
-    return (
-        shutil.which("nvidia-smi") is not None
-        and subprocess.run(["nvidia-smi", "-L"], capture_output=True).returncode == 0
-    )
-
-
 def _tail(log: Path) -> str:
     return "\n".join(log.read_text("utf-8", "replace").splitlines()[-15:])
 
@@ -206,7 +193,8 @@ def _tail(log: Path) -> str:
 
 
 def tell(**report: Any) -> None:
-    print(_MARK + json.dumps(report), flush=True)
+    if os.environ.get("RANK", "0") == "0":  # one process speaks for all
+        print(_MARK + json.dumps(report), flush=True)
 
 
 _NOTED = {"loss": "loss", "rewards/accuracies": "accuracy"}

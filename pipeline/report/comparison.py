@@ -227,7 +227,7 @@ def _notes(runs: Sequence[Entry], shared: int, sizes: Sequence[int], words: str)
         notes.append(f"Only the {shared} {words} that all runs share are compared, of up to {max(sizes)}.")
     first = runs[0]
     for run in runs[1:]:
-        old, new = (flatten(one.view.recipe | {"name": "", "rounds": 0}) for one in (first, run))
+        old, new = (flatten(one.view.recipe | {"name": "", "rounds": 0, "accelerate": None}) for one in (first, run))
         differs = _differing(old, new)
         if differs:
             notes.append(f"{run.name} differs from {first.name} in {'; '.join(differs)}.")

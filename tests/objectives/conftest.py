@@ -16,8 +16,12 @@ def says(answer: object) -> list[dict[str, str]]:
 
 @pytest.fixture
 def job(tiny: Path, tmp_path: Path) -> Job:
-    out = tmp_path / "round-001/adapter"
-    made = Job("sft", {}, tiny, None, tmp_path / "dataset", tmp_path / "scratch", out, seed=0, allow_pickle=False)
+    return make_job(tiny, tmp_path)
+
+
+def make_job(base: Path, folder: Path) -> Job:
+    out = folder / "round-001/adapter"
+    made = Job("sft", {}, base, None, folder / "dataset", folder / "scratch", out, seed=0, allow_pickle=False)
     asked: list[Any] = [[{"role": "user", "content": f"What is {a} + 1?"}] for a in range(8)]
     write(made.rows, [{"prompt": prompt, "completion": says(a + 1)} for a, prompt in enumerate(asked)])
     write(

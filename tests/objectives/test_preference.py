@@ -96,7 +96,7 @@ def begun(job: Job, options: preference.Options) -> Any:
     """trl's trainer as `prefer` begins with it."""
     from peft import PeftModel
 
-    tokenizer, model = sft.base_model(job)
+    tokenizer, model = sft.base_model(job, options)
     return preference.preference_trainer(
         job, options, tokenizer, PeftModel.from_pretrained(model, job.adapter, is_trainable=True)
     )

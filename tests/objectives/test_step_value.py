@@ -81,9 +81,9 @@ def test_the_loss_is_the_cross_entropy_of_the_signs(job: Job) -> None:
     from datasets import Dataset
 
     write(job.steps, rows())
-    words, model = sft.base_model(job)
-    encoded = [step_value.encoded(words, row) for row in rows(good=0.7, bad=0.2)[:2]]
     options = step_value.Options(name="step_value", **FEW)
+    words, model = sft.base_model(job, options)
+    encoded = [step_value.encoded(words, row) for row in rows(good=0.7, bad=0.2)[:2]]
     trainer = step_value.value_trainer(job, options, words, model.eval(), Dataset.from_list(encoded))
     batch = trainer.data_collator(encoded)
     with torch.no_grad():

@@ -1,0 +1,142 @@
+"""Training spread over processes: two of them, or several turns a step, come to what one does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import recipe
+from pipeline.errors import RecipeError
+from pipeline.objectives import launch
+from pipeline.objectives.training import Job
+from tests.conftest import ROOT
+from tests.objectives.conftest import make_job
+
+CONFIGS = sorted(path.stem for path in launch.CONFIGS.glob("*.yaml"))
+SFT: dict[str, Any] = {"name": "sft", "min_steps": 16, "max_steps": 16, "batch_size": 4, "learning_rate": 0.01}
+
+Trained = tuple[list[float], dict[str, Any]]
+
+
+def trained(job: Job, folder: Path, config: str | None, **options: Any) -> Trained:
+    """The losses, a mean of every five steps, and the adapter that a child leaves in `folder`."""
+    from safetensors.numpy import load_file
+
+    job = replace(job, options=SFT | options, out=folder / "adapter", scratch=folder / "scratch")
+    folder.mkdir()
+    (folder / "job.json").write_text(json.dumps(asdict(job), default=str))
+    command = launch.command(config, recipe.chosen("objectives", job.options))
+    child = subprocess.Popen(
+        [*command, "pipeline.objectives.training", str(folder / "job.json")],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    said, errors = _ended(child)
+    assert child.returncode == 0, errors[-3000:]
+    reports = [json.loads(line.removeprefix("byheart ")) for line in said.splitlines() if line.startswith("byheart ")]
+    steps = [report["step"] for report in reports if "step" in report]
+    assert steps == list(range(1, 17)), "one process speaks for all"
+    losses = [report["loss"] for report in reports if report.get("step") in (6, 11, 16)]
+    return losses, load_file(job.out / "adapter_model.safetensors")
+
+
+def _ended(child: subprocess.Popen[str]) -> tuple[str, str]:
+    """What it said; its standard input stays open until then, since its end is the child's."""
+    assert child.stdout and child.stderr and child.stdin
+    said, errors = child.stdout.read(), child.stderr.read()
+    child.wait()
+    child.stdin.close()
+    return said, errors
+
+
+@pytest.fixture(scope="module")
+def one(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """What one process comes to that takes each batch in one turn."""
+    folder = tmp_path_factory.mktemp("one")
+    return trained(make_job(tiny, folder), folder / "one", None)
+
+
+@pytest.mark.parametrize(
+    ("config", "options"),
+    [("cpu", {}), (None, {"accumulation": 2}), ("cpu", {"accumulation": 2, "gradient_checkpointing": True})],
+    ids=["two processes", "two turns", "both, with gradient checkpointing"],
+)
+def test_the_same_batch_gives_the_same_losses_and_the_same_adapter(
+    job: Job, tmp_path: Path, one: Trained, config: str | None, options: dict[str, Any]
+) -> None:
+    import numpy
+
+    expected, whole = one
+    losses, adapter = trained(job, tmp_path / "spread", config, **options)
+    assert losses == pytest.approx(expected, rel=1e-4) and losses[-1] < losses[0]
+    assert all(numpy.allclose(tensor, whole[name], atol=2e-4) for name, tensor in adapter.items())
+    assert any(numpy.abs(tensor).max() > 0.01 for name, tensor in whole.items() if "lora_B" in name)
+
+
+def test_bfloat16_goes_with_turns_and_checkpointing(job: Job, tmp_path: Path, one: Trained) -> None:
+    turns = {"accumulation": 2, "gradient_checkpointing": True}
+    losses, adapter = trained(job, tmp_path / "narrow", None, precision="bfloat16", **turns)
+    assert losses == pytest.approx(one[0], rel=0.1) and losses != one[0]
+    assert all(tensor.dtype == "float32" for tensor in adapter.values()), "what is trained keeps its precision"
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_accelerate_reads_its_configs(config: str) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    found = load_config_from_file(str(launch.CONFIGS / f"{config}.yaml"))
+    assert found.num_processes in (-1, launch.processes(config)), "-1: as many as there are GPUs"
+    assert {"ddp": "MULTI_GPU", "fsdp2": "FSDP", "zero3": "DEEPSPEED"}.get(config, "") in str(found.distributed_type)
+
+
+@pytest.mark.parametrize(
+    ("accelerate", "objective", "said"),
+    [
+        ("nowhere", {}, "no file, and not one of cpu, ddp"),
+        ("broken.yaml", {}, "has no distributed_type"),
+        ("cpu", {"batch_size": 3}, "can't be shared alike by 2 processes"),
+        ("cpu", {"batch_size": 6, "accumulation": 2}, "take a multiple of 4"),
+        (None, {"batch_size": 8, "accumulation": 3}, "3 turns can't share the 8 rows"),
+        (None, {"quantized": True}, "4 bits want an NVIDIA GPU"),
+        (None, {"quantized": True, "precision": "float32"}, "not in float32"),
+        ("zero3", {}, "wants deepspeed"),
+        ("ddp", {}, "and there are 0; without it, training takes what there is"),
+    ],
+)
+def test_what_does_not_work_together_is_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accelerate: str | None, objective: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "broken.yaml").write_text("hello: 1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launch, "gpus", lambda: 0)
+    raw = {"name": "r", "model": {"name": "m"}, "task": {"name": "arithmetic"}, "objective": objective}
+    with pytest.raises(RecipeError, match=said):
+        launch.check(recipe.parse(raw | {"accelerate": accelerate}))
+
+
+@pytest.mark.parametrize(("found", "batch", "expected"), [(0, 8, 1), (1, 8, 1), (8, 8, 8), (8, 12, 6), (4, 9, 3)])
+def test_a_process_for_each_gpu_that_can_share_the_batch(
+    monkeypatch: pytest.MonkeyPatch, found: int, batch: int, expected: int
+) -> None:
+    monkeypatch.setattr(launch, "gpus", lambda: found)
+    command = launch.command(None, recipe.chosen("objectives", {"name": "sft", "batch_size": batch}))
+    assert command[command.index("--num_processes") + 1] == str(expected)
+    assert ("--multi_gpu" in command) is (expected > 1)
+    assert ("--cpu" in command) is (found == 0)
+
+
+def test_how_training_is_spread_decides_no_result() -> None:
+    raw: dict[str, Any] = {"name": "r", "model": {"name": "m"}, "task": {"name": "arithmetic"}}
+    assert recipe.parse(raw).digest() == recipe.parse(raw | {"accelerate": "cpu"}).digest()
+
+
+if __name__ == "__main__":
+    pytest.main([__file__])
