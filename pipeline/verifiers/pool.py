@@ -13,6 +13,7 @@ import os
 import pickle
 import resource
 import signal
+import threading
 import time
 from concurrent.futures import Future, TimeoutError
 from types import TracebackType
@@ -106,10 +107,18 @@ def failed(error: Exception) -> Judgement:
 
 
 def _begin() -> None:
-    """A worker ends at the first signal, though it be at something in C that no handler in Python interrupts; and what
-    a library prints is not taken for a result."""
+    """A worker ends at the first signal, though it be at something in C that no handler in Python interrupts, and with
+    us, however we end; and what a library prints is not taken for a result."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.dup2(2, 1)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()  # us, and not the fork server
+    assert parent
+    parent.join()
+    os._exit(1)
 
 
 def _work(packed: bytes) -> Judgement:

@@ -102,8 +102,10 @@ def test_workers_end_with_their_parent(tmp_path: object) -> None:
     code = (
         "from tests.verifiers.test_pool import *\n"
         "pool = Pool()\n"
-        "print(*{one.answer for one in judged(pool, ['sleep 0.1'] * 4)}, flush=True)\n"
+        "pids = {one.answer for one in judged(pool, ['sleep 0.1'] * 4)}\n"
         "pool.submit(PLACE, PROBLEM, 'sleep 60', Options(name='misbehaving', time_limit=60.0))\n"
+        "time.sleep(1)  # it is at it\n"
+        "print(*pids, flush=True)\n"
         "time.sleep(60)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
