@@ -219,7 +219,10 @@ def _pack_model(folder: Path, chosen: recipe.Recipe, known: dict[str, Any]) -> N
     card.data["model_name"] = to.partition("/")[2]
     card.save(folder / "README.md")
     shutil.copy(one.folder / "metrics.json", folder)
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(chosen.resolved(), sort_keys=False), "utf-8")
+    raw = chosen.resolved()
+    if models.hub_name(chosen.model.name) is None:
+        raw["model"]["name"] = base  # and no directory of this machine
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(raw, sort_keys=False), "utf-8")
 
 
 def _pack_dataset(folder: Path, chosen: recipe.Recipe, known: dict[str, Any]) -> None:

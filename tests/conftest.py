@@ -125,16 +125,17 @@ def llama3_tokenizer() -> object:
 @pytest.fixture
 def byheart(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line in a process of its own, in `tmp_path`."""
+    return lambda *arguments: python(tmp_path, "-m", "pipeline.cli", *arguments)
 
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "pipeline.cli", *arguments],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160", "NO_COLOR": "1"},
-            capture_output=True,
-            text=True,
-            timeout=280,
-            check=False,
-        )
 
-    return call
+def python(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own, in `folder`."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160", "NO_COLOR": "1"} | env,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,8 +13,10 @@ import yaml
 
 from pipeline import hub, models
 from pipeline.errors import InputError
-from tests.conftest import ROOT
-from tests.loopback import TOKEN, Hub, serving
+from pipeline.recipe import parse
+from pipeline.run import Run
+from tests.conftest import python
+from tests.loopback import TOKEN, Hub, Repo, serving
 
 RECIPE = """
 name: r
@@ -41,7 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
     better = {f"adapter: {asked}": [answer] for asked, answer in sums.items()}
     (folder / "script.json").write_text(json.dumps(script | better))
     (folder / "r.yaml").write_text(RECIPE.format(model=tiny))
-    done = _called(folder, ["-m", "pipeline.cli", "run", "r.yaml"], {})
+    done = python(folder, "-m", "pipeline.cli", "run", "r.yaml")
     assert done.returncode == 0, done.stderr
     return folder / "runs/r"
 
@@ -66,7 +66,7 @@ def call(there: Hub, tmp_path: Path) -> Callable[..., subprocess.CompletedProces
         "HF_TOKEN": TOKEN,
         "HF_HUB_DISABLE_XET": "1",  # it speaks git-lfs, not xet
     }
-    return lambda *arguments: _called(tmp_path, [*arguments], env)
+    return lambda *arguments: python(tmp_path, *arguments, **env)
 
 
 def publish(call: Callable[..., subprocess.CompletedProcess[str]], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -119,11 +119,11 @@ def test_the_cards_say_what_it_is(
     head = yaml.safe_load(model.split("---")[1])
     assert (head["license"], head["base_model"], head["datasets"]) == ("mit", "someone/tiny", ["me/sums"])
     assert head["model-index"][0]["results"][0]["metrics"][0]["value"] == numbers["accuracy"] == 1.0
-    assert f"| held out (8) | fast | 0.000 | 0.000 (0.00–{0.32:.2f}) | 1.000 ({numbers['low']:.2f}–1.00) |" in model
+    assert f"| held out (8) | fast | 0.000 | 0.000 (0.00–0.32) | 1.000 ({numbers['low']:.2f}–1.00) |" in model
     assert 'PeftModel.from_pretrained(base, "me/sums", revision="round-001")' in model
     assert 'load_dataset("me/sums", split="train")' in data
-    for file in (run / "round-001/published").rglob("*.md"):
-        assert str(tiny) not in file.read_text(), "a place on this machine"
+    for file in (run / "round-001/published").rglob("*"):
+        assert file.is_dir() or str(tiny).encode() not in file.read_bytes(), "a place on this machine"
 
 
 def test_merged_weights_take_the_place_of_the_adapter(
@@ -213,18 +213,20 @@ def test_what_may_not_be_published_is_not(run: Path) -> None:
     assert not (run / "round-001/published").exists()
 
 
-def test_the_licence_of_a_base_model_is_asked_of_the_hub(
-    there: Hub, run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def asked(there: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """The hub on loopback, for this process."""
     from huggingface_hub import constants
-
-    from tests.loopback import Repo
 
     monkeypatch.setattr(constants, "ENDPOINT", there.address)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
+    return there
+
+
+def test_the_licence_of_a_base_model_is_asked_of_the_hub(asked: Hub, run: Path) -> None:
     for name, card in {"a/mit": {"license": "mit"}, "a/other": {"license": "other", "license_name": "x-nd"}}.items():
-        there.repos[name] = Repo(private=False, card=card)
-    there.repos["a/none"] = Repo(private=False)
+        asked.repos[name] = Repo(card=card)
+    asked.repos["a/none"] = Repo()
     assert models.licence("a/mit") == "mit"
     with pytest.raises(InputError, match="x-nd, which forbids"):
         hub.pack(run, None, "me/sums", "a/other")
@@ -234,16 +236,37 @@ def test_the_licence_of_a_base_model_is_asked_of_the_hub(
     assert hub.pack(run, None, "me/sums", "a/mit")
 
 
-def _called(folder: Path, arguments: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"} | env,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
+def test_the_licence_of_the_problems_goes_with_the_data_set(asked: Hub, run: Path) -> None:
+    from huggingface_hub import DatasetCard
+
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    recipe["task"] = {"name": "hub", "dataset": "a/sums", "revision": "main", "verifier": "number"}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    asked.repos["datasets/a/sums"] = Repo(card={"license": "cc-by-nd-4.0"})
+    with pytest.raises(InputError, match="a/sums is under cc-by-nd-4"):
+        hub.pack(run, None, "me/sums", "someone/tiny", "mit")
+    asked.repos["datasets/a/sums"] = Repo(card={"license": "cc-by-4.0"})
+    _, data = hub.pack(run, None, "me/sums", "someone/tiny", "mit")
+    card = DatasetCard.load(data.folder / "README.md").data
+    assert (card.license, card.source_datasets) == ("cc-by-4.0", ["a/sums"])
+
+
+def test_a_scorer_goes_with_its_policy_and_comes_with_it(run: Path, tmp_path: Path, tiny: Path) -> None:
+    shutil.copytree(run / "round-001/adapter", run / "round-001/scorer/adapter")
+    model, _ = hub.pack(run, None, "me/sums", "someone/tiny", "mit")
+    assert (
+        json.loads((model.folder / "scorer/adapter_config.json").read_text())["base_model_name_or_path"]
+        == "someone/tiny"
     )
+    assert '"me/sums/scorer"' in (model.folder / "scorer/README.md").read_text()
+    raw = yaml.safe_load((run / "recipe.yaml").read_text())
+    raw["model"]["adapter"] = str(model.folder)
+    opened = Run(tmp_path / "further", parse(raw))
+    policy = opened.policy(0)
+    opened.close()
+    assert policy.adapter and policy.scorer and policy.scorer == opened.dir / "start/scorer/adapter"
+    for folder in (policy.adapter, policy.scorer):
+        assert (folder / "adapter_model.safetensors").is_file()
 
 
 def test_a_run_starts_from_what_was_published(

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,14 @@ def check(recipe: Recipe) -> None:
         raise RecipeError("objective.quantized: 4 bits want an NVIDIA GPU and bitsandbytes (pip install bitsandbytes)")
     if options.name == "none" or recipe.accelerate is None:
         return
-    found, wanted = _read(_file(recipe.accelerate)), processes(recipe.accelerate)
+    found, wanted = _config(recipe.accelerate), processes(recipe.accelerate)
     if found["distributed_type"] == "DEEPSPEED" and find_spec("deepspeed") is None:
         raise RecipeError(f"accelerate: {recipe.accelerate} wants deepspeed, which is not here: pip install deepspeed")
     if found["distributed_type"] == "DEEPSPEED" and options.quantized:
         raise RecipeError(
             "objective.quantized: ZeRO-3 can't shard a base model of 4 bits; say accelerate: fsdp2, or ddp"
         )
-    if not found.get("use_cpu") and found.get("num_machines", 1) == 1 and wanted > gpus():
+    if not found.get("use_cpu") and wanted > gpus():
         raise RecipeError(
             f"accelerate: {recipe.accelerate} wants {wanted} GPU(s), and there are {gpus()}; without it, training "
             "takes what there is"
@@ -65,10 +66,11 @@ def command(config: str | None, options: Any) -> list[str]:
 
 
 def processes(config: str) -> int:
-    """How many processes a config of accelerate's starts, on all machines together; by default one on each GPU here."""
-    return int(_read(_file(config)).get("num_processes") or max(1, gpus()))
+    """How many processes a config of accelerate's starts; by default one on each GPU."""
+    return int(_config(config).get("num_processes") or max(1, gpus()))
 
 
+@cache
 def gpus() -> int:
     """GPUs that a process started here would see."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
@@ -87,11 +89,14 @@ def _file(config: str) -> Path:
     raise RecipeError(f"accelerate: {config} is no file, and not one of {known}; `accelerate config` writes one")
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _config(config: str) -> dict[str, Any]:
+    file = _file(config)
     try:
         found = yaml.safe_load(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"accelerate: {file} can't be read: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(found, dict) or "distributed_type" not in found:
         raise RecipeError(f"accelerate: {file} is no config of accelerate's: it has no distributed_type")
+    if not isinstance(found.get("num_processes", 1), int):
+        raise RecipeError(f"accelerate: {file}: num_processes: {found['num_processes']!r} is no number")
     return found

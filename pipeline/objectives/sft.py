@@ -83,15 +83,15 @@ def fit(job: Job, options: Options, merge: bool = True) -> float:
 
 
 def save(trainer: Any, out: Path, merge: bool = True) -> None:
-    """Write the adapter that was trained to `out`, and the merged weights beside it."""
+    """Write the adapter that was trained to `out`, and the merged weights beside it where all are here unquantized."""
     from pipeline.weights import save_merged
 
     trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(out))
-    apart = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled or getattr(trainer.model, "is_quantized", False)
-    if (
-        merge and not apart and trainer.accelerator.is_main_process
-    ):  # else weights.plain makes them, when they are wanted
+    sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    if sharded or getattr(trainer.model, "is_quantized", False):
+        return  # weights.plain merges with the whole base model, once somebody wants to load it
+    if merge and trainer.accelerator.is_main_process:
         save_merged(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, out)
 
 
@@ -146,18 +146,20 @@ def base_model(job: Job, options: Options) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
-    narrow = torch.bfloat16 if in_bfloat16(options) else torch.float32
-    four_bits = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=narrow,
-        bnb_4bit_quant_storage=narrow,  # as FSDP wants it
-    )
+    dtype = torch.bfloat16 if in_bfloat16(options) else torch.float32
+    four_bits = None
+    if options.quantized:
+        four_bits = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+            bnb_4bit_quant_storage=dtype,  # as FSDP wants it
+        )
     model = AutoModelForCausalLM.from_pretrained(
         job.base,
-        dtype=narrow,
-        quantization_config=four_bits if options.quantized else None,
+        dtype=dtype,
+        quantization_config=four_bits,
         use_safetensors=None if job.allow_pickle else True,
     )
     return AutoTokenizer.from_pretrained(job.base), model

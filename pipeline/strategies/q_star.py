@@ -7,7 +7,7 @@ The unfinished solution with the greatest f is taken up; of each of its next ste
 since their values are its h; and so on, until enough solutions are whole. The one with the greatest f is chosen.
 A step's value is the chance of a right answer after it (objectives/step_value.py), so the value of a next step is the
 paper's Q of the step before. Nothing follows on a whole solution: its h is its own value. The reward of a step is its
-value too, or how sure the policy was of it, which the paper names as the simplest process reward.
+value too, or how sure the policy was of it.
 """
 
 from __future__ import annotations

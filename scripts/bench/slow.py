@@ -140,7 +140,7 @@ class Bench:
         Console(width=130).print(table)
         most = ways["the commonest"][KS[-2] - 1]
         for name, by_k in ways.items():
-            if name.startswith("the best") or name == "the likeliest":
+            if name.startswith("the best"):
                 print(f"{name} less the commonest, of {KS[-2]}: {_less(by_k[KS[-2] - 1], most)}")
         if self.steps:
             self.together()
@@ -217,7 +217,7 @@ class Bench:
             for some in attempts
         ]
         values = self.values(attempts)
-        return {"the likeliest": likely} | {
+        return {"the best by likelihood": likely} | {
             f"the best by {how} value" if self.steps else "the best": [
                 [AGGREGATE[how](value) if value else CUT_OFF for value in some] for some in values
             ]

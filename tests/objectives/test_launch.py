@@ -102,6 +102,7 @@ def test_accelerate_reads_its_configs(config: str) -> None:
     [
         ("nowhere", {}, "no file, and not one of cpu, ddp"),
         ("broken.yaml", {}, "has no distributed_type"),
+        ("many.yaml", {}, "'many' is no number"),
         ("cpu", {"batch_size": 3}, "can't be shared alike by 2 processes"),
         ("cpu", {"batch_size": 6, "accumulation": 2}, "take a multiple of 4"),
         (None, {"batch_size": 8, "accumulation": 3}, "3 turns can't share the 8 rows"),
@@ -115,6 +116,7 @@ def test_what_does_not_work_together_is_refused_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accelerate: str | None, objective: dict[str, Any], said: str
 ) -> None:
     (tmp_path / "broken.yaml").write_text("hello: 1\n")
+    (tmp_path / "many.yaml").write_text("distributed_type: MULTI_GPU\nnum_processes: many\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(launch, "gpus", lambda: 0)
     raw = {"name": "r", "model": {"name": "m"}, "task": {"name": "arithmetic"}, "objective": objective}
