@@ -84,8 +84,9 @@ def result(folder: Path) -> dict[str, Any]:
     }
 
 
-def kill_when(folder: Path, arguments: list[str], moment: Callable[[Path], bool]) -> list[psutil.Process]:
-    """Start the command in `folder`, kill -9 it at `moment`; the processes that it had started."""
+def kill_when(folder: Path, arguments: list[str], moment: Callable[[Path], bool], alone: bool = True) -> None:
+    """Start the command in `folder` and kill -9 it at `moment`, or once it is no more `alone` after that. What it had
+    started ends with it."""
     child = subprocess.Popen(
         [sys.executable, "-m", "pipeline.cli", *arguments],
         cwd=folder,
@@ -94,13 +95,15 @@ def kill_when(folder: Path, arguments: list[str], moment: Callable[[Path], bool]
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while not moment(folder / "runs/r"):
+    started: list[psutil.Process] = []
+    while not (moment(folder / "runs/r") and (alone or started)):
         assert child.poll() is None and time.monotonic() < deadline, "it ended before it could be killed"
         time.sleep(0.01)
-    started = psutil.Process(child.pid).children(recursive=True)
+        started = psutil.Process(child.pid).children(recursive=True)
     child.send_signal(signal.SIGKILL)
     child.wait()
-    return started
+    _, alive = psutil.wait_procs(started, timeout=20)
+    assert not alive, "a process outlived the command that started it"
 
 
 def test_kill_in_every_stage_then_the_same_result(byheart: Call, recipe: list[str], tmp_path: Path) -> None:
@@ -119,10 +122,7 @@ def test_kill_in_every_stage_then_the_same_result(byheart: Call, recipe: list[st
             journal = next((tmp_path / "runs/r/round-001").glob("rollouts-*"))
             journal.write_text(journal.read_text() + '{"problem_id": "torn')
         if victim == "policy.json":  # and in the midst of training
-            orphans = kill_when(tmp_path, recipe, training)
-            assert orphans, "training runs in a process of its own"
-            _, alive = psutil.wait_procs(orphans, timeout=20)
-            assert not alive, "training outlived the command that started it"
+            kill_when(tmp_path, recipe, training, alone=False)
         done = subprocess.run(
             [sys.executable, "-c", MURDER, *recipe],
             cwd=tmp_path,
