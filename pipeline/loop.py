@@ -29,7 +29,7 @@ def run_round(run: Run, n: int, recipe: Recipe, engine: Engine, judge: Judge, ex
     rollouts = run.stage(n, "sample", sample, problems, policy, recipe.strategy, engine, judge)
     verdicts = run.stage(n, "verify", verify, problems, rollouts, policy, engine, judge)
     dataset = run.stage(n, "curate", curate, problems, rollouts, verdicts, recipe.curation, judge)
-    adapter = run.stage(n, "train", train, dataset, policy, recipe.objective)
+    adapter = run.stage(n, "train", train, dataset, policy, recipe.objective, engine)
     after = run.stage(n, "evaluate", evaluate, problems, adapter, policy, recipe.evaluation, engine, examiner)
     metrics = compare(before, after, recipe.evaluation)
     run.finish(n, promoted(policy, adapter, metrics), metrics)

@@ -72,6 +72,9 @@ SCHEDULED = ("task.only", "task.num_train", "strategy.", "curation.", "objective
 objective trains."""
 
 
+UNDECIDING = ("rounds", "accelerate", "engine")
+
+
 class Recipe(Options):
     """Everything that decides a run. `parse` makes a subclass with the exact type of each section.
 
@@ -124,10 +127,9 @@ class Recipe(Options):
         return self.model_dump(mode="json")
 
     def deciding(self) -> dict[str, Any]:
-        """What decides the result, flat: {"task.digits": 2, ...}; not how many rounds to do now, or on how much."""
-        rest = self.resolved()
-        del rest["rounds"], rest["accelerate"]
-        return flatten(rest)
+        """What decides the result, flat: {"task.digits": 2, ...}; not how many rounds to do now, or on how much: a run
+        begun on a laptop may go on on a cluster."""
+        return flatten({key: value for key, value in self.resolved().items() if key not in UNDECIDING})
 
     def digest(self) -> str:
         return digest(self.deciding())

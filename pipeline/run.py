@@ -236,7 +236,8 @@ class Run:
 
     def _write_recipe(self) -> None:
         text = yaml.safe_dump(self.recipe.resolved(), sort_keys=False)
-        head = f"# {self.recipe.digest()} names everything below that decides the result: all but `rounds`.\n"
+        rest = ", ".join(recipe.UNDECIDING)
+        head = f"# {self.recipe.digest()} names everything below that decides the result: all but {rest}.\n"
         write_text(self.dir / "recipe.yaml", head + text)
 
     def _check_recipe(self) -> None:
@@ -271,9 +272,8 @@ def changes(folder: Path, new: Recipe) -> list[str]:
     if not path.exists():
         return []
     old = yaml.safe_load(path.read_text("utf-8"))
-    for key in ("rounds", "accelerate"):
-        old.pop(key, None)
-    return recipe.changed(recipe.flatten(old), new.deciding())
+    decided = {key: value for key, value in old.items() if key not in recipe.UNDECIDING}
+    return recipe.changed(recipe.flatten(decided), new.deciding())
 
 
 def identity(value: Any) -> Any:

@@ -376,6 +376,10 @@ class Engine(Service[Generate | Score, Any], Protocol):
     def load(self, policy: Policy) -> None:
         """Swap in `policy` without restarting. Nothing cached under the old policy is ever used again."""
 
+    def rest(self) -> str:
+        """Hand the memory of GPUs to others until the next request. Says how, or nothing where there is none to hand
+        over."""
+
     def close(self) -> None:
         """Give back memory and processes. Closing twice is harmless."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from pipeline import recipe
 from pipeline.strategies.driver import drive
@@ -19,6 +20,9 @@ from pipeline.verifiers.judge import Judge
 from pipeline.verifiers.pool import Pool
 
 ROOT = Path(__file__).parent.parent
+
+settings.register_profile("byheart", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("byheart")
 
 
 def interruptible() -> None:

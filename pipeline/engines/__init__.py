@@ -7,12 +7,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline import models, progress, registry
+from pipeline import machine, models, progress, registry
 from pipeline.types import Engine, Generate, Policy, Score
 
 REGISTRY = {
     "vllm": "pipeline.engines.vllm:VLLM",
     "transformers": "pipeline.engines.transformers:Transformers",
+    "ray": "pipeline.engines.ray:Ray",
     "scripted": "pipeline.engines.scripted:Scripted",
 }
 
@@ -44,6 +45,14 @@ class Lazy:
     def poll(self) -> list[tuple[int, Any]]:
         return self._ready().poll()
 
+    @property
+    def spread(self) -> Any:
+        """What carries work out by many workers, where the engine is spread over them; else None."""
+        return getattr(self._ready(), "spread", None)
+
+    def rest(self) -> str:
+        return self._engine.rest() if self._engine else ""
+
     def close(self) -> None:
         if self._engine:
             self._engine.close()
@@ -58,11 +67,11 @@ class Lazy:
     def _ready(self) -> Engine:
         if self._engine is None:
             began = time.monotonic()
-            progress.console.print(
-                f"{time.strftime('%H:%M:%S')}  starting the engine ({self._options.name})", markup=False
-            )
-            kind = registry.resolve("engines", self._options.name)
-            self._engine = kind(self._options, models.fetch(self._model), self._model, self._log)
+            base = models.fetch(self._model)
+            options = placed(self._options, base)
+            said = f"starting the engine ({self._options.name}{_layout(options)})"
+            progress.console.print(f"{time.strftime('%H:%M:%S')}  {said}", markup=False)
+            self._engine = registry.resolve("engines", options.name)(options, base, self._model, self._log)
             self._loaded = "base"
             self.start_seconds += time.monotonic() - began
         if self._wanted is not None and self._wanted.id != self._loaded:
@@ -71,3 +80,22 @@ class Lazy:
             self._loaded = self._wanted.id
             self.swap_seconds += time.monotonic() - began
         return self._engine
+
+
+def placed(options: Any, base: Path) -> Any:
+    """The options of the engine to start, on the GPUs that there are: where several copies of the model in `base` have
+    room, that is one on each, by Ray on this machine. Raises EngineError where one has not."""
+    if options.name != "vllm":
+        return options
+    from pipeline.engines import ray, vllm
+
+    tensor, data = vllm.layout(options, base, machine.gpus())
+    one = options.model_copy(update={"tensor_parallel": tensor, "data_parallel": 1})
+    return one if data == 1 else ray.Options(name="ray", each=one, workers=data, address="local")
+
+
+def _layout(options: Any) -> str:
+    each, copies = getattr(options, "each", options), getattr(options, "workers", None)
+    split = getattr(each, "tensor_parallel", None) or 1
+    said = [f"{copies} workers"] * (copies is not None) + [f"each over {split} GPUs"] * (split > 1)
+    return ", ".join(["", *said])

@@ -56,6 +56,9 @@ class Scripted:
             for ticket, request in taken
         ]
 
+    def rest(self) -> str:
+        return ""
+
     def close(self) -> None:
         self._queue.clear()
 

@@ -64,9 +64,17 @@ class Transformers:
         if not self._queue:
             return []
         began = time.monotonic()
+        self._model.to(self._device)  # it may have rested
         replies = self._score() if isinstance(self._queue[0][1], Score) else self._sample()
         self.seconds += time.monotonic() - began
         return replies
+
+    def rest(self) -> str:
+        if self._device == "cpu":
+            return ""
+        self._model, self._scorer = self._model.to("cpu"), None
+        self._torch.cuda.empty_cache()
+        return "its weights wait in main memory"
 
     def close(self) -> None:
         self._model = self._scorer = None

@@ -5,7 +5,7 @@ A policy and its scorer each have weights and a prefix cache of their own, so ne
 - On a CPU each has a vLLM to itself, with its adapter merged into the weights and these reloaded in place: on two cores
   five times faster than serving the adapter apart, and exact either way. The prefix cache, which holds keys and values
   of the old weights, is emptied with it (vllm issue 42125 is what happens otherwise).
-- On a GPU one vLLM serves both as LoRA adapters of the base, in the same batch.
+- On a GPU one vLLM serves both as LoRA adapters of the base, in the same batch. It sleeps while something is trained.
 
 What is set for CPUs was measured there: all cores bound (vLLM leaves one idle), cache blocks of 32 tokens (the default
 of 128 caches no short prompt: 140 against 213 tokens/s), no compilation (200 s, and no faster). Prompts are read whole:
@@ -23,7 +23,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,27 +31,58 @@ from typing import Any, Literal
 import psutil
 from pydantic import Field
 
-from pipeline import chat, models, recipe, weights
+from pipeline import chat, machine, models, recipe, weights
 from pipeline.errors import EngineError, PromptError, RecipeError
 from pipeline.recipe import Recipe
 from pipeline.types import Completion, FinishReason, Generate, Policy, Score
 
 
 class Options(recipe.Choice):
-    """`max_sequences` is how many completions are decoded at once; `gpu_memory` the share of a GPU that vLLM may take,
-    the rest is for training; `max_lora_rank` the largest rank of an adapter that is served there. On a CPU the
-    key-value cache holds every sequence at full length, if a quarter of the free memory is enough for it."""
+    """`max_sequences` is how many completions each copy of the model decodes at once. On GPUs a copy is split over
+    `tensor_parallel` of them, by default the fewest that hold it, and there are `data_parallel` copies, by default as
+    many as there are GPUs for; `gpu_memory` is the share of a GPU that vLLM may take while nothing is trained, and
+    `max_lora_rank` the largest rank of an adapter that is served there. On a CPU there is one copy, and the key-value
+    cache holds every sequence at full length, if a quarter of the free memory is enough for it."""
 
     max_sequences: int = Field(default=128, ge=1)
-    gpu_memory: float = Field(default=0.5, gt=0, le=1)
+    tensor_parallel: int | None = Field(default=None, ge=1)
+    data_parallel: int | None = Field(default=None, ge=1)
+    gpu_memory: float = Field(default=0.85, gt=0, le=1)
     max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 512] = 64
 
 
 def check(recipe: Recipe) -> None:
-    """Raises RecipeError where what is trained could not be served."""
-    most, rank = recipe.engine.max_lora_rank, getattr(recipe.objective, "rank", 0)
+    """Raises RecipeError where what is trained could not be served, or more GPUs are asked for than there are."""
+    options = recipe.engine
+    most, rank = options.max_lora_rank, getattr(recipe.objective, "rank", 0)
     if rank > most:
         raise RecipeError(f"objective.rank: {rank} is more than engine.max_lora_rank, {most}: say as much there")
+    wanted, found = (options.tensor_parallel or 1) * (options.data_parallel or 1), len(machine.gpus())
+    if wanted > max(1, found):
+        raise RecipeError(
+            f"engine: tensor_parallel x data_parallel asks for {wanted} GPUs, and there are {found}; leave them out to "
+            "have what there is"
+        )
+
+
+def layout(options: Options, base: Path, gpus: Sequence[machine.Gpu]) -> tuple[int, int]:
+    """Over how many of `gpus` each copy of the model in `base` is split, and how many copies there are. By itself it
+    is split over the fewest, 1, 2, 4 or 8, where the weights in bfloat16 take no more than 0.6 of what vLLM may have:
+    the rest is for keys and values. Raises EngineError where they do not fit."""
+    tensor, data = options.tensor_parallel, options.data_parallel
+    if not gpus:
+        return tensor or 1, data or 1
+    if not tensor:
+        weights, room = 2 * models.num_parameters(base), 0.6 * options.gpu_memory * min(one.memory for one in gpus)
+        heads = models.config(base)["num_attention_heads"]
+        fitting = [n for n in (1, 2, 4, 8) if n <= len(gpus) and heads % n == 0 and weights <= n * room]
+        if not fitting:
+            raise EngineError(
+                f"the weights, {weights / 2**30:.0f} GiB in bfloat16, do not fit {len(gpus)} GPU(s) of which vLLM may "
+                f"have {options.gpu_memory:g}; take a smaller model, or say engine.tensor_parallel if you know better"
+            )
+        tensor = fitting[0]
+    return tensor, data or max(1, len(gpus) // tensor)
 
 
 @dataclass(frozen=True)
@@ -85,7 +116,8 @@ class VLLM:
         self._answered: list[tuple[int, Any]] = []
         self._tickets = 0
         self.seconds = 0.0
-        _environment(log)
+        self._asleep = False
+        _environment(log, options.tensor_parallel or 1)
         self._adapters: dict[Role, Any] = {}
         self._num_adapters = 0
         self._llms: dict[Role, Any] = {"policy": self._started("policy")}
@@ -93,6 +125,7 @@ class VLLM:
 
     def load(self, policy: Policy) -> None:
         assert not (self._open or self._answered), "a policy is swapped between stages, never under requests"
+        self._wake()
         self._policy, self._signs = policy, weights.signs(policy)
         self._serve("policy", policy.adapter)
         if policy.scorer:
@@ -102,6 +135,7 @@ class VLLM:
         prefix = request.prefix if isinstance(request, Generate) else ""
         tokens = chat.encode_prompt(self._tokenizer, request.prompt, prefix)
         self._tickets += 1
+        self._wake()
         if isinstance(request, Score):
             self._score(self._tickets, request, tokens)
         elif not 0 < len(tokens) < self._context:
@@ -124,8 +158,22 @@ class VLLM:
         replies, self._answered = self._answered, []
         return replies
 
+    def rest(self) -> str:
+        """On a GPU by vLLM's sleep mode, level 1: its weights go to main memory, keys and values are dropped."""
+        if not self._beside:
+            return ""
+        if not self._asleep:
+            self._llms["policy"].sleep(level=1)
+            self._asleep = True
+        return "vLLM sleeps, its weights wait in main memory"
+
     def close(self) -> None:
         self._llms.clear()
+
+    def _wake(self) -> None:
+        if self._asleep:
+            self._llms["policy"].wake_up()
+            self._asleep = False
 
     def _started(self, role: Role) -> Any:
         with _quiet(self._log):
@@ -139,6 +187,7 @@ class VLLM:
                 if self._beside:
                     more: dict[str, Any] = {
                         "gpu_memory_utilization": self._options.gpu_memory,
+                        "enable_sleep_mode": True,
                         "enable_lora": True,
                         "max_loras": 2,
                         "max_lora_rank": self._options.max_lora_rank,
@@ -149,6 +198,8 @@ class VLLM:
                     more = _ON_CPU | {
                         "kv_cache_memory_bytes": min(cache, psutil.virtual_memory().available // 4),
                     }
+                if (split := self._options.tensor_parallel or 1) > 1:
+                    more |= {"tensor_parallel_size": split, "distributed_executor_backend": "mp"}
                 exact = self._beside or role == "scorer"
                 automatic = "bfloat16" if self._beside else "float32"
                 return vllm.LLM(
@@ -277,10 +328,12 @@ def _lora(name: str, number: int, adapter: Path) -> Any:
     return LoRARequest(name, number, str(adapter))
 
 
-def _environment(log: Path) -> None:
+def _environment(log: Path, split: int) -> None:
     """What vLLM reads from the environment, only at its import, and where its log goes."""
-    cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", cores)
+    cores = sorted(os.sched_getaffinity(0))
+    each = max(1, len(cores) // split)
+    shares = [cores[(n * each) % len(cores) :][:each] for n in range(split)]
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "|".join(",".join(map(str, share)) for share in shares))
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # in this process, so that it dies with it
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field
@@ -19,11 +20,14 @@ from pipeline.strategies.asking import begin, template
 from pipeline.strategies.driver import drive
 from pipeline.strategies.outcomes import grown, hard
 from pipeline.strategies.sampling import attempt
+from pipeline.strategies.spreading import carried_out
 from pipeline.strategies.tree import nodes
 from pipeline.strategies.verifying import judged
 from pipeline.types import (
     Attempts,
+    Branch,
     Engine,
+    Keep,
     Policy,
     Problem,
     Problems,
@@ -252,15 +256,10 @@ class _Asking:
         if signs(policy) is None:
             return found
 
-        def asking(problem: Problem) -> Solver:
-            [values] = yield [Score(problem.prompt, texts[problem.id])]
-            pairs = zip(texts[problem.id], values, strict=True)
-            found[problem.id] = {text: value for text, value in pairs if value is not None}
-            return []
-
         self.engine.load(policy)
         with self.work.progress(len(problems), f"{self.work.name} (values)", "problems") as bar:
-            for _ in drive(((one, asking(one)) for one in problems), self.engine, self.judge):
+            for one in carried_out(problems, partial(_valuing, texts), self.engine, self.judge):
+                found[one.problem_id] = {step.text: step.value for step in one.tree if step.value is not None}
                 bar.advance(1)
         self.engine.load(self.policy)
         return found
@@ -307,8 +306,15 @@ class _Asking:
             yield one, [(rollout, next(verdicts)) for rollout in one.rollouts]
 
     def _name(self, options: recipe.Choice, *rest: str) -> str:
-        model, engine = self.work.recipe.model, self.work.recipe.engine
-        return digest(model.model_dump(), engine.model_dump(), options.model_dump(), *rest)[:6]
+        return digest(self.work.recipe.model.model_dump(), options.model_dump(), *rest)[:6]
+
+
+def _valuing(texts: Mapping[str, Sequence[str]], problem: Problem) -> Solver:
+    """Keeps each of the problem's texts with its value."""
+    [values] = yield [Score(problem.prompt, texts[problem.id])]
+    pairs = zip(texts[problem.id], values, strict=True)
+    yield [Keep([Branch(-1, text, value=value) for text, value in pairs])]
+    return []
 
 
 def _group(problem: Problem, by: str | None) -> str | None:

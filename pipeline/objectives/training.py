@@ -28,7 +28,7 @@ from pipeline.objectives import launch
 from pipeline.progress import console
 from pipeline.run import Stage, stage
 from pipeline.templates import render_card
-from pipeline.types import Dataset, Policy
+from pipeline.types import Dataset, Engine, Policy
 
 _MARK = "byheart "
 """Begins each line that the child means for us."""
@@ -86,9 +86,9 @@ def read_policy(folder: Path) -> Policy:
 
 
 @stage(read_policy)
-def train(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> Policy:
+def train(work: Stage, dataset: Dataset, policy: Policy, options: Any, engine: Engine) -> Policy:
     """A new policy trained on `dataset`; `policy` itself where there is not one row to learn from, or the objective is
-    `none`. It keeps the scorer that the policy has, unless another is trained.
+    `none`. It keeps the scorer that the policy has, unless another is trained. The `engine` rests meanwhile.
 
     Raises TrainError, with the end of the child's log, where the child fails.
     """
@@ -112,6 +112,8 @@ def train(work: Stage, dataset: Dataset, policy: Policy, options: Any) -> Policy
         work.dir / "job.json",
         {key: str(value) if isinstance(value, Path) else value for key, value in asdict(job).items()},
     )
+    if said := engine.rest():
+        console.print(f"round {work.round} train: the engine hands the GPU's memory over; {said}", markup=False)
     shutil.rmtree(job.scorer.parent, ignore_errors=True)  # of a training that was not finished
     for report in _child(work, work.dir / "job.json"):
         work.trained_seconds = report.get("train_seconds", work.trained_seconds)

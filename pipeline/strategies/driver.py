@@ -185,7 +185,7 @@ class _Driver:
 
 
 def drive(
-    solvers: Iterable[tuple[Problem, Solver]],
+    solvers: Iterable[tuple[Problem, Solver] | None],
     engine: Service[Generate | Score, Any] | None,
     judge: Judge,
     seed: str = "",
@@ -197,23 +197,27 @@ def drive(
     that is done again alone asks for the same samples. The problems begun first are served first, so that long searches
     end one after the other, and not all of them at last. A prompt that the engine refuses is raised in the solver that
     asked, as Refused, once its other requests are answered; if it can't do without, that costs its own problem only.
-    `engine` is None where no solver asks for completions; without `recall` there is nothing to remember.
+    Where there is a None among `solvers`, there are none just now, and more may come. `engine` is None where no solver
+    asks for completions; without `recall` there is nothing to remember.
     """
     driver = _Driver(engine, judge, seed, recall)
-    waiting = enumerate(solvers)
-    active = 0
-    while True:
-        admitted = [
-            _Active(problem, solver, turn) for turn, (problem, solver) in itertools.islice(waiting, MAX_ACTIVE - active)
-        ]
-        for one in admitted:
+    waiting, turns = iter(solvers), itertools.count()
+    active, more = 0, True
+    while more or active or driver.generating or driver.judging:  # until nothing is left in either service
+        while more and active < MAX_ACTIVE:
+            try:
+                solver = next(waiting)
+            except StopIteration:
+                more = False
+                break
+            if solver is None:
+                break
+            one = _Active(*solver, next(turns))
             driver.resume(one)
             if one.ended:
                 yield one.ended
             else:
                 active += 1
-        if not (admitted or active or driver.generating or driver.judging):
-            return  # and nothing is left in either service
         for ended in driver.step():
             active -= 1
             yield ended

@@ -37,6 +37,9 @@ class Memory:
             chosen = random.Random(own).sample(others, n)
         return [self._known[place][1] for place in chosen]
 
+    def __reduce__(self) -> tuple[type[Memory], tuple[object]]:
+        return Memory, (self._known,)
+
     @cached_property
     def _known(self) -> list[tuple[str, WorkedExample]]:
         return list(self._unread)

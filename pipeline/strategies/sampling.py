@@ -12,7 +12,8 @@ from pipeline.files import Journal, read_records
 from pipeline.run import Stage, stage
 from pipeline.strategies import memory
 from pipeline.strategies.asking import begin
-from pipeline.strategies.driver import Remembering, drive
+from pipeline.strategies.driver import Remembering
+from pipeline.strategies.spreading import carried_out
 from pipeline.strategies.tuning import tuned
 from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Solver
 from pipeline.verifiers.judge import Judge
@@ -90,8 +91,8 @@ def attempt(
             for part in _parts(problems, len(problems) if budget is None else CHUNK):
                 if budget is not None and begun >= budget:
                     break
-                owed = ((problem, solve(problem)) for problem in part if problem.id not in known)
-                for one in drive(owed, engine, judge, seed, recall):
+                owed = [problem for problem in part if problem.id not in known]
+                for one in carried_out(owed, solve, engine, judge, seed, recall) if owed else ():
                     journal.append(one)
                     known[one.problem_id] = one
                     tokens += one.num_tokens

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from pipeline.files import read_records, write_records
 from pipeline.run import Stage, stage
-from pipeline.strategies.driver import drive
+from pipeline.strategies.spreading import carried_out
 from pipeline.types import Attempts, Engine, Policy, Problem, Problems, Solver, Verdict, Verify, replace
 from pipeline.verifiers.judge import Judge
 
@@ -39,10 +40,11 @@ def judged(
     by_id = {problem.id: problem for problem in problems}
     done = {one.problem_id: one for one in attempts}
     owed = [one for one in attempts if judge.together or _owed(one, judge.identity)]
-    solvers = [(by_id[one.problem_id], _asking(by_id[one.problem_id], one, judge.together)) for one in owed]
+    ask = partial(_asking, {one.problem_id: one for one in owed}, judge.together)
     if owed:
+        asked, seed = [by_id[one.problem_id] for one in owed], f"{work.seed} verify {work.round}"
         with work.progress(len(owed), "verify", "problems") as bar:
-            for one in drive(solvers, engine, judge, f"{work.seed} verify {work.round}"):
+            for one in carried_out(asked, ask, engine if judge.asks else None, judge, seed):
                 done[one.problem_id] = one
                 bar.advance(1)
     given = {verdict.rollout_id: verdict for one in done.values() for verdict in one.verdicts}
@@ -56,8 +58,9 @@ def _owed(one: Attempts, verifier: str) -> bool:
     return any(rollout.id not in given for rollout in one.rollouts)
 
 
-def _asking(problem: Problem, one: Attempts, together: bool) -> Solver:
+def _asking(done: Mapping[str, Attempts], together: bool, problem: Problem) -> Solver:
     """Asks again about rollouts that there are."""
-    asked = [rollout for rollout in one.rollouts if rollout.finish_reason == "stop" or not together]
+    rollouts = done[problem.id].rollouts
+    asked = [rollout for rollout in rollouts if rollout.finish_reason == "stop" or not together]
     yield [Verify(problem, [rollout.response for rollout in asked])]
     return asked

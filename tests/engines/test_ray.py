@@ -1,0 +1,190 @@
+"""Work spread over the workers of a Ray cluster that runs here: all of it comes back, also where workers die."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pipeline import models, recipe
+from pipeline.engines import Lazy
+from pipeline.engines.transformers import Options as TransformersOptions
+from pipeline.engines.transformers import Transformers
+from pipeline.errors import EngineError, RecipeError
+from pipeline.evaluation.measuring import Measure
+from pipeline.files import Journal, read_records
+from pipeline.soundness import check
+from pipeline.strategies.asking import begin
+from pipeline.strategies.spreading import carried_out
+from pipeline.types import Attempts, Generate, Problem, Problems, Solver
+from tests.conftest import ROOT, judge_by
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No cluster that runs here is joined, and none is left."""
+    import ray
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    yield
+    ray.shutdown()
+
+
+def problems(n: int) -> list[Problem]:
+    return [Problem.of(f"{a} + 1 =", str(a + 1), "number") for a in range(n)]
+
+
+def engine(tmp_path: Path, tiny: Path, workers: int = 2, **each: Any) -> Lazy:
+    options = recipe.chosen(
+        "engines", {"name": "ray", "each": each, "workers": workers, "cpus": 0.5, "address": "local"}
+    )
+    return Lazy(options, models.Options(name=str(tiny), max_context=128), tmp_path / "engine.log")
+
+
+def script(tmp_path: Path, asked: list[Problem]) -> str:
+    (tmp_path / "script.json").write_text(json.dumps({str(one.prompt): [f"It is {one.answer}"] for one in asked}))
+    return str(tmp_path / "script.json")
+
+
+DIRECT = recipe.chosen("strategies", {"name": "direct", "samples": 2, "max_samples": 2, "max_tokens": 8})
+
+
+def thinking(problem: Problem) -> Solver:
+    return begin(problem, DIRECT)
+
+
+def workers(of: int | None = None) -> list[psutil.Process]:
+    below = psutil.Process(of).children(recursive=True)
+    return [one for one in below if "ray::Worker" in " ".join(one.cmdline())]
+
+
+def test_a_thousand_problems_come_back_once_each_though_a_worker_is_killed(tmp_path: Path, tiny: Path) -> None:
+    asked = problems(1000)
+    found: list[Attempts] = []
+    with engine(tmp_path, tiny, name="scripted", script=script(tmp_path, asked), delay=0.02, max_sequences=4) as spread:
+        for one in carried_out(asked, thinking, spread, judge_by(), "seed"):
+            found.append(one)
+            if len(found) == 400:
+                first, second = workers()
+                first.send_signal(signal.SIGKILL)
+        assert len(workers()) == 2 and second in workers(), "another took its place"
+    assert sorted(one.problem_id for one in found) == sorted(one.id for one in asked)
+    assert all(len(one.rollouts) == 2 and all(verdict.correct for verdict in one.verdicts) for one in found)
+    assert not workers()
+
+
+def deadly(problem: Problem) -> Solver:
+    """As `thinking`, but one problem kills the process it is in, a little later."""
+    yield [Generate(problem.prompt)]
+    if problem.answer == "13":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return (yield from thinking(problem))
+
+
+def test_what_kills_every_worker_costs_one_problem(tmp_path: Path, tiny: Path) -> None:
+    asked = problems(60)
+    with engine(tmp_path, tiny, name="scripted", script=script(tmp_path, asked), delay=0.01, max_sequences=4) as spread:
+        found = {one.problem_id: one for one in carried_out(asked, deadly, spread, judge_by(), "seed")}
+    failed = [one for one in found.values() if one.failure]
+    assert len(found) == 60 and [one.problem_id for one in failed] == [asked[12].id]
+    assert "3 workers died of it" in str(failed[0].failure)
+
+
+def test_what_an_engine_raises_in_a_worker_is_raised_here(tmp_path: Path, tiny: Path) -> None:
+    asked = problems(4)
+    with engine(tmp_path, tiny, name="scripted", script=script(tmp_path, asked[:3])) as spread:
+        with pytest.raises(EngineError, match=r"has no answers to '3 \+ 1 ='"):
+            list(carried_out(asked, thinking, spread, judge_by(), "seed"))
+        again = list(carried_out(asked[:3], thinking, spread, judge_by(), "seed"))
+    assert len(again) == 3, "and the workers go on"
+
+
+def test_the_seeds_are_those_of_one_engine(tmp_path: Path, tiny: Path) -> None:
+    asked = problems(20)
+    each: dict[str, Any] = {"name": "scripted", "script": script(tmp_path, asked)}
+    one = Lazy(recipe.chosen("engines", each), models.Options(name=str(tiny)), tmp_path / "engine.log")
+    expected = {done.problem_id: done for done in carried_out(asked, thinking, one, judge_by(), "seed")}
+    with engine(tmp_path, tiny, **each) as spread:
+        found = {done.problem_id: done for done in carried_out(asked, thinking, spread, judge_by(), "seed")}
+    assert found == expected
+
+
+def test_a_cluster_without_room_is_said(tmp_path: Path, tiny: Path) -> None:
+    options = recipe.chosen(
+        "engines", {"name": "ray", "each": "vllm", "workers": 10_000, "cpus": 1e6, "address": "local"}
+    )
+    nobody = options.model_copy(update={"workers": None})
+    with (
+        Lazy(nobody, models.Options(name=str(tiny)), tmp_path / "engine.log") as spread,
+        pytest.raises(EngineError, match=r"no room for a worker with 1e\+06"),
+    ):
+        list(carried_out(problems(1), thinking, spread, judge_by(), "seed"))
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        ({"name": "ray", "each": {"name": "vllm", "data_parallel": 2}}, "engine.workers says"),
+        ({"name": "ray", "each": "ray"}, "engine.workers says"),
+        ({"name": "ray", "each": {"name": "vllm", "max_lora_rank": 8}}, "16 is more than engine.max_lora_rank, 8"),
+        ({"name": "vllm", "tensor_parallel": 2}, "asks for 2 GPUs, and there are 0"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    engine: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline import machine
+
+    monkeypatch.setattr(machine, "gpus", list)
+    raw = {"name": "r", "model": {"name": "smollm2-135m"}, "task": {"name": "arithmetic"}, "engine": engine}
+    with pytest.raises(RecipeError, match=said):
+        check(recipe.parse(raw))
+
+
+def test_a_run_over_two_real_engines_of_which_one_is_killed(tiny: Path, adapter: Path, tmp_path: Path) -> None:
+    """vLLM in each worker, under an adapter that was brought to it."""
+    (tmp_path / "r.yaml").write_text(f"""
+name: r
+model: {{name: {tiny}, adapter: {adapter}, max_context: 128}}
+task: {{name: arithmetic, num_train: 200, num_dev: 6, num_held_out: 6}}
+engine: {{name: ray, workers: 2, cpus: 0.5, address: local, each: {{name: vllm, max_sequences: 4}}}}
+strategy: {{name: direct, samples: 2, enough: 2, max_samples: 2, max_tokens: 24}}
+objective: {{name: none}}
+""")
+    child = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli", "run", "r.yaml"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    def written() -> list[Attempts]:
+        return Journal(tmp_path / "runs/r/round-001", "rollouts", Attempts).read()
+
+    while len(written()) < 60:
+        assert child.poll() is None, child.stderr and child.stderr.read()
+        time.sleep(0.05)
+    workers(child.pid)[0].send_signal(signal.SIGKILL)
+    _, said = child.communicate(timeout=240)
+    assert child.returncode == 0, said
+    assert "a worker was lost, others take its problems" in said
+    assert len(written()) == len({one.problem_id for one in written()}) == 200
+    assert all(len(one.rollouts) == 2 and one.rollouts[0].policy.startswith("adapter-") for one in written())
+    [measure] = read_records(tmp_path / "runs/r/round-001/evaluate.jsonl", Measure)
+    [problems] = read_records(tmp_path / "runs/r/round-001/problems.jsonl", Problems)
+    options = TransformersOptions(name="transformers")
+    alone = Transformers(options, adapter.parent / "merged", models.Options(name="merged"), tmp_path)
+    for problem in problems.dev:
+        alone.submit(Generate(problem.prompt, temperature=0.0, max_tokens=16))
+    answers = {ticket: one.text for ticket, [one] in alone.poll()}
+    assert [one.fast.response for one in measure.splits["dev"]] == [answers[n + 1] for n in range(6)]
