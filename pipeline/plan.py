@@ -10,10 +10,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import psutil
 import yaml
 from tokenizers import Tokenizer
 
-from pipeline import models, soundness
+from pipeline import estimate, machine, models, soundness
 from pipeline.errors import RunError
 from pipeline.files import read_json
 from pipeline.recipe import Recipe
@@ -50,7 +51,7 @@ def plan(recipe: Recipe, folder: Path, rounds: int) -> dict[str, Any]:
         "recipe": yaml.safe_dump(recipe.resolved(), sort_keys=False),
         "title": f"round {n}{last} in {folder}, estimated",
         "stages": stages,
-        "notes": [*_memory(recipe, path), f"nothing was done; without --dry-run this begins at round {n}"],
+        "notes": [*_memory(recipe, path, problems), f"nothing was done; without --dry-run this begins at round {n}"],
     }
 
 
@@ -101,16 +102,23 @@ def _prompt_tokens(problems: Problems, path: Path | None) -> int | None:
     return round(mean(len(one.ids) for one in tokenizer.encode_batch(texts)))
 
 
-def _memory(recipe: Recipe, path: Path | None) -> list[str]:
-    if path is None:
-        return [f"model: {recipe.model.name} is not on this machine yet; the run would get it first"]
-    parameters = models.num_parameters(path)
-    weights = 4 * parameters / GIB  # float32, as on a CPU; half of it in bfloat16
-    context = min(recipe.model.max_context, models.context_length(path))
-    cache = models.cache_bytes(path, context * recipe.engine.max_sequences) / GIB
-    served = 2 if recipe.objective.name in ("step_value", "vstar") else 1  # with the scorer that these train
-    sampling, training = served * (weights + cache) + 1.5, 2 * weights + 1.5  # 1.5 GiB of libraries in each process
-    return [
-        f"model: {path}, {parameters / 1e6:.0f} M parameters",
-        f"memory: about {sampling:.1f} GiB for the engine and {training:.1f} GiB for training beside it, in float32",
+def _memory(recipe: Recipe, path: Path | None, problems: Problems) -> list[str]:
+    model, gpus = estimate.shape(recipe.model), machine.gpus()
+    said = [
+        f"model: {path}" if path else f"model: {recipe.model.name} is not on this machine yet; the run would get it"
     ]
+    if model is None:
+        return [*said, "what it would take of memory is not known before"]
+    said[0] += f"; {model.parameters / 1e6:,.0f} M parameters"
+    if gpus:
+        sizes = {name: len(part) for name, part in problems.splits().items()}
+        return [*said, *estimate.said(recipe, model, gpus, sizes, _prompt_tokens(problems, path) or 100)]
+    weights, sequences = 4 * model.parameters, getattr(recipe.engine, "max_sequences", 1)  # float32, as on a CPU
+    cache = 8 * model.layers * model.keys * recipe.model.max_context * sequences
+    served = 2 if recipe.objective.name in ("step_value", "vstar") else 1  # with the scorer that these train
+    libraries = 1.5 * GIB  # in each process
+    sampling, training = served * (weights + cache) + libraries, 2 * weights + libraries
+    free = psutil.virtual_memory().available
+    verdict = "it fits" if sampling + training < free else "it does NOT fit: a smaller model, or a machine with a GPU"
+    taken = f"about {sampling / GIB:.1f} GiB for the engine and {training / GIB:.1f} GiB for training beside it"
+    return [*said, f"memory: {taken}, in float32, of {free / GIB:.1f} GiB that are free: {verdict} (estimated)"]

@@ -14,6 +14,7 @@ REGISTRY = {
     "vllm": "pipeline.engines.vllm:VLLM",
     "transformers": "pipeline.engines.transformers:Transformers",
     "ray": "pipeline.engines.ray:Ray",
+    "server": "pipeline.engines.server:Server",
     "scripted": "pipeline.engines.scripted:Scripted",
 }
 
@@ -89,7 +90,8 @@ def placed(options: Any, base: Path) -> Any:
         return options
     from pipeline.engines import ray, vllm
 
-    tensor, data = vllm.layout(options, base, machine.gpus())
+    heads = models.config(base)["num_attention_heads"]
+    tensor, data = vllm.layout(options, 2 * models.num_parameters(base), heads, machine.gpus())
     one = options.model_copy(update={"tensor_parallel": tensor, "data_parallel": 1})
     return one if data == 1 else ray.Options(name="ray", each=one, workers=data, address="local")
 

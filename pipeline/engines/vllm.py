@@ -65,16 +65,15 @@ def check(recipe: Recipe) -> None:
         )
 
 
-def layout(options: Options, base: Path, gpus: Sequence[machine.Gpu]) -> tuple[int, int]:
-    """Over how many of `gpus` each copy of the model in `base` is split, and how many copies there are. By itself it
-    is split over the fewest, 1, 2, 4 or 8, where the weights in bfloat16 take no more than 0.6 of what vLLM may have:
-    the rest is for keys and values. Raises EngineError where they do not fit."""
+def layout(options: Options, weights: int, heads: int, gpus: Sequence[machine.Gpu]) -> tuple[int, int]:
+    """Over how many of `gpus` each copy of a model with `weights` bytes in bfloat16 and so many attention `heads` is
+    split, and how many copies there are. By itself it is split over the fewest, 1, 2, 4 or 8, where the weights take no
+    more than 0.6 of what vLLM may have: the rest is for keys and values. Raises EngineError where they do not fit."""
     tensor, data = options.tensor_parallel, options.data_parallel
     if not gpus:
         return tensor or 1, data or 1
     if not tensor:
-        weights, room = 2 * models.num_parameters(base), 0.6 * options.gpu_memory * min(one.memory for one in gpus)
-        heads = models.config(base)["num_attention_heads"]
+        room = 0.6 * options.gpu_memory * min(one.memory for one in gpus)
         fitting = [n for n in (1, 2, 4, 8) if n <= len(gpus) and heads % n == 0 and weights <= n * room]
         if not fitting:
             raise EngineError(

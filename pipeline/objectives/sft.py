@@ -83,7 +83,8 @@ def fit(job: Job, options: Options, merge: bool = True) -> float:
 
 
 def save(trainer: Any, out: Path, merge: bool = True) -> None:
-    """Write the adapter that was trained to `out`, and the merged weights beside it where all are here unquantized."""
+    """Write the adapter that was trained to `out`, and the merged weights beside it where engines want them, on a CPU,
+    and all are here unquantized."""
     from pipeline.weights import save_merged
 
     trainer.accelerator.wait_for_everyone()
@@ -91,7 +92,7 @@ def save(trainer: Any, out: Path, merge: bool = True) -> None:
     sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     if sharded or getattr(trainer.model, "is_quantized", False):
         return  # weights.plain merges with the whole base model, once somebody wants to load it
-    if merge and trainer.accelerator.is_main_process:
+    if merge and trainer.args.use_cpu and trainer.accelerator.is_main_process:
         save_merged(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, out)
 
 

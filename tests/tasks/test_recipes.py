@@ -18,8 +18,8 @@ LOCAL = ("gsm8k", "math", "aime", "mbpp", "commonsense_qa", "arc")
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_dry_runs(path: Path, copies: Path, tmp_path: Path) -> None:
     overrides = ["model.name=smollm2-135m"]
-    if path.stem in LOCAL:
-        overrides.append(f"task.path={copies / path.stem}")
+    if (task := path.stem.rpartition("-")[2]) in LOCAL:
+        overrides.append(f"task.path={copies / task}")
     if path.stem == "humaneval":
         overrides.append(f"task.path={HUMANEVAL}")
     if path.stem == "hub":

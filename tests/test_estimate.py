@@ -1,0 +1,124 @@
+"""What GPUs would be taken up: the arithmetic, and that the recipes' headers say what comes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import estimate, machine, models, plan, recipe
+from pipeline.engines import placed
+from pipeline.errors import EngineError
+from pipeline.machine import Gpu
+from pipeline.recipe import Recipe
+
+GIB = 2**30
+H100, SMALL = Gpu("NVIDIA H100 80GB HBM3", 80 * GIB), Gpu("NVIDIA GeForce RTX 4090", 24 * GIB)
+LLAMAS = sorted((Path(__file__).parent.parent / "recipes").glob("llama-*.yaml"))
+
+
+def llama(name: str, *overrides: str) -> tuple[Recipe, estimate.Shape]:
+    path = next(path for path in LLAMAS if path.stem == name)
+    found = recipe.read(path, list(overrides))
+    return found, estimate.KNOWN[found.model.name]
+
+
+def test_there_is_one_for_each_model_and_task() -> None:
+    sizes = ("llama-3.1-8b", "llama-3.2-1b", "llama-3.2-3b")
+    assert [path.stem for path in LLAMAS] == [f"{size}-{task}" for size in sizes for task in ("gsm8k", "math")]
+
+
+@pytest.mark.parametrize("path", LLAMAS, ids=lambda path: path.stem)
+def test_a_header_says_what_the_arithmetic_says(path: Path) -> None:
+    one, model = llama(path.stem)
+    sizes = {"train": one.task.num_train, "dev": one.task.num_dev, "held_out": one.task.num_held_out}
+    header = path.read_text()
+    for gpus, said in ((1, "about {:.0f} minutes a round on one H100"), (8, "{:.0f} on eight")):
+        taken = estimate.minutes(one, model, [H100] * gpus, sizes, 100)
+        assert taken and said.format(sum(taken.values())) in header
+    assert f"training takes {estimate.training(one, model, 1) / GIB:.1f} GiB on one GPU (estimated)" in header
+    least = int(header.partition("one GPU with ")[2].partition(" ")[0])
+    assert estimate.memory(one, model, [Gpu("", least * GIB)])[1]
+    assert "estimated, not run" in header
+
+
+def test_a_shape_has_the_parameters_that_its_layers_have() -> None:
+    for name, one in estimate.KNOWN.items():
+        layer = 2 * one.hidden**2 + 2 * one.hidden * one.keys + 3 * one.hidden * one.feed + 2 * one.hidden
+        ends = 128_256 * one.hidden * (2 if "8B" in name else 1)  # the smaller ones tie theirs
+        assert one.layers * layer + ends + one.hidden == one.parameters
+
+
+def test_a_model_on_this_machine_is_read_from_its_config(smollm: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    found = estimate.shape(models.Options(name=str(smollm)))
+    assert found == estimate.Shape(30, 576, 1536, 192, 134_515_008, 9)
+    settings = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
+    trained = get_peft_model(AutoModelForCausalLM.from_pretrained(smollm), settings).get_nb_trainable_parameters()[0]
+    assert found.adapter(4) == trained
+
+
+@pytest.mark.parametrize(
+    ("overrides", "less"),
+    [
+        (["objective.gradient_checkpointing=true"], 10 * GIB),
+        (["objective.accumulation=8"], 5 * GIB),
+        (["objective.quantized=true"], 1.4 * GIB),
+        (["objective.rank=8"], 0.05 * GIB),
+    ],
+)
+def test_each_way_to_take_less_takes_less(overrides: list[str], less: float) -> None:
+    plain, changed = (estimate.training(*llama("llama-3.2-1b-gsm8k", *more), 1) for more in ([], overrides))
+    assert plain - changed > less
+
+
+def test_what_does_not_fit_is_said_with_a_way_out() -> None:
+    said = estimate.said(
+        *llama("llama-3.2-1b-gsm8k", "objective.accumulation=1"), [SMALL], {"train": 1, "dev": 1, "held_out": 1}, 9
+    )
+    assert "it does NOT fit" in said[0] and "accumulation, gradient_checkpointing: true" in said[-1]
+    said = estimate.said(*llama("llama-3.1-8b-math"), [SMALL], {"train": 1, "dev": 1, "held_out": 1}, 9)
+    assert "it does NOT fit" in said[0] and "15 GiB in bfloat16, do not fit 1 GPU(s)" in said[1]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "options", "expected"),
+    [
+        ([H100], {}, None),
+        ([H100] * 8, {}, (8, 1)),
+        ([H100] * 8, {"tensor_parallel": 2}, (4, 2)),
+        ([H100] * 8, {"data_parallel": 3}, (3, 1)),
+        ([Gpu("", GIB // 5)] * 4, {}, EngineError),
+        ([Gpu("", GIB)] * 3, {}, (3, 1)),
+    ],
+)
+def test_copies_and_splits_by_what_there_is(
+    smollm: Path, monkeypatch: pytest.MonkeyPatch, gpus: list[Gpu], options: dict[str, Any], expected: Any
+) -> None:
+    """SmolLM2 has 257 MiB in bfloat16 and 9 heads, which no number of GPUs but 1 divides."""
+    monkeypatch.setattr(machine, "gpus", lambda: gpus)
+    asked = recipe.chosen("engines", {"name": "vllm", **options})
+    if expected is EngineError:
+        with pytest.raises(EngineError, match="do not fit 4"):
+            placed(asked, smollm)
+        return
+    found = placed(asked, smollm)
+    if expected is None:
+        assert found.name == "vllm" and (found.tensor_parallel, found.data_parallel) == (1, 1)
+    else:
+        assert (found.name, found.address) == ("ray", "local")
+        assert (found.workers, found.each.tensor_parallel) == expected
+
+
+def test_a_dry_run_says_whether_it_fits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    one = recipe.read(LLAMAS[0].with_name("addition.yaml"))
+    notes = " ".join(plan.plan(one, tmp_path / "run", 1)["notes"])
+    assert "GiB that are free: it fits (estimated)" in notes
+    monkeypatch.setattr(machine, "gpus", lambda: [H100, H100])
+    notes = " ".join(plan.plan(one, tmp_path / "run", 1)["notes"])
+    assert "GPUs: 2 x NVIDIA H100 80GB HBM3, it fits (estimated)" in notes and "sampling: 2 x 1 GPU(s)" in notes
+    monkeypatch.setattr(machine, "gpus", lambda: [Gpu("NVIDIA T1000", GIB)])
+    assert "it does NOT fit" in " ".join(plan.plan(one, tmp_path / "run", 1)["notes"])
