@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline import models, sandbox
+from pipeline import machine, models, sandbox
 from pipeline.errors import ModelError, SandboxError
 
 GIB = 2**30
@@ -69,11 +68,8 @@ def _disk() -> Finding:
 
 
 def _gpu() -> Finding:
-    if shutil.which("nvidia-smi"):
-        command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
-        listed = subprocess.run(command, capture_output=True, text=True, check=False)
-        if listed.returncode == 0 and listed.stdout.strip():
-            return Finding("gpu", "; ".join(listed.stdout.strip().splitlines()))
+    if found := machine.gpus():
+        return Finding("gpu", "; ".join(f"{one.name}, {one.memory / GIB:.0f} GiB" for one in found))
     return Finding(
         "gpu", "none; the CPU serves, with small models", "a machine with an NVIDIA GPU, then: make clean setup", False
     )

@@ -102,6 +102,8 @@ Role = Literal["policy", "scorer"]
 
 
 class VLLM:
+    _asleep = False
+
     def __init__(self, options: Options, base: Path, model: models.Options, log: Path) -> None:
         """Start vLLM on the model directory `base`; what vLLM prints goes to the file `log`.
 
@@ -115,7 +117,6 @@ class VLLM:
         self._answered: list[tuple[int, Any]] = []
         self._tickets = 0
         self.seconds = 0.0
-        self._asleep = False
         _environment(log, options.tensor_parallel or 1)
         self._adapters: dict[Role, Any] = {}
         self._num_adapters = 0
@@ -159,7 +160,7 @@ class VLLM:
 
     def rest(self) -> str:
         """On a GPU by vLLM's sleep mode, level 1: its weights go to main memory, keys and values are dropped."""
-        if not self._beside:
+        if not _can_sleep():
             return ""
         if not self._asleep:
             self._llms["policy"].sleep(level=1)
@@ -186,7 +187,7 @@ class VLLM:
                 if self._beside:
                     more: dict[str, Any] = {
                         "gpu_memory_utilization": self._options.gpu_memory,
-                        "enable_sleep_mode": True,
+                        "enable_sleep_mode": _can_sleep(),
                         "enable_lora": True,
                         "max_loras": 2,
                         "max_lora_rank": self._options.max_lora_rank,
@@ -319,6 +320,12 @@ def _beside() -> bool:
     from vllm.platforms import current_platform
 
     return not current_platform.is_cpu()
+
+
+def _can_sleep() -> bool:
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_sleep_mode_available())
 
 
 def _lora(name: str, number: int, adapter: Path) -> Any:

@@ -83,17 +83,16 @@ def fit(job: Job, options: Options, merge: bool = True) -> float:
 
 
 def save(trainer: Any, out: Path, merge: bool = True) -> None:
-    """Write the adapter that was trained to `out`, and the merged weights beside it where engines want them, on a CPU,
-    and all are here unquantized."""
+    """Write the adapter that was trained to `out`, and on a CPU, where engines want them, the merged weights beside it.
+    Where the base model is sharded or quantized, or they are wanted later, weights.plain makes them."""
     from pipeline.weights import save_merged
 
     trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(out))
-    sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
-    if sharded or getattr(trainer.model, "is_quantized", False):
-        return  # weights.plain merges with the whole base model, once somebody wants to load it
-    if merge and trainer.args.use_cpu and trainer.accelerator.is_main_process:
+    parts = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled or getattr(trainer.model, "is_quantized", False)
+    if merge and not parts and trainer.args.use_cpu and trainer.accelerator.is_main_process:
         save_merged(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, out)
+    trainer.accelerator.wait_for_everyone()  # all go on from what one has written
 
 
 def settings(job: Job, options: Options, num_rows: int) -> Any:

@@ -30,11 +30,12 @@ from pipeline.engines import vllm
 from pipeline.engines.vllm import Options, VLLM
 from pipeline.types import Generate, Policy, Score
 
-base, adapter, scorer, log, mark, beside = sys.argv[1:7]
+base, adapter, scorer, log, mark, beside, split = sys.argv[1:8]
 if beside:
     vllm._beside = lambda: True
 model = models.Options(name=base, max_context=128, dtype="float32")
-engine = VLLM(Options(name="vllm", max_sequences=8), Path(base), model, Path(log))
+options = Options(name="vllm", max_sequences=8, tensor_parallel=int(split), gpu_memory=0.4)
+engine = VLLM(options, Path(base), model, Path(log))
 prompts = [[{"role": "user", "content": f"What is {a} + {b}?"}] for a in (3, 14) for b in (5, 26)]
 
 def say(value):
@@ -102,9 +103,11 @@ def run(
     scorer: Path | str = "",
     mark: Any = None,
     beside: str = "",
+    split: int = 1,
 ) -> list[Any]:
+    asked = [str(base), str(adapter), str(scorer), str(log), json.dumps(mark), beside, str(split)]
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(base), str(adapter), str(scorer), str(log), json.dumps(mark), beside],
+        [sys.executable, "-c", CHILD, *asked],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         input=json.dumps(RESPONSES),
         capture_output=True,
@@ -188,8 +191,8 @@ def test_a_scorer_that_values_steps_says_so_by_its_signs(said: list[Any], scorer
     assert values[-1] is None
 
 
-def test_a_step_ends_with_its_mark_goes_on_from_there_and_a_word_can_be_forbidden(
-    said: list[Any], tiny: Path, tmp_path: Path
+def test_split_over_two_processes_a_step_ends_with_its_mark_goes_on_from_there_and_a_word_can_be_forbidden(
+    said: list[Any], tiny: Path, adapter: Path, tmp_path: Path
 ) -> None:
     whole = said[0][0][0]
     words = models.tokenizer(tiny)
@@ -197,7 +200,10 @@ def test_a_step_ends_with_its_mark_goes_on_from_there_and_a_word_can_be_forbidde
     word = words.decode(whole["tokens"][5:6]).strip()
     assert word, "the tiny model says something there"
     mark = begun[-2:]
-    *_, again, step, rest, without = run(tiny, tmp_path / "c.log", mark=[mark, begun, word])
+    *_, swapped, _, again, step, rest, without = run(
+        tiny, tmp_path / "c.log", adapter, mark=[mark, begun, word], split=2
+    )
+    assert tokens(swapped) == tokens(said[4])
     assert again["tokens"] == whole["tokens"]
     assert step["finish_reason"] == "step" and mark in step["text"]
     size = len(step["tokens"])

@@ -1,0 +1,103 @@
+"""How a round's own work grows with its problems, everything but the model: real runs of 1,000 to 8,000 problems with
+the scripted engine, which answers at once. A line is fitted to the seconds of each stage and to the memory and the disk
+that the run took, and drawn out to ten million problems.
+
+    python scripts/bench/scaling.py [--workers 2]       with --workers, over so many workers of a Ray cluster here
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+SIZES = (1000, 2000, 4000, 8000)
+SAMPLES = 4
+FAR = 10_000_000
+ROOT = Path(__file__).parent.parent.parent
+
+
+def recipe(problems: int, workers: int) -> dict[str, object]:
+    engine: dict[str, object] = {"name": "scripted", "script": "script.json"}
+    if workers:
+        engine = {"name": "ray", "each": engine, "workers": workers, "cpus": 0.5, "address": "local"}
+    return {
+        "name": "scaling",
+        "model": {"name": "smollm2-135m"},
+        "task": {
+            "name": "file",
+            "path": "problems.jsonl",
+            "verifier": "number",
+            "num_train": problems,
+            "num_dev": 20,
+            "num_held_out": 20,
+        },
+        "engine": engine,
+        "strategy": {"name": "direct", "samples": SAMPLES, "enough": SAMPLES, "max_samples": SAMPLES},
+        "objective": {"name": "none"},
+        "evaluation": {"num_slow": 0, "num_train": 0},
+    }
+
+
+def measured(problems: int, workers: int) -> dict[str, float]:
+    """Seconds of each stage, and MiB of memory of the command and of disk, of one round."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        asked = [(f"What is {a} + 7?", a + 7) for a in range(problems + 40)]
+        rows = [json.dumps({"prompt": prompt, "answer": str(answer)}) for prompt, answer in asked]
+        (folder / "problems.jsonl").write_text("\n".join(rows))
+        steps = "First the ones, then the tens, then the hundreds. " * 6  # a solution of about 60 tokens
+        answers = {prompt: [f"{steps}Way {n}: it is {answer}" for n in range(5)] for prompt, answer in asked}
+        (folder / "script.json").write_text(json.dumps(answers))
+        (folder / "r.yaml").write_text(yaml.safe_dump(recipe(problems, workers)))
+        child = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", "run", "r.yaml"],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=(folder / "stderr").open("w"),
+        )
+        _, status, used = os.wait4(child.pid, 0)
+        assert status == 0, (folder / "stderr").read_text()
+        stages = json.loads((folder / "runs/scaling/round-001/stages.json").read_text())
+        found = {
+            name: stages[name]["seconds"] - stages[name]["engine_start_seconds"]
+            for name in ("load", "sample", "verify", "curate")
+        }
+        files = [path for path in (folder / "runs").rglob("*") if path.is_file()]
+        return found | {
+            "memory, MiB": used.ru_maxrss / 1024,
+            "disk, MiB": sum(one.stat().st_size for one in files) / 2**20,
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=0)
+    workers = parser.parse_args().workers
+    found = {size: measured(size, workers) for size in SIZES}
+    table = Table(title=f"{SAMPLES} samples a problem" + f", {workers} workers" * bool(workers))
+    for heading in ("", *(f"{size:,}" for size in SIZES), "fitted: for each problem", "at ten million"):
+        table.add_column(heading, justify="right")
+    for name in found[SIZES[0]]:
+        values = [found[size][name] for size in SIZES]
+        slope, start = numpy.polyfit(SIZES, values, 1)
+        if "MiB" in name:
+            each, far = f"{slope * 1024:.1f} KiB", f"{(start + slope * FAR) / 1024:,.0f} GiB"
+        else:
+            each, far = f"{slope * 1000:.3f} ms", f"{(start + slope * FAR) / 3600:.1f} h"
+        table.add_row(name, *(f"{value:.1f}" for value in values), each, far)
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()
