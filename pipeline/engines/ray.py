@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import tempfile
 import time
 from collections import Counter, deque
@@ -25,6 +26,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+import psutil
 from pydantic import Field
 
 from pipeline import engines, models, recipe
@@ -145,6 +147,8 @@ class Ray:
         return "; ".join(sorted(said - {""}))
 
     def close(self) -> None:
+        left = [member.worker.leave.remote() for member in self._members if member.begun]
+        self._ray.wait(left, num_returns=len(left), timeout=10) if left else None
         for member in self._members:
             self._ray.kill(member.worker)
         self._members.clear()
@@ -223,7 +227,7 @@ class Worker:
 
     def __init__(self, options: recipe.Choice, model: models.Options) -> None:
         self._thread = ThreadPoolExecutor(1)
-        self._folder = Path(tempfile.mkdtemp(prefix="byheart-"))
+        self._folder = _own_folder()
         self._base = models.fetch(model)
         self._engine = engines.Lazy(options, model, self._folder / "engine.log")
 
@@ -237,6 +241,9 @@ class Worker:
 
     async def end(self) -> None:
         self._desk.problems.put(None)
+
+    async def leave(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     async def rest(self) -> str:
         return await asyncio.wrap_future(self._thread.submit(self._engine.rest))
@@ -286,6 +293,17 @@ class _Desk:
             if problem is None:
                 return
             yield problem
+
+
+def _own_folder() -> Path:
+    """A new folder for this process; those of workers that are gone go too."""
+    ours = Path(tempfile.gettempdir())
+    for left in ours.glob("byheart-worker-*"):
+        if not psutil.pid_exists(int(left.name.rpartition("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = ours / f"byheart-worker-{os.getpid()}"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 _Packed = tuple[Policy, dict[str, dict[str, bytes]]]

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,9 +78,37 @@ def test_a_thousand_problems_come_back_once_each_though_a_worker_is_killed(tmp_p
                 first, second = workers()
                 first.send_signal(signal.SIGKILL)
         assert len(workers()) == 2 and second in workers(), "another took its place"
+        folders = [Path(tempfile.gettempdir()) / f"byheart-worker-{one.pid}" for one in (first, second)]
+        assert [folder.is_dir() for folder in folders] == [False, True], "its folder is cleared away by who came after"
     assert sorted(one.problem_id for one in found) == sorted(one.id for one in asked)
     assert all(len(one.rollouts) == 2 and all(verdict.correct for verdict in one.verdicts) for one in found)
-    assert not workers()
+    assert not workers() and not folders[1].exists()
+
+
+def test_workers_begin_as_the_cluster_grows_and_one_lost_with_its_machine_is_made_up_for(
+    tmp_path: Path, tiny: Path
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    asked = problems(600)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    each = {"name": "scripted", "script": script(tmp_path, asked), "delay": 0.02, "max_sequences": 4}
+    options = recipe.chosen("engines", {"name": "ray", "each": each, "workers": 2, "address": cluster.address})
+    found: list[Attempts] = []
+    try:
+        with Lazy(options, models.Options(name=str(tiny)), tmp_path / "engine.log") as spread:
+            for one in carried_out(asked, thinking, spread, judge_by(), "seed"):
+                found.append(one)
+                if len(found) == 50:
+                    assert len(workers()) == 1, "there is no room for the second"
+                    added = cluster.add_node(num_cpus=1)
+                if len(found) == 400:
+                    assert len(workers()) == 2, "it has begun"
+                    cluster.remove_node(added, allow_graceful=False)
+        assert len({one.problem_id for one in found}) == len(found) == 600
+        assert all(len(one.rollouts) == 2 for one in found)
+    finally:
+        cluster.shutdown()
 
 
 def deadly(problem: Problem) -> Solver:
