@@ -100,7 +100,7 @@ def memory(recipe: Recipe, model: Shape, gpus: list[Gpu]) -> tuple[list[str], bo
         lines.append(
             f"sampling: {copies} x {split} GPU(s), {weights / GIB:.1f} GiB of weights on each, and room for {tokens:,} "
             f"tokens beside them, {tokens // recipe.model.max_context} sequences at full length of the "
-            f"{each.max_sequences} at once"
+            f"{vllm.at_once(each, True)} at once"
         )
     if trained.name != "none":
         taken = training(recipe, model, len(gpus))
@@ -135,7 +135,7 @@ def minutes(
     bandwidth, operations = speed
     split, copies = vllm.layout(each, 2 * model.parameters, model.heads, gpus)
     step = 2 * model.parameters / split / (0.6 * bandwidth) + 0.008
-    rate = copies * each.max_sequences / step  # tokens a second
+    rate = copies * vllm.at_once(each, True) / step  # tokens a second
     long = 3 / 8 * strategy.max_tokens
     samples = (getattr(strategy, "samples", strategy.max_samples) + strategy.max_samples) / 2
     measured = sizes["held_out"] + sizes["dev"] + min(sizes["train"], asked.num_train)

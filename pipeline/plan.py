@@ -113,12 +113,14 @@ def _memory(recipe: Recipe, path: Path | None, problems: Problems) -> list[str]:
     if gpus:
         sizes = {name: len(part) for name, part in problems.splits().items()}
         return [*said, *estimate.said(recipe, model, gpus, sizes, _prompt_tokens(problems, path) or 100)]
-    weights, sequences = 4 * model.parameters, getattr(recipe.engine, "max_sequences", 1)  # float32, as on a CPU
-    cache = 8 * model.layers * model.keys * recipe.model.max_context * sequences
-    served = 2 if recipe.objective.name in ("step_value", "vstar") else 1  # with the scorer that these train
-    libraries = 1.5 * GIB  # in each process
-    sampling, training = served * (weights + cache) + libraries, 2 * weights + libraries
+    weights, libraries = 4 * model.parameters, 1.5 * GIB  # float32, as on a CPU; libraries in each process
+    training, sampling, here = 2 * weights + libraries, 0.0, recipe.engine.name not in ("ray", "server")
+    if here:
+        sequences = getattr(recipe.engine, "max_sequences", None) or 128
+        cache = 8 * model.layers * model.keys * recipe.model.max_context * sequences
+        served = 2 if recipe.objective.name in ("step_value", "vstar") else 1  # with the scorer that these train
+        sampling = served * (weights + cache) + libraries
     free = psutil.virtual_memory().available
     verdict = "it fits" if sampling + training < free else "it does NOT fit: a smaller model, or a machine with a GPU"
-    taken = f"about {sampling / GIB:.1f} GiB for the engine and {training / GIB:.1f} GiB for training beside it"
+    taken = f"about {training / GIB:.1f} GiB for training" + f", beside {sampling / GIB:.1f} GiB for the engine" * here
     return [*said, f"memory: {taken}, in float32, of {free / GIB:.1f} GiB that are free: {verdict} (estimated)"]

@@ -38,13 +38,14 @@ from pipeline.types import Completion, FinishReason, Generate, Policy, Score
 
 
 class Options(recipe.Choice):
-    """`max_sequences` is how many completions each copy of the model decodes at once. On GPUs a copy is split over
-    `tensor_parallel` of them, by default the fewest that hold it, and there are `data_parallel` copies, by default as
-    many as there are GPUs for; `gpu_memory` is the share of a GPU that vLLM may take while nothing is trained, and
-    `max_lora_rank` the largest rank of an adapter that is served there. On a CPU there is one copy, and the key-value
-    cache holds every sequence at full length, if a quarter of the free memory is enough for it."""
+    """`max_sequences` is how many completions each copy of the model decodes at once, by default 128 on a CPU and 256 on
+    a GPU. Over GPUs a copy is split by `tensor_parallel`, by default the fewest that hold it, and there are
+    `data_parallel` copies, by default as many as there are GPUs for; `gpu_memory` is the share of a GPU that vLLM may
+    take while nothing is trained, and `max_lora_rank` the largest rank of an adapter that is served there. On a CPU
+    there is one copy, and the key-value cache holds every sequence at full length, if a quarter of the free memory is
+    enough for it."""
 
-    max_sequences: int = Field(default=128, ge=1)
+    max_sequences: int | None = Field(default=None, ge=1)
     tensor_parallel: int | None = Field(default=None, ge=1)
     data_parallel: int | None = Field(default=None, ge=1)
     gpu_memory: float = Field(default=0.85, gt=0, le=1)
@@ -63,6 +64,11 @@ def check(recipe: Recipe) -> None:
             f"engine: tensor_parallel x data_parallel asks for {wanted} GPUs, and there are {found}; leave them out to "
             "have what there is"
         )
+
+
+def at_once(options: Options, gpu: bool) -> int:
+    """How many completions each copy of the model decodes at once."""
+    return options.max_sequences or (256 if gpu else 128)
 
 
 def layout(options: Options, weights: int, heads: int, gpus: Sequence[machine.Gpu]) -> tuple[int, int]:
@@ -183,7 +189,7 @@ class VLLM:
                 self._beside = _beside()
                 self._params: Any = vllm.SamplingParams
                 self._final: Any = vllm.sampling_params.RequestOutputKind.FINAL_ONLY
-                context, sequences = self._context, self._options.max_sequences
+                context, sequences = self._context, at_once(self._options, self._beside)
                 if self._beside:
                     more: dict[str, Any] = {
                         "gpu_memory_utilization": self._options.gpu_memory,

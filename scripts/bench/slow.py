@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from pipeline import models, recipe, weights
-from pipeline.engines.vllm import VLLM
+from pipeline.engines.vllm import VLLM, at_once
 from pipeline.evaluation.statistics import best_at_k, maj_at_k, mean_interval, pass_at_k
 from pipeline.evaluation.values import auc
 from pipeline.report.data import view
@@ -284,7 +284,7 @@ class Bench:
             llm.llm_engine.engine_core.engine_core.scheduler.max_num_active_reqs = 1
         rates["one sequence at a time"] = self.alone(many[:ALONE], search)
         for llm in engine._llms.values():
-            llm.llm_engine.engine_core.engine_core.scheduler.max_num_active_reqs = self.recipe.engine.max_sequences
+            llm.llm_engine.engine_core.engine_core.scheduler.max_num_active_reqs = at_once(self.recipe.engine, False)
         for name, rate in rates.items():
             print(
                 f"{name}: {rate:.1f} tokens/s; {len(many)} searches at once are {rates['search'] / rate:.2f} times it"
