@@ -38,8 +38,8 @@ from pipeline.types import Completion, FinishReason, Generate, Policy, Score
 
 
 class Options(recipe.Choice):
-    """`max_sequences` is how many completions each copy of the model decodes at once, by default 128 on a CPU and 256 on
-    a GPU. Over GPUs a copy is split by `tensor_parallel`, by default the fewest that hold it, and there are
+    """`max_sequences` is how many completions each copy of the model decodes at once: 128 on a CPU and 256 on a GPU, by
+    default. Over GPUs a copy is split by `tensor_parallel`, by default the fewest that hold it, and there are
     `data_parallel` copies, by default as many as there are GPUs for; `gpu_memory` is the share of a GPU that vLLM may
     take while nothing is trained, and `max_lora_rank` the largest rank of an adapter that is served there. On a CPU
     there is one copy, and the key-value cache holds every sequence at full length, if a quarter of the free memory is
