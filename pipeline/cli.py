@@ -22,8 +22,10 @@ app = typer.Typer(
 
 RecipeArgument = Annotated[str, typer.Argument(help="a recipe file, or the name of one that comes with byheart")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. task.digits=3")]
-RunDir = Annotated[Path | None, typer.Option(help="where the run lives  [default: runs/<name of the recipe>]")]
-Where = Annotated[Path, typer.Argument(help="a run directory, e.g. runs/addition")]
+RunDir = Annotated[
+    str | None, typer.Option(help="where the run lives, a directory or URL  [default: runs/<name of the recipe>]")
+]
+Where = Annotated[str, typer.Argument(help="a run directory, e.g. runs/addition, or its URL, e.g. s3://bucket/x")]
 
 
 @app.command()
@@ -37,7 +39,7 @@ def run(
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option("--from", metavar="USER/NAME@REV", help="begin with a published adapter, or a folder's"),
+        typer.Option("--from", metavar="USER/NAME@REV", help="begin with a published adapter, or a folder's or URL's"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and do nothing")] = False,
 ) -> None:
@@ -45,7 +47,7 @@ def run(
     from pipeline.report import terminal
 
     chosen = _recipe(recipe, [*(overrides or []), *([f"model.adapter={start}"] if start else [])])
-    folder = run_dir or Path("runs") / chosen.name
+    folder = _folder(run_dir, chosen)
     if dry_run:
         from pipeline.plan import plan
 
@@ -53,12 +55,14 @@ def run(
         return
     _work(chosen, folder, rounds or chosen.rounds, redo_from=redo_from)
     terminal.show_result(folder)
+    if run_dir and "://" in run_dir:
+        typer.echo(f"store    {run_dir}")
 
 
 def _stage_command(name: str) -> None:
     def command(recipe: RecipeArgument, overrides: Overrides = None, run_dir: RunDir = None) -> None:
         chosen = _recipe(recipe, overrides)
-        _work(chosen, run_dir or Path("runs") / chosen.name, 1, only=name)
+        _work(chosen, _folder(run_dir, chosen), 1, only=name)
 
     command.__doc__ = f"Do only the stage {name} of the round at hand."
     app.command(name, rich_help_panel="One stage at a time, in this order")(command)
@@ -81,7 +85,7 @@ def verify(
         if source == "-" or ".jsonl" in source or out:
             raise InputError(f"{source}: --verifier is missing, e.g. --verifier math")
         chosen = _recipe(source, overrides)
-        _work(chosen, run_dir or Path("runs") / chosen.name, 1, only="verify")
+        _work(chosen, _folder(run_dir, chosen), 1, only="verify")
     else:
         from pipeline.verification import verify_file
 
@@ -107,9 +111,10 @@ for _name in STAGES:
 @app.command()
 def status(run: Where) -> None:
     """What a run has done so far, round by round."""
+    from pipeline import storage
     from pipeline.report import terminal
 
-    terminal.show_status(run)
+    terminal.show_status(storage.local(run))
 
 
 @app.command()
@@ -124,36 +129,39 @@ def show(
     ] = None,
 ) -> None:
     """Read sampled solutions with their verdicts."""
+    from pipeline import storage
     from pipeline.report import terminal
 
     if tree is None:
-        terminal.show_rollouts(run, round_, problem, verdict, limit)
+        terminal.show_rollouts(storage.local(run), round_, problem, verdict, limit)
     elif problem or verdict:
         raise InputError("--tree names its problem itself, and shows all of its tree")
     else:
-        terminal.show_tree(run, round_, tree)
+        terminal.show_tree(storage.local(run), round_, tree)
 
 
 @app.command()
 def report(run: Where) -> None:
     """Write the run's report, one HTML page that needs no network."""
+    from pipeline import storage
     from pipeline.report.page import write_page
 
-    typer.echo(write_page(run))
+    typer.echo(write_page(storage.local(run)))
 
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="two or more run directories; each is held against the first")],
+    runs: Annotated[list[str], typer.Argument(help="two or more run directories; each is held against the first")],
     split: Annotated[str, typer.Option(help="the problems to compare on: held_out or dev")] = "held_out",
     by_round: Annotated[bool, typer.Option("--by-round", help="show every round, not only the last")] = False,
     page: Annotated[Path | None, typer.Option(help="write the comparison as an HTML page as well")] = None,
 ) -> None:
     """Hold runs against each other, problem by problem, and say which differences are more than chance."""
+    from pipeline import storage
     from pipeline.report import terminal
     from pipeline.report.comparison import compare
 
-    found = compare(runs, split)
+    found = compare([storage.local(run) for run in runs], split)
     terminal.show_comparison(found, by_round)
     if page:
         from pipeline.report.page import write_comparison
@@ -177,9 +185,9 @@ def publish(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only write the folders that would be pushed")] = False,
 ) -> None:
     """Push a round's adapter and its data set to a model hub, each with its card; private unless --public."""
-    from pipeline import hub
+    from pipeline import hub, storage
 
-    parcels = hub.pack(run, round_, to, base, licence, merged)
+    parcels = hub.pack(storage.local(run), round_, to, base, licence, merged)
     for parcel in parcels:
         typer.echo(f"{parcel.kind} {parcel.to}: {parcel.folder}")
     if not dry_run:
@@ -215,22 +223,26 @@ def _work(chosen: Recipe, folder: Path, rounds: int, only: str | None = None, re
     from pipeline.verifiers.pool import Pool
 
     soundness.check(chosen)
-    held = Run(folder, chosen, only, redo_from)
-    try:
-        with engines.Lazy(chosen.engine, chosen.model, folder / "engine.log") as engine, Pool() as pool:
-            target = held.target(rounds)
-            if target != held.finished + rounds:
-                typer.echo(f"byheart: going on to round {target}, as the interrupted command was to", err=True)
-            run_rounds(held, chosen, target, engine, Judge(chosen.judge, pool), Judge(chosen.task.verifier, pool))
-            typer.echo(f"round {target} is finished")
-    except Halt as done:
-        typer.echo(done)
-    except KeyboardInterrupt:
-        typer.echo("byheart: stopped; what was finished is kept, and the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
-    finally:
-        held.close()
-    write_page(folder)
+    with Run(folder, chosen, only, redo_from) as held:
+        try:
+            with engines.Lazy(chosen.engine, chosen.model, folder / "engine.log") as engine, Pool() as pool:
+                target = held.target(rounds)
+                if target != held.finished + rounds:
+                    typer.echo(f"byheart: going on to round {target}, as the interrupted command was to", err=True)
+                run_rounds(held, chosen, target, engine, Judge(chosen.judge, pool), Judge(chosen.task.verifier, pool))
+                typer.echo(f"round {target} is finished")
+        except Halt as done:
+            typer.echo(done)
+        except KeyboardInterrupt:
+            typer.echo("byheart: stopped; what was finished is kept, and the same command goes on from there", err=True)
+            raise typer.Exit(130) from None
+        write_page(folder)
+
+
+def _folder(run_dir: str | None, chosen: Recipe) -> Path:
+    from pipeline import storage
+
+    return storage.local(run_dir or f"runs/{chosen.name}", new=True)
 
 
 def _recipe(name: str, overrides: list[str] | None) -> Recipe:

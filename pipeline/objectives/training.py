@@ -140,7 +140,7 @@ def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
             text=True,
             start_new_session=True,
         )
-        assert child.stdout is not None
+        assert child.stdin and child.stdout
         try:
             with contextlib.ExitStack() as bars:
                 bar, doing, done = None, "", 0
@@ -161,9 +161,14 @@ def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
                     yield report
             code = child.wait()
         finally:
+            child.stdin.close()
             if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+                os.killpg(child.pid, signal.SIGTERM)  # whatever starts it on other machines ends it there
+                try:
+                    child.wait(10)
+                except subprocess.TimeoutExpired:
+                    os.killpg(child.pid, signal.SIGKILL)
+                    child.wait()
     if code and "No space left on device" in _tail(log):
         raise OSError(errno.ENOSPC, "no space left while training", str(work.dir))  # run.stage says what to do
     if code:
@@ -234,9 +239,12 @@ def _end_with_parent() -> None:
 
 def main(path: Path) -> None:
     _end_with_parent()
+    if os.environ.get("RANK", "0") != "0":
+        os.dup2(2, 1)  # to the log: on standard output it could come within a line of the first process
     job = Job.read(path)
     options = registry.options("objectives", job.objective).model_validate(job.options)
-    tell(train_seconds=registry.resolve("objectives", job.objective)(job, options))
+    seconds = registry.resolve("objectives", job.objective)(job, options)
+    tell(train_seconds=seconds, notes={"num_processes": int(os.environ.get("WORLD_SIZE", "1"))})
 
 
 if __name__ == "__main__":

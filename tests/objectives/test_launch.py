@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from pipeline.errors import RecipeError
 from pipeline.objectives import launch
 from pipeline.objectives.training import Job
 from tests.conftest import ROOT
+from tests.machines import pretend
 from tests.objectives.conftest import make_job
 
 CONFIGS = sorted(path.stem for path in launch.CONFIGS.glob("*.yaml"))
@@ -44,6 +47,7 @@ def trained(job: Job, folder: Path, config: str | None, **options: Any) -> Train
     reports = [json.loads(line.removeprefix("byheart ")) for line in said.splitlines() if line.startswith("byheart ")]
     steps = [report["step"] for report in reports if "step" in report]
     assert steps == list(range(1, 17)), "one process speaks for all"
+    assert reports[-1]["notes"]["num_processes"] == (launch.processes(config) if config else 1)
     losses = [report["loss"] for report in reports if report.get("step") in (6, 11, 16)]
     return losses, load_file(job.out / "adapter_model.safetensors")
 
@@ -81,6 +85,20 @@ def test_the_same_batch_gives_the_same_losses_and_the_same_adapter(
     assert any(numpy.abs(tensor).max() > 0.01 for name, tensor in whole.items() if "lora_B" in name)
 
 
+def test_two_machines_come_to_the_same(job: Job, tmp_path: Path, one: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy
+
+    config = tmp_path / "nodes.yaml"
+    config.write_text((launch.CONFIGS / "cpu.yaml").read_text().replace("num_machines: 1", "num_machines: 2"))
+    monkeypatch.setenv("PATH", pretend(tmp_path))
+    monkeypatch.setenv("BYHEART_NODES", "localhost 127.0.0.1")
+    monkeypatch.setenv("BYHEART_ON_EACH_NODE", str(ROOT / "scripts/on_each_node"))
+    expected, whole = one
+    losses, adapter = trained(job, tmp_path / "spread", str(config))
+    assert losses == pytest.approx(expected, rel=1e-4)
+    assert all(numpy.allclose(tensor, whole[name], atol=2e-4) for name, tensor in adapter.items())
+
+
 def test_bfloat16_goes_with_turns_and_checkpointing(job: Job, tmp_path: Path, one: Trained) -> None:
     turns = {"accumulation": 2, "gradient_checkpointing": True}
     losses, adapter = trained(job, tmp_path / "narrow", None, precision="bfloat16", **turns)
@@ -94,7 +112,8 @@ def test_accelerate_reads_its_configs(config: str) -> None:
 
     found = load_config_from_file(str(launch.CONFIGS / f"{config}.yaml"))
     assert found.num_processes in (-1, launch.processes(config)), "-1: as many as there are GPUs"
-    assert {"ddp": "MULTI_GPU", "fsdp2": "FSDP", "zero3": "DEEPSPEED"}.get(config, "") in str(found.distributed_type)
+    kinds = {"ddp": "MULTI_GPU", "nodes": "MULTI_GPU", "fsdp2": "FSDP", "zero3": "DEEPSPEED"}
+    assert kinds.get(config, "") in str(found.distributed_type)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +122,7 @@ def test_accelerate_reads_its_configs(config: str) -> None:
         ("nowhere", {}, "no file, and not one of cpu, ddp"),
         ("broken.yaml", {}, "has no distributed_type"),
         ("many.yaml", {}, "'many' is no number"),
+        ("nodes", {}, "for several machines, and none are named: start the run by scripts/slurm or scripts/nodes"),
         ("cpu", {"batch_size": 3}, "can't be shared alike by 2 processes"),
         ("cpu", {"batch_size": 6, "accumulation": 2}, "take a multiple of 4"),
         (None, {"batch_size": 8, "accumulation": 3}, "3 turns can't share the 8 rows"),
@@ -122,6 +142,23 @@ def test_what_does_not_work_together_is_refused_with_the_reason(
     raw = {"name": "r", "model": {"name": "m"}, "task": {"name": "arithmetic"}, "objective": objective}
     with pytest.raises(RecipeError, match=said):
         launch.check(recipe.parse(raw | {"accelerate": accelerate}))
+
+
+def test_several_machines_run_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw: dict[str, Any] = {"name": "r", "model": {"name": "m"}, "task": {"name": "arithmetic"}, "accelerate": "nodes"}
+    monkeypatch.setattr(launch, "gpus", lambda: 4)
+    monkeypatch.setenv("BYHEART_NODES", "a b c")
+    monkeypatch.setenv("BYHEART_ON_EACH_NODE", "srun --overlap --comment='on all'")
+    launch.check(recipe.parse(raw | {"objective": {"batch_size": 24}}))
+    with pytest.raises(RecipeError, match=r"shared alike by 12 processes .* take a multiple of 12"):
+        launch.check(recipe.parse(raw | {"objective": {"batch_size": 16}}))
+    command = launch.command("nodes", recipe.chosen("objectives", "sft"))
+    assert command[:4] == ["srun", "--overlap", "--comment=on all", sys.executable]
+    said = dict(pairwise(command))
+    assert (said["--num_machines"], said["--num_processes"], said["--main_process_ip"]) == ("3", "12", "a")
+    assert said["--rdzv_backend"] == "c10d"
+    alone = launch.command("ddp", recipe.chosen("objectives", "sft"))
+    assert alone[0] == sys.executable and "--num_machines" not in alone, "another config stays on this machine"
 
 
 @pytest.mark.parametrize(("found", "batch", "expected"), [(0, 8, 1), (1, 8, 1), (8, 8, 8), (8, 12, 6), (4, 9, 3)])
