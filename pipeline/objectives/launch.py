@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import socket
-import subprocess
 import sys
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from typing import Any
 import psutil
 import yaml
 
+from pipeline import machine
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
 
@@ -112,15 +110,9 @@ def _meeting() -> list[str]:
     return ["--num_machines", str(len(nodes())), "--machine_rank", "1", "--rdzv_backend", "c10d", *where]
 
 
-@cache
 def gpus() -> int:
     """GPUs that a process started here would see."""
-    if "CUDA_VISIBLE_DEVICES" in os.environ:
-        return len([one for one in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if one.strip() not in ("", "-1")])
-    if shutil.which("nvidia-smi") is None:
-        return 0
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
-    return 0 if listed.returncode else sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+    return len(machine.gpus())
 
 
 def _file(config: str) -> Path:
