@@ -99,6 +99,7 @@ class Ray:
                 f"for a worker with {options.cpus:g} and {self._gpus:g}; if it grows, say engine.workers"
             )
         self._members: list[_Member] = []
+        self._num_tasks = 0
         self._policy: Any = None
         self.load(Policy(str(base)))
         self.seconds = 0.0
@@ -116,6 +117,7 @@ class Ray:
         """What the workers came to with each of `problems`, in the order in which they finish. Raises what an engine
         raises in a worker, and EngineError where no worker is left."""
         began = time.monotonic()
+        self._num_tasks += 1
         task = self._ray.put(work)
         self._owed, self._last, self._times = deque(problems), deque[Problem](), Counter[str]()
         self._members += [self._worker() for _ in range(self._num_workers - len(self._members))]
@@ -136,7 +138,7 @@ class Ray:
             self.seconds += time.monotonic() - began
             for member in self._members:
                 member.busy.clear()
-                member.worker.end.remote()
+                member.worker.end.remote(self._num_tasks)
 
     def rest(self) -> str:
         """Each worker lets its engine rest."""
@@ -160,7 +162,7 @@ class Ray:
         return _Member(kind.options(**takes).remote(self._options.each, self._model))
 
     def _begin(self, member: _Member, task: Any) -> None:
-        member.busy[member.worker.begin.remote(task, self._policy)] = None
+        member.busy[member.worker.begin.remote(self._num_tasks, task, self._policy)] = None
 
     def _give(self, member: _Member) -> None:
         """Hand a worker as many problems as it should have."""
@@ -230,17 +232,26 @@ class Worker:
         self._folder = _own_folder()
         self._base = models.fetch(model)
         self._engine = engines.Lazy(options, model, self._folder / "engine.log")
+        self._desk: _Desk | None = None
+        self._ended = 0
 
-    async def begin(self, work: Work, policy: _Packed) -> None:
-        """From now on, until `end`, problems are for `work` and under `policy`."""
-        self._desk = _Desk(asyncio.get_running_loop())
-        self._thread.submit(self._work, work, policy, self._desk)
+    async def begin(self, number: int, work: Work, policy: _Packed) -> None:
+        """From now on, until the `end` of this number, problems are for `work` and under `policy`. The two may come in
+        any order, since one waits for what it was given to arrive."""
+        if number > self._ended:
+            if self._desk:
+                self._desk.problems.put(None)
+            self._desk = _Desk(number, asyncio.get_running_loop())
+            self._thread.submit(self._work, work, policy, self._desk)
 
     async def solve(self, problem: Problem) -> Attempts:
+        assert self._desk, "it was told to begin"
         return await self._desk.answer(problem)
 
-    async def end(self) -> None:
-        self._desk.problems.put(None)
+    async def end(self, number: int) -> None:
+        self._ended = number
+        if self._desk and self._desk.number == number:
+            self._desk.problems.put(None)
 
     async def leave(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -260,8 +271,8 @@ class Worker:
 class _Desk:
     """Where problems come in, in the thread of Ray, and are taken, in that of the engine."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+    def __init__(self, number: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.number, self.loop = number, loop
         self.problems: SimpleQueue[Problem | None] = SimpleQueue()
         self._answers: dict[str, asyncio.Future[Attempts]] = {}
         self._failed: BaseException | None = None

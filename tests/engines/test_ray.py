@@ -137,6 +137,15 @@ def test_what_an_engine_raises_in_a_worker_is_raised_here(tmp_path: Path, tiny: 
     assert len(again) == 3, "and the workers go on"
 
 
+def test_workers_that_come_too_late_for_one_task_are_there_for_the_next(tmp_path: Path, tiny: Path) -> None:
+    """Many for a few problems: some are told to end before they have begun."""
+    asked = problems(6)
+    with engine(tmp_path, tiny, workers=4, name="scripted", script=script(tmp_path, asked)) as spread:
+        for turn in range(12):
+            found = list(carried_out(asked, thinking, spread, judge_by(), f"seed {turn}"))
+            assert sorted(one.problem_id for one in found) == sorted(one.id for one in asked)
+
+
 def test_the_seeds_are_those_of_one_engine(tmp_path: Path, tiny: Path) -> None:
     asked = problems(20)
     each: dict[str, Any] = {"name": "scripted", "script": script(tmp_path, asked)}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline import recipe
+from pipeline.engines import Lazy
 from pipeline.objectives.training import Job, read_policy, train
 from pipeline.run import Run, Stage
 from pipeline.types import Dataset, Policy
@@ -31,15 +32,33 @@ def run(tiny: Path, tmp_path: Path) -> Iterator[Run]:
     opened.close()
 
 
+class Resting(Lazy):
+    """An engine that says how often it rested."""
+
+    times = 0
+
+    def rest(self) -> str:
+        self.times += 1
+        return "it sleeps"
+
+
+@pytest.fixture
+def engine(run: Run) -> Resting:
+    return Resting(run.recipe.engine, run.recipe.model, run.dir / "engine.log")
+
+
 def work(run: Run, n: int) -> Stage:
     run.round_dir(n).mkdir()
     return Stage(run, n, "train")
 
 
-def test_a_verifier_is_part_of_the_policy_and_kept_with_it(run: Run, job: Job) -> None:
+def test_a_verifier_is_part_of_the_policy_and_kept_with_it(
+    run: Run, job: Job, engine: Resting, capsys: pytest.CaptureFixture[str]
+) -> None:
     stage = work(run, 1)
     dataset = Dataset(job.dataset, 8, "d", num_pairs=8)
-    policy = train(stage, dataset, Policy(run.recipe.model.name), run.recipe.objective)
+    policy = train(stage, dataset, Policy(run.recipe.model.name), run.recipe.objective, engine)
+    assert engine.times == 1 and "the engine hands the GPU's memory over; it sleeps" in capsys.readouterr().err
     assert policy.adapter == stage.dir / "adapter" and policy.scorer == stage.dir / "scorer/adapter"
     assert read_policy(stage.dir) == policy
     assert (stage.notes["steps"], stage.notes["pair_steps"]) == (2, 2)
@@ -60,16 +79,22 @@ def test_a_verifier_is_part_of_the_policy_and_kept_with_it(run: Run, job: Job) -
     assert not any(folder.exists() for folder in merged)
 
 
-def test_nothing_is_trained_where_the_control_says_so(run: Run, job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_trained_where_the_control_says_so(
+    run: Run, job: Job, engine: Resting, capsys: pytest.CaptureFixture[str]
+) -> None:
     stage = work(run, 1)
     kept = Policy("m", run.dir / "round-000/adapter", "adapter-0", run.dir / "round-000/scorer/adapter")
-    policy = train(stage, Dataset(job.dataset, 8, "d"), kept, recipe.chosen("objectives", "none"))
+    policy = train(stage, Dataset(job.dataset, 8, "d"), kept, recipe.chosen("objectives", "none"), engine)
     assert policy == kept == read_policy(stage.dir)
     assert {path.name for path in stage.dir.iterdir()} == {"policy.json"}
     assert capsys.readouterr().err == ""
 
 
-def test_without_a_row_the_policy_stays_and_it_says_so(run: Run, job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_row_the_policy_stays_and_it_says_so(
+    run: Run, job: Job, engine: Resting, capsys: pytest.CaptureFixture[str]
+) -> None:
     stage, kept = work(run, 1), Policy("m")
-    assert train(stage, Dataset(job.dataset, 0, "d"), kept, run.recipe.objective) == kept == read_policy(stage.dir)
+    assert (
+        train(stage, Dataset(job.dataset, 0, "d"), kept, run.recipe.objective, engine) == kept == read_policy(stage.dir)
+    )
     assert "no solution is left to learn from" in " ".join(capsys.readouterr().err.split())
