@@ -15,12 +15,15 @@ fewest samples and the most.
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 
 from pipeline import models
 from pipeline.engines import vllm
 from pipeline.errors import EngineError
 from pipeline.machine import Gpu
+from pipeline.objectives import launch
 from pipeline.recipe import Recipe
 
 GIB = 2**30
@@ -32,6 +35,7 @@ SPEEDS = {
     "H100": (3.35e12, 989e12),
     "A100": (2.0e12, 312e12),
     "L40S": (0.86e12, 362e12),
+    "L40": (0.86e12, 181e12),
     "4090": (1.0e12, 165e12),
     "3090": (0.94e12, 71e12),
     "L4": (0.3e12, 121e12),
@@ -116,7 +120,8 @@ def memory(recipe: Recipe, model: Shape, gpus: list[Gpu]) -> tuple[list[str], bo
 def training(recipe: Recipe, model: Shape, gpus: int) -> float:
     """Bytes that training takes of each GPU, its rows all at full length."""
     options = recipe.objective
-    rows = max(1, options.batch_size // (gpus * options.accumulation))
+    rows = max(1, options.batch_size // (launch.shared(options, gpus) * options.accumulation))
+    rows *= 2 if options.name in ("preference", "vstar") else 1  # both of a pair at once
     base = (0.6 if options.quantized else 2) * model.parameters
     kept = rows * recipe.model.max_context * model.kept(options.gradient_checkpointing)
     return float(CONTEXT + base + 16 * model.adapter(options.rank) + kept)
@@ -127,7 +132,7 @@ def minutes(
 ) -> dict[str, float] | None:
     """Minutes of a round's stages; None where a GPU's speed is not known, or the strategy says no number of samples.
     `sizes` are problems a split, `prompt` the tokens of one."""
-    speed = next((pair for name, pair in SPEEDS.items() if name in gpus[0].name), None)
+    speed = next((pair for name, pair in SPEEDS.items() if re.search(rf"\b{name}\b", gpus[0].name)), None)
     strategy, asked, options = recipe.strategy, recipe.evaluation, recipe.objective
     each = getattr(recipe.engine, "each", recipe.engine)
     if speed is None or not hasattr(strategy, "max_samples") or each.name != "vllm":
@@ -143,13 +148,15 @@ def minutes(
     thought = (min(sizes["dev"], asked.num_slow) + min(sizes["held_out"], asked.num_slow)) * samples * long
     found = {
         "baseline": (answers + thought) / rate / 60,
-        "sample": sizes["train"] * samples * long / rate / 60,
+        "sample": min(sizes["train"] * samples * long, recipe.sample_tokens or math.inf) / rate / 60,
         "evaluate": answers / rate / 60,
     }
     if options.name == "sft":
         rows = options.steps(sizes["train"] * recipe.curation.keep) * options.batch_size
         each_token = (6 if options.gradient_checkpointing else 4) * model.parameters
-        found["train"] = rows * (prompt + long) * each_token / (0.35 * operations * len(gpus)) / 60
+        found["train"] = (
+            rows * (prompt + long) * each_token / (0.35 * operations * launch.shared(options, len(gpus))) / 60
+        )
     return found
 
 
@@ -160,5 +167,6 @@ def said(recipe: Recipe, model: Shape, gpus: list[Gpu], sizes: dict[str, int], p
     verdict = "it fits" if fits else "it does NOT fit"
     found = minutes(recipe, model, gpus, sizes, prompt) if fits else None
     took = f"a round takes about {sum(found.values()):.0f} minutes: " if found else ""
+    took += "training not counted, " * (bool(found) and recipe.objective.name not in ("sft", "none"))
     took += ", ".join(f"{stage} {value:.1f}" for stage, value in (found or {}).items())
     return [f"GPUs: {len(gpus)} x {names}, {verdict} (estimated)", *lines, *([took] if took else [])]

@@ -25,7 +25,7 @@ def gpus() -> list[Gpu]:
     command = ["nvidia-smi", "--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
     listed = subprocess.run(command, capture_output=True, text=True)
     rows = [] if listed.returncode else [line.split(", ") for line in listed.stdout.splitlines()]
-    found = {index: Gpu(name, int(mib) * 2**20) for index, _, name, mib in rows}
+    found = {index: Gpu(name, int(mib) * 2**20) for index, _, name, mib in rows if mib.isdigit()}  # not "[N/A]"
     if "CUDA_VISIBLE_DEVICES" not in os.environ:
         return list(found.values())
     visible = [one.strip() for one in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if one.strip() not in ("", "-1")]

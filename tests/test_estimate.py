@@ -39,7 +39,8 @@ def test_a_header_says_what_the_arithmetic_says(path: Path) -> None:
         assert taken and said.format(sum(taken.values())) in header
     assert f"training takes {estimate.training(one, model, 1) / GIB:.1f} GiB on one GPU (estimated)" in header
     least = int(header.partition("one GPU with ")[2].partition(" ")[0])
-    assert estimate.memory(one, model, [Gpu("", least * GIB)])[1]
+    fits = [estimate.memory(one, model, [Gpu("", size * GIB)])[1] for size in (16, 24, 40, 48, 80)]
+    assert fits == [size >= least for size in (16, 24, 40, 48, 80)]
     assert "estimated, not run" in header
 
 
@@ -73,6 +74,45 @@ def test_a_model_on_this_machine_is_read_from_its_config(smollm: Path) -> None:
 def test_each_way_to_take_less_takes_less(overrides: list[str], less: float) -> None:
     plain, changed = (estimate.training(*llama("llama-3.2-1b-gsm8k", *more), 1) for more in ([], overrides))
     assert plain - changed > less
+
+
+def test_time_goes_by_what_is_sampled_and_by_the_gpus_that_share_a_batch() -> None:
+    sizes = {"train": 2000, "dev": 200, "held_out": 1319}
+
+    def minutes(gpus: int, *overrides: str) -> dict[str, float]:
+        found = estimate.minutes(*llama("llama-3.2-1b-gsm8k", *overrides), [H100] * gpus, sizes, 100)
+        assert found
+        return found
+
+    one, three, eight = (minutes(gpus) for gpus in (1, 3, 8))
+    assert one["sample"] == pytest.approx(3 * three["sample"]) == pytest.approx(8 * eight["sample"])
+    assert one["train"] == pytest.approx(2 * three["train"]) == pytest.approx(8 * eight["train"]), (
+        "3 can't share 8 rows"
+    )
+    tokens = 2000 * 10 * 512 * 3 / 8
+    assert minutes(1, f"sample_tokens={tokens / 4:.0f}")["sample"] == pytest.approx(one["sample"] / 4)
+    step = 2 * 1_235_814_400 / (0.6 * 3.35e12) + 0.008
+    assert one["sample"] == pytest.approx(tokens / 256 * step / 60)
+
+
+def test_a_pair_takes_twice_the_memory_of_a_row() -> None:
+    one, model = llama("llama-3.2-1b-gsm8k")
+    paired, _ = llama("llama-3.2-1b-gsm8k", "objective.name=preference", "curation.pairs=1")
+    kept = 8 * 1024 * model.kept(False)
+    assert estimate.training(paired, model, 1) - estimate.training(one, model, 1) == kept
+
+
+def test_gpus_are_those_that_a_process_started_here_would_see(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = ["0, GPU-aa, NVIDIA H100, 81559", "1, GPU-ab, NVIDIA L40S, 46068", "2, GPU-cc, NVIDIA GB10, [N/A]"]
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in listed))
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    first, second = Gpu("NVIDIA H100", 81559 * 2**20), Gpu("NVIDIA L40S", 46068 * 2**20)
+    assert machine.gpus.__wrapped__() == [first, second]
+    for visible, expected in (("1", [second]), ("GPU-ab,0", [second, first]), ("", []), ("-1", [])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert machine.gpus.__wrapped__() == expected
 
 
 def test_what_does_not_fit_is_said_with_a_way_out() -> None:

@@ -90,7 +90,7 @@ def placed(options: Any, base: Path) -> Any:
         return options
     from pipeline.engines import ray, vllm
 
-    heads = models.config(base)["num_attention_heads"]
+    heads = models.config(base).get("num_attention_heads", 1)
     tensor, data = vllm.layout(options, 2 * models.num_parameters(base), heads, machine.gpus())
     one = options.model_copy(update={"tensor_parallel": tensor, "data_parallel": 1})
     return one if data == 1 else ray.Options(name="ray", each=one, workers=data, address="local")

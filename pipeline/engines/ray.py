@@ -12,9 +12,9 @@ A policy's adapter travels with the work; the base model is what its name means 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -80,6 +80,7 @@ class Ray:
         """Join the cluster, or start one. Raises EngineError where that fails, or it has no room for a worker."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of all that a worker failed at, one is raised
         import ray
 
         self._ray, self._options, self._model, self._log = ray, options, model, log
@@ -91,15 +92,21 @@ class Ray:
         there = ray.cluster_resources()
         split = getattr(options.each, "tensor_parallel", None) or 1
         self._gpus = options.gpus if options.gpus is not None else split * (there.get("GPU", 0) > 0)
-        room = int(there["GPU"] // self._gpus) if self._gpus else int(there["CPU"] // max(options.cpus, 1))
+        room = (
+            int(there.get("GPU", 0) / self._gpus + 1e-9)
+            if self._gpus
+            else int(there.get("CPU", 0) // max(options.cpus, 1))
+        )
         self._num_workers = options.workers or room
         if not self._num_workers:
+            ray.shutdown()
             raise EngineError(
                 f"the Ray cluster has {there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs, which is no room "
                 f"for a worker with {options.cpus:g} and {self._gpus:g}; if it grows, say engine.workers"
             )
         self._members: list[_Member] = []
-        self._num_tasks = 0
+        self._num_tasks = self._in_vain = 0
+        self._said_waiting = False
         self._policy: Any = None
         self.load(Policy(str(base)))
         self.seconds = 0.0
@@ -144,8 +151,12 @@ class Ray:
         """Each worker lets its engine rest."""
         said = set()
         for asked in [member.worker.rest.remote() for member in self._members if member.begun]:
-            with contextlib.suppress(self._ray.exceptions.RayActorError):  # it rests for good
+            try:
                 said.add(self._ray.get(asked))
+            except self._ray.exceptions.RayTaskError as error:
+                raise EngineError(f"the engine of a worker can't rest: {_why(error)}") from None
+            except self._ray.exceptions.RayError:
+                continue  # it rests for good
         return "; ".join(sorted(said - {""}))
 
     def close(self) -> None:
@@ -181,28 +192,38 @@ class Ray:
         """The workers of whom something came, each with what: problems come to their end, none where it has begun; or
         the error that it was lost with."""
         ray, asked = self._ray, {ref: member for member in self._members for ref in member.busy}
-        some, _ = ray.wait(list(asked), num_returns=1)
+        some, _ = ray.wait(list(asked), num_returns=1, timeout=60)
         done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
+        if not (done or some or self._said_waiting or any(member.begun for member in self._members)):
+            self._said_waiting = True
+            takes = f"{self._options.cpus:g} CPUs and {self._gpus:g} GPUs on one machine"
+            there = {name: count for name, count in ray.cluster_resources().items() if name in ("CPU", "GPU")}
+            console.print(
+                f"no worker has begun for a minute: each wants {takes}, the cluster has {there}", markup=False
+            )
         for ref in done or some:
             member = asked[ref]
             if ref not in member.busy:
                 continue  # it went with its worker
             try:
                 answer = ray.get(ref)
-            except ray.exceptions.RayActorError as error:
-                yield member, error
-                continue
             except ray.exceptions.RayTaskError as error:
                 if isinstance(error.cause, ByheartError):
                     raise error.cause from None
-                raise EngineError(f"a worker failed: {error}") from None
+                raise EngineError(f"a worker failed: {_why(error)}") from None
+            except ray.exceptions.RayError as error:  # it died, or its machine or memory went
+                yield member, error
+                continue
             member.begun = True
             problem = member.busy.pop(ref)
+            self._in_vain = self._in_vain if problem is None else 0
             yield member, [] if problem is None else [answer]
 
     def _lost(self, member: _Member, error: BaseException, task: Any) -> list[Attempts]:
         """A worker is gone: give back what it was at, and ask for another. What is given up for good."""
         self._members.remove(member)
+        self._ray.kill(member.worker)
+        self._in_vain += 1
         given_up = []
         for problem in (problem for problem in member.busy.values() if problem):
             self._times[problem.id] += 1
@@ -212,7 +233,9 @@ class Ray:
             else:
                 (self._owed if self._times[problem.id] == 1 else self._last).append(problem)
         member.busy.clear()
-        said = " ".join(str(error).split())[:300]
+        said = _why(error)
+        if self._in_vain > max(10, 3 * self._num_workers):
+            raise EngineError(f"{self._in_vain} workers died one after the other and none did anything: {said}")
         if member.begun:
             console.print(f"a worker was lost, others take its problems: {said}", markup=False)
             self._members.append(self._worker())
@@ -231,6 +254,8 @@ class Worker:
         self._thread = ThreadPoolExecutor(1)
         self._folder = _own_folder()
         self._base = models.fetch(model)
+        if getattr(options, "data_parallel", 1) is None:
+            options = options.model_copy(update={"data_parallel": 1})  # though it may see more GPUs than it takes
         self._engine = engines.Lazy(options, model, self._folder / "engine.log")
         self._desk: _Desk | None = None
         self._ended = 0
@@ -238,7 +263,7 @@ class Worker:
     async def begin(self, number: int, work: Work, policy: _Packed) -> None:
         """From now on, until the `end` of this number, problems are for `work` and under `policy`. The two may come in
         any order, since one waits for what it was given to arrive."""
-        if number > self._ended:
+        if number > max(self._ended, self._desk.number if self._desk else 0):
             if self._desk:
                 self._desk.problems.put(None)
             self._desk = _Desk(number, asyncio.get_running_loop())
@@ -249,7 +274,7 @@ class Worker:
         return await self._desk.answer(problem)
 
     async def end(self, number: int) -> None:
-        self._ended = number
+        self._ended = max(self._ended, number)
         if self._desk and self._desk.number == number:
             self._desk.problems.put(None)
 
@@ -265,6 +290,7 @@ class Worker:
             for one in work(desk.coming(), self._engine):
                 desk.loop.call_soon_threadsafe(desk.done, one)
         except BaseException as error:
+            self._engine.close()  # it may have requests at work that nobody waits for
             desk.loop.call_soon_threadsafe(desk.fail, error)
 
 
@@ -304,6 +330,11 @@ class _Desk:
             if problem is None:
                 return
             yield problem
+
+
+def _why(error: BaseException) -> str:
+    """The end of what Ray says, where the reason is, without the colours."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[-300:]
 
 
 def _own_folder() -> Path:

@@ -80,7 +80,7 @@ def layout(options: Options, weights: int, heads: int, gpus: Sequence[machine.Gp
         return tensor or 1, data or 1
     if not tensor:
         room = 0.6 * options.gpu_memory * min(one.memory for one in gpus)
-        fitting = [n for n in (1, 2, 4, 8) if n <= len(gpus) and heads % n == 0 and weights <= n * room]
+        fitting = [n for n in (1, 2, 4, 8) if n * (data or 1) <= len(gpus) and heads % n == 0 and weights <= n * room]
         if not fitting:
             raise EngineError(
                 f"the weights, {weights / 2**30:.0f} GiB in bfloat16, do not fit {len(gpus)} GPU(s) of which vLLM may "

@@ -68,14 +68,19 @@ def command(config: str | None, options: Any) -> list[str]:
             launch = [*shlex.split(os.environ["BYHEART_ON_EACH_NODE"]), *launch, *_meeting()]
     else:
         launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-        share = options.batch_size // options.accumulation
-        several = max(n for n in range(1, max(1, gpus()) + 1) if share % n == 0)
+        several = shared(options, gpus())
         launch += ["--num_processes", str(several), *(["--multi_gpu"] if several > 1 else [])]
     if not gpus():
         cores = min(max(1, psutil.cpu_count(logical=False) or 1), len(os.sched_getaffinity(0)))
         each = max(1, cores // (_each(config) if config else 1))
         launch += ["--cpu"] * (config is None) + ["--num_cpu_threads_per_process", str(each)]
     return [*launch, "-m"]
+
+
+def shared(options: Any, num_gpus: int) -> int:
+    """Processes that training takes by itself: one on a GPU, as many as can share a batch alike."""
+    rows = options.batch_size // options.accumulation
+    return max(n for n in range(1, max(1, num_gpus) + 1) if rows % n == 0)
 
 
 def processes(config: str) -> int:

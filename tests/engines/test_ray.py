@@ -19,7 +19,8 @@ import pytest
 
 from pipeline import models, recipe
 from pipeline.engines import Lazy
-from pipeline.engines.ray import Worker, _packed
+from pipeline.engines.ray import Options as RayOptions
+from pipeline.engines.ray import Ray, Worker, _packed
 from pipeline.engines.transformers import Options as TransformersOptions
 from pipeline.engines.transformers import Transformers
 from pipeline.errors import EngineError, RecipeError
@@ -32,23 +33,23 @@ from pipeline.types import Attempts, Generate, Policy, Problem, Problems, Solver
 from tests.conftest import ROOT, judge_by
 
 
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No cluster that runs here is joined, and none is left."""
-    import ray
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a Ray cluster of one machine."""
+    from ray.cluster_utils import Cluster
 
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    yield
-    ray.shutdown()
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "include_dashboard": False})
+    yield found.address
+    found.shutdown()
 
 
 def problems(n: int) -> list[Problem]:
     return [Problem.of(f"{a} + 1 =", str(a + 1), "number") for a in range(n)]
 
 
-def engine(tmp_path: Path, tiny: Path, workers: int = 2, **each: Any) -> Lazy:
+def engine(cluster: str, tmp_path: Path, tiny: Path, workers: int = 2, **each: Any) -> Lazy:
     options = recipe.chosen(
-        "engines", {"name": "ray", "each": each, "workers": workers, "cpus": 0.5, "address": "local"}
+        "engines", {"name": "ray", "each": each, "workers": workers, "cpus": 0.5, "address": cluster}
     )
     return Lazy(options, models.Options(name=str(tiny), max_context=128), tmp_path / "engine.log")
 
@@ -70,10 +71,14 @@ def workers(of: int | None = None) -> list[psutil.Process]:
     return [one for one in below if "ray::Worker" in " ".join(one.cmdline())]
 
 
-def test_a_thousand_problems_come_back_once_each_though_a_worker_is_killed(tmp_path: Path, tiny: Path) -> None:
+def test_a_thousand_problems_come_back_once_each_though_a_worker_is_killed(
+    cluster: str, tmp_path: Path, tiny: Path
+) -> None:
     asked = problems(1000)
     found: list[Attempts] = []
-    with engine(tmp_path, tiny, name="scripted", script=script(tmp_path, asked), delay=0.02, max_sequences=4) as spread:
+    with engine(
+        cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked), delay=0.02, max_sequences=4
+    ) as spread:
         for one in carried_out(asked, thinking, spread, judge_by(), "seed"):
             found.append(one)
             if len(found) == 400:
@@ -84,7 +89,9 @@ def test_a_thousand_problems_come_back_once_each_though_a_worker_is_killed(tmp_p
         assert [folder.is_dir() for folder in folders] == [False, True], "its folder is cleared away by who came after"
     assert sorted(one.problem_id for one in found) == sorted(one.id for one in asked)
     assert all(len(one.rollouts) == 2 and all(verdict.correct for verdict in one.verdicts) for one in found)
-    assert not workers() and not folders[1].exists()
+    assert not folders[1].exists()
+    _, alive = psutil.wait_procs(workers(), timeout=20)
+    assert not alive
 
 
 def test_workers_begin_as_the_cluster_grows_and_one_lost_with_its_machine_is_made_up_for(
@@ -121,18 +128,20 @@ def deadly(problem: Problem) -> Solver:
     return (yield from thinking(problem))
 
 
-def test_what_kills_every_worker_costs_one_problem(tmp_path: Path, tiny: Path) -> None:
+def test_what_kills_every_worker_costs_one_problem(cluster: str, tmp_path: Path, tiny: Path) -> None:
     asked = problems(60)
-    with engine(tmp_path, tiny, name="scripted", script=script(tmp_path, asked), delay=0.01, max_sequences=4) as spread:
+    with engine(
+        cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked), delay=0.01, max_sequences=4
+    ) as spread:
         found = {one.problem_id: one for one in carried_out(asked, deadly, spread, judge_by(), "seed")}
     failed = [one for one in found.values() if one.failure]
     assert len(found) == 60 and [one.problem_id for one in failed] == [asked[12].id]
     assert "3 workers died of it" in str(failed[0].failure)
 
 
-def test_what_an_engine_raises_in_a_worker_is_raised_here(tmp_path: Path, tiny: Path) -> None:
+def test_what_an_engine_raises_in_a_worker_is_raised_here(cluster: str, tmp_path: Path, tiny: Path) -> None:
     asked = problems(4)
-    with engine(tmp_path, tiny, name="scripted", script=script(tmp_path, asked[:3])) as spread:
+    with engine(cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked[:3])) as spread:
         with pytest.raises(EngineError, match=r"has no answers to '3 \+ 1 ='"):
             list(carried_out(asked, thinking, spread, judge_by(), "seed"))
         again = list(carried_out(asked[:3], thinking, spread, judge_by(), "seed"))
@@ -162,26 +171,49 @@ def test_a_worker_that_is_told_to_end_before_it_is_told_to_begin_waits_for_nothi
     assert [one.problem_id for one in asyncio.run(told())] == [one.id for one in asked] * 2
 
 
-def test_the_seeds_are_those_of_one_engine(tmp_path: Path, tiny: Path) -> None:
+def test_the_seeds_are_those_of_one_engine(cluster: str, tmp_path: Path, tiny: Path) -> None:
     asked = problems(20)
     each: dict[str, Any] = {"name": "scripted", "script": script(tmp_path, asked)}
     one = Lazy(recipe.chosen("engines", each), models.Options(name=str(tiny)), tmp_path / "engine.log")
     expected = {done.problem_id: done for done in carried_out(asked, thinking, one, judge_by(), "seed")}
-    with engine(tmp_path, tiny, **each) as spread:
+    with engine(cluster, tmp_path, tiny, **each) as spread:
         found = {done.problem_id: done for done in carried_out(asked, thinking, spread, judge_by(), "seed")}
     assert found == expected
 
 
-def test_a_cluster_without_room_is_said(tmp_path: Path, tiny: Path) -> None:
-    options = recipe.chosen(
-        "engines", {"name": "ray", "each": "vllm", "workers": 10_000, "cpus": 1e6, "address": "local"}
-    )
-    nobody = options.model_copy(update={"workers": None})
+@pytest.mark.parametrize("takes", [{"cpus": 1e6}, {"gpus": 1.0}], ids=["CPUs", "GPUs"])
+def test_a_cluster_without_room_is_said(cluster: str, tmp_path: Path, tiny: Path, takes: dict[str, float]) -> None:
+    options = recipe.chosen("engines", {"name": "ray", "each": "vllm", "address": cluster, **takes})
     with (
-        Lazy(nobody, models.Options(name=str(tiny)), tmp_path / "engine.log") as spread,
-        pytest.raises(EngineError, match=r"no room for a worker with 1e\+06"),
+        Lazy(options, models.Options(name=str(tiny)), tmp_path / "engine.log") as spread,
+        pytest.raises(EngineError, match=r"no room for a worker with .* if it grows, say engine.workers"),
     ):
         list(carried_out(problems(1), thinking, spread, judge_by(), "seed"))
+
+
+def test_workers_that_all_die_at_once_are_not_asked_for_for_ever(cluster: str, tmp_path: Path, tiny: Path) -> None:
+    asked = problems(200)
+    with (
+        engine(cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked)) as spread,
+        pytest.raises(EngineError, match="11 workers died one after the other and none did anything"),
+    ):
+        list(carried_out(asked, killing, spread, judge_by(), "seed"))
+
+
+def killing(problem: Problem) -> Solver:
+    """As an engine does that crashes at its start."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return (yield from thinking(problem))
+
+
+def test_a_worker_whose_model_is_nowhere_says_so(cluster: str, tmp_path: Path, tiny: Path) -> None:
+    options = RayOptions(name="ray", each="vllm", workers=1, address=cluster)
+    one = Ray(options, tiny, models.Options(name="/nowhere/to/be/found"), tmp_path)
+    try:
+        with pytest.raises(EngineError, match=r"no worker of the Ray cluster could begin: .*/nowhere/to/be/found"):
+            list(one.spread(problems(1), Work(thinking, recipe.chosen("verifiers", "number"), "seed", None)))
+    finally:
+        one.close()
 
 
 @pytest.mark.parametrize(
