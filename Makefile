@@ -31,6 +31,7 @@ bench: .venv/.dev
 	$(BIN)/python scripts/bench/driver.py
 	$(BIN)/python scripts/bench/strategies.py
 	$(BIN)/python scripts/bench/verifiers.py
+	$(BIN)/python scripts/bench/scaling.py
 
 bench-slow: .venv/.dev
 	@$(BIN)/python scripts/bench/slow.py

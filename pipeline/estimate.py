@@ -19,6 +19,8 @@ import math
 import re
 from dataclasses import dataclass
 
+import psutil
+
 from pipeline import models
 from pipeline.engines import vllm
 from pipeline.errors import EngineError
@@ -60,6 +62,10 @@ class Shape:
         ends = 2 * self.hidden + 2 * (self.hidden + self.keys) + 2 * self.hidden + 3 * (self.hidden + self.feed)
         return rank * self.layers * ends
 
+    def cache(self, width: int) -> int:
+        """Bytes of keys and values for one token, `width` bytes a number."""
+        return 2 * self.layers * self.keys * width
+
     def kept(self, checkpointing: bool) -> int:
         """Bytes that one token keeps for the way back."""
         layer = 2 * (6 * self.hidden + 2 * self.keys + 4 * self.feed)
@@ -88,6 +94,23 @@ def shape(options: models.Options) -> Shape | None:
     return Shape(layers, hidden, feed, keys, models.num_parameters(path), found["num_attention_heads"])
 
 
+def without_gpu(recipe: Recipe, model: Shape) -> str:
+    """What sampling and training take of this machine's memory together, in float32, and whether it has so much; 1.5
+    GiB in each process are libraries."""
+    weights, free = 4 * model.parameters, psutil.virtual_memory().available
+    training, sampling = 2 * weights + 1.5 * GIB, 0.0
+    if recipe.engine.name not in ("ray", "server"):  # which sample elsewhere
+        path = models.find(recipe.model)
+        context = min(recipe.model.max_context, models.context_length(path)) if path else recipe.model.max_context
+        cache = model.cache(4) * context * vllm.at_once(recipe.engine, gpu=False)
+        served = 2 if recipe.objective.name in ("step_value", "vstar") else 1  # with the scorer that these train
+        sampling = served * (weights + cache) + 1.5 * GIB
+    taken = f"about {training / GIB:.1f} GiB for training"
+    taken += f", beside {sampling / GIB:.1f} GiB for the engine" if sampling else ""
+    verdict = "it fits" if sampling + training < free else "it does NOT fit: a smaller model, or a machine with a GPU"
+    return f"memory: {taken}, in float32, of {free / GIB:.1f} GiB that are free: {verdict} (estimated)"
+
+
 def memory(recipe: Recipe, model: Shape, gpus: list[Gpu]) -> tuple[list[str], bool]:
     """Lines that say what sampling and training take of each of `gpus`, and whether both fit."""
     each, trained = getattr(recipe.engine, "each", recipe.engine), recipe.objective
@@ -99,7 +122,7 @@ def memory(recipe: Recipe, model: Shape, gpus: list[Gpu]) -> tuple[list[str], bo
         except EngineError as error:
             return [str(error)], False
         weights, share = 2 * model.parameters / split, each.gpu_memory * room
-        tokens = max(0, int((share - weights - CONTEXT) / (4 * model.layers * model.keys / split)))
+        tokens = max(0, int((share - weights - CONTEXT) / (model.cache(2) / split)))
         fits = tokens >= recipe.model.max_context
         lines.append(
             f"sampling: {copies} x {split} GPU(s), {weights / GIB:.1f} GiB of weights on each, and room for {tokens:,} "

@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import psutil
 import yaml
 from tokenizers import Tokenizer
 
@@ -21,8 +20,6 @@ from pipeline.recipe import Recipe
 from pipeline.run import STAGES, changes, round_dir
 from pipeline.tasks.splits import source, split
 from pipeline.types import Problems
-
-GIB = 2**30
 
 
 def plan(recipe: Recipe, folder: Path, rounds: int) -> dict[str, Any]:
@@ -110,17 +107,7 @@ def _memory(recipe: Recipe, path: Path | None, problems: Problems) -> list[str]:
     if model is None:
         return [*said, "what it would take of memory is not known before"]
     said[0] += f"; {model.parameters / 1e6:,.0f} M parameters"
-    if gpus:
-        sizes = {name: len(part) for name, part in problems.splits().items()}
-        return [*said, *estimate.said(recipe, model, gpus, sizes, _prompt_tokens(problems, path) or 100)]
-    weights, libraries = 4 * model.parameters, 1.5 * GIB  # float32, as on a CPU; libraries in each process
-    training, sampling, here = 2 * weights + libraries, 0.0, recipe.engine.name not in ("ray", "server")
-    if here:
-        sequences = getattr(recipe.engine, "max_sequences", None) or 128
-        cache = 8 * model.layers * model.keys * recipe.model.max_context * sequences
-        served = 2 if recipe.objective.name in ("step_value", "vstar") else 1  # with the scorer that these train
-        sampling = served * (weights + cache) + libraries
-    free = psutil.virtual_memory().available
-    verdict = "it fits" if sampling + training < free else "it does NOT fit: a smaller model, or a machine with a GPU"
-    taken = f"about {training / GIB:.1f} GiB for training" + f", beside {sampling / GIB:.1f} GiB for the engine" * here
-    return [*said, f"memory: {taken}, in float32, of {free / GIB:.1f} GiB that are free: {verdict} (estimated)"]
+    if not gpus:
+        return [*said, estimate.without_gpu(recipe, model)]
+    sizes = {name: len(part) for name, part in problems.splits().items()}
+    return [*said, *estimate.said(recipe, model, gpus, sizes, _prompt_tokens(problems, path) or 100)]

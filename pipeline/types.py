@@ -367,7 +367,8 @@ class Service(Protocol[RequestT, ReplyT]):
 
 class Engine(Service[Generate | Score, Any], Protocol):
     """Where completions and scores come from: a list of Completions for Generate, of floats or None for Score. One
-    engine lives through the whole command."""
+    engine lives through the whole command. One that is itself many (engines/ray.py) has `spread` instead, which is
+    given the problems and what to do with them."""
 
     @property
     def seconds(self) -> float:

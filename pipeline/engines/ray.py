@@ -83,7 +83,7 @@ class Ray:
         os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of all that a worker failed at, one is raised
         import ray
 
-        self._ray, self._options, self._model, self._log = ray, options, model, log
+        self._ray, self._options, self._model = ray, options, model
         try:
             ray.init(options.address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         except Exception as error:
@@ -97,8 +97,8 @@ class Ray:
             if self._gpus
             else int(there.get("CPU", 0) // max(options.cpus, 1))
         )
-        self._num_workers = options.workers or room
-        if not self._num_workers:
+        self.num_workers = options.workers or room
+        if not self.num_workers:
             ray.shutdown()
             raise EngineError(
                 f"the Ray cluster has {there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs, which is no room "
@@ -127,7 +127,7 @@ class Ray:
         self._num_tasks += 1
         task = self._ray.put(work)
         self._owed, self._last, self._times = deque(problems), deque[Problem](), Counter[str]()
-        self._members += [self._worker() for _ in range(self._num_workers - len(self._members))]
+        self._members += [self._worker() for _ in range(self.num_workers - len(self._members))]
         for member in self._members:
             self._begin(member, task)
         left = len(problems)
@@ -234,7 +234,7 @@ class Ray:
                 (self._owed if self._times[problem.id] == 1 else self._last).append(problem)
         member.busy.clear()
         said = _why(error)
-        if self._in_vain > max(10, 3 * self._num_workers):
+        if self._in_vain > max(10, 3 * self.num_workers):
             raise EngineError(f"{self._in_vain} workers died one after the other and none did anything: {said}")
         if member.begun:
             console.print(f"a worker was lost, others take its problems: {said}", markup=False)

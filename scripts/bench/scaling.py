@@ -2,12 +2,11 @@
 the scripted engine, which answers at once. A line is fitted to the seconds of each stage and to the memory and the disk
 that the run took, and drawn out to ten million problems.
 
-    python scripts/bench/scaling.py [--workers 2]       with --workers, over so many workers of a Ray cluster here
+usage: make bench, of which it is the last
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -26,10 +25,7 @@ FAR = 10_000_000
 ROOT = Path(__file__).parent.parent.parent
 
 
-def recipe(problems: int, workers: int) -> dict[str, object]:
-    engine: dict[str, object] = {"name": "scripted", "script": "script.json"}
-    if workers:
-        engine = {"name": "ray", "each": engine, "workers": workers, "cpus": 0.5, "address": "local"}
+def recipe(problems: int) -> dict[str, object]:
     return {
         "name": "scaling",
         "model": {"name": "smollm2-135m"},
@@ -41,14 +37,14 @@ def recipe(problems: int, workers: int) -> dict[str, object]:
             "num_dev": 20,
             "num_held_out": 20,
         },
-        "engine": engine,
+        "engine": {"name": "scripted", "script": "script.json"},
         "strategy": {"name": "direct", "samples": SAMPLES, "enough": SAMPLES, "max_samples": SAMPLES},
         "objective": {"name": "none"},
         "evaluation": {"num_slow": 0, "num_train": 0},
     }
 
 
-def measured(problems: int, workers: int) -> dict[str, float]:
+def measured(problems: int) -> dict[str, float]:
     """Seconds of each stage, and MiB of memory of the command and of disk, of one round."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -58,7 +54,7 @@ def measured(problems: int, workers: int) -> dict[str, float]:
         steps = "First the ones, then the tens, then the hundreds. " * 6  # a solution of about 60 tokens
         answers = {prompt: [f"{steps}Way {n}: it is {answer}" for n in range(5)] for prompt, answer in asked}
         (folder / "script.json").write_text(json.dumps(answers))
-        (folder / "r.yaml").write_text(yaml.safe_dump(recipe(problems, workers)))
+        (folder / "r.yaml").write_text(yaml.safe_dump(recipe(problems)))
         child = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", "run", "r.yaml"],
             cwd=folder,
@@ -81,11 +77,8 @@ def measured(problems: int, workers: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workers", type=int, default=0)
-    workers = parser.parse_args().workers
-    found = {size: measured(size, workers) for size in SIZES}
-    table = Table(title=f"{SAMPLES} samples a problem" + f", {workers} workers" * bool(workers))
+    found = {size: measured(size) for size in SIZES}
+    table = Table(title=f"{SAMPLES} samples a problem")
     for heading in ("", *(f"{size:,}" for size in SIZES), "fitted: for each problem", "at ten million"):
         table.add_column(heading, justify="right")
     for name in found[SIZES[0]]:

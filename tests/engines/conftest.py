@@ -48,3 +48,15 @@ def log_likelihood(adapter: Path, prompt: Prompt, response: str) -> float:
         chances = model(torch.tensor([row["input_ids"]])).logits[0].log_softmax(-1)
     tokens = list(enumerate(row["input_ids"]))
     return sum(float(chances[i - 1, token]) for i, token in tokens if row["completion_mask"][i])
+
+
+def log_probability(model_dir: Path, prompt: Prompt, tokens: list[int]) -> float:
+    """ln p of `tokens` after the prompt."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    ids = chat.encode_prompt(models.tokenizer(model_dir), prompt)
+    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
+    with torch.no_grad():
+        chances = model(torch.tensor([ids + tokens])).logits[0].log_softmax(-1)
+    return sum(float(chances[len(ids) - 1 + place, token]) for place, token in enumerate(tokens))

@@ -29,7 +29,7 @@ from pipeline.files import Journal, read_records
 from pipeline.soundness import check
 from pipeline.strategies.asking import begin
 from pipeline.strategies.spreading import Work, carried_out
-from pipeline.types import Attempts, Generate, Policy, Problem, Problems, Solver
+from pipeline.types import Attempts, Branch, Generate, Keep, Policy, Problem, Problems, Score, Solver
 from tests.conftest import ROOT, judge_by
 
 
@@ -96,6 +96,7 @@ def test_a_thousand_problems_come_back_once_each_though_a_worker_is_killed(
         folders = [Path(tempfile.gettempdir()) / f"byheart-worker-{one.pid}" for one in (first, second)]
         until(lambda: not folders[0].exists())
         assert folders[1].is_dir(), "the folder of who is gone is cleared away by who comes after"
+        assert spread.seconds > 1, "what the workers take counts"
     assert sorted(one.problem_id for one in found) == sorted(one.id for one in asked)
     assert all(len(one.rollouts) == 2 and all(verdict.correct for verdict in one.verdicts) for one in found)
     assert not folders[1].exists()
@@ -213,6 +214,43 @@ def killing(problem: Problem) -> Solver:
     """As an engine does that crashes at its start."""
     os.kill(os.getpid(), signal.SIGKILL)
     return (yield from thinking(problem))
+
+
+def test_a_scorer_travels_with_its_policy(
+    cluster: str, tmp_path: Path, tiny: Path, adapter: Path, scorer: Path
+) -> None:
+    asked = problems(2)
+    (tmp_path / "script.json").write_text(json.dumps({"score: 7": 0.25}))
+    with engine(cluster, tmp_path, tiny, name="scripted", script=str(tmp_path / "script.json")) as spread:
+        for policy, value in (
+            (Policy(str(tiny), adapter, "adapter-1", scorer), 0.25),
+            (Policy(str(tiny), adapter, "adapter-2"), None),
+        ):
+            spread.load(policy)
+            found = list(carried_out(asked, scoring, spread, judge_by()))
+            assert [[step.value for step in one.tree] for one in found] == [[value]] * 2
+
+
+def scoring(problem: Problem) -> Solver:
+    [values] = yield [Score(problem.prompt, ["7"])]
+    yield [Keep([Branch(-1, "7", value=values[0])])]
+    return []
+
+
+def test_a_worker_takes_a_gpu_where_there_are_any_and_as_many_as_its_engine_is_split_over(
+    tmp_path: Path, tiny: Path
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 8, "num_gpus": 4, "include_dashboard": False})
+    try:
+        for each, expected in (("vllm", 4), ({"name": "vllm", "tensor_parallel": 2}, 2)):
+            options = RayOptions(name="ray", each=each, address=found.address)
+            spread = Ray(options, tiny, models.Options(name=str(tiny)), tmp_path)
+            assert spread.num_workers == expected
+            spread.close()
+    finally:
+        found.shutdown()
 
 
 def test_a_worker_whose_model_is_nowhere_says_so(cluster: str, tmp_path: Path, tiny: Path) -> None:

@@ -29,7 +29,7 @@ from pipeline.errors import EngineError, PromptError, RecipeError
 from pipeline.strategies.driver import drive
 from pipeline.types import Completion, Generate, Message, Policy, Problem, Prompt, Score, Solver
 from tests.conftest import judge_by
-from tests.engines.conftest import log_likelihood
+from tests.engines.conftest import log_likelihood, log_probability
 
 KEY = "aKeyThatNobodyMaySee"
 PROMPTS: list[Prompt] = [[Message(role="user", content=f"What is {a} + {b}?")] for a in (3, 14) for b in (5, 26)]
@@ -236,18 +236,6 @@ def test_a_step_ends_with_its_mark_goes_on_from_there_and_a_word_can_be_forbidde
     assert step.logprob == pytest.approx(log_probability(tiny, PROMPTS[0], step.tokens), abs=1e-3)
     assert words.decode(whole.tokens).startswith(begun + rest.text[:8])
     assert word not in without.text and without.tokens != whole.tokens
-
-
-def log_probability(model_dir: Path, prompt: Prompt, tokens: list[int]) -> float:
-    """ln p of `tokens` after the prompt."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    ids = chat.encode_prompt(models.tokenizer(model_dir), prompt)
-    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
-    with torch.no_grad():
-        chances = model(torch.tensor([ids + tokens])).logits[0].log_softmax(-1)
-    return sum(float(chances[len(ids) - 1 + place, token]) for place, token in enumerate(tokens))
 
 
 def test_scores_are_the_scorers_and_completions_the_policys_though_asked_for_at_once(

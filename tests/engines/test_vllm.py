@@ -15,9 +15,9 @@ import pytest
 from pipeline import chat, models
 from pipeline.engines.vllm import VLLM
 from pipeline.strategies.driver import drive
-from pipeline.types import Generate, Message, Policy, Problem, Prompt, Solver
+from pipeline.types import Generate, Message, Policy, Problem, Solver
 from tests.conftest import ROOT, judge_by
-from tests.engines.conftest import log_likelihood
+from tests.engines.conftest import log_likelihood, log_probability
 
 RESPONSES = ["8", "3 + 5 = 8, and that is all there is to say.", "", "word " * 200]
 
@@ -212,18 +212,6 @@ def test_split_over_two_processes_a_step_ends_with_its_mark_goes_on_from_there_a
     assert step["logprob"] == pytest.approx(log_probability(tiny, prompt, step["tokens"]), abs=1e-3)
     assert words.decode(whole["tokens"][:12]).startswith(begun + rest["text"][:8])
     assert word not in without["text"] and without["tokens"] != whole["tokens"]
-
-
-def log_probability(model_dir: Path, prompt: Prompt, tokens: list[int]) -> float:
-    """ln p of `tokens` after the prompt."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    ids = chat.encode_prompt(models.tokenizer(model_dir), prompt)
-    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
-    with torch.no_grad():
-        chances = model(torch.tensor([ids + tokens])).logits[0].log_softmax(-1)
-    return sum(float(chances[len(ids) - 1 + place, token]) for place, token in enumerate(tokens))
 
 
 def test_a_prompt_that_vllm_itself_refuses_costs_its_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
