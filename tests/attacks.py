@@ -68,7 +68,7 @@ ATTACKS = {
                 for name in ("Checker", "run_checker", "pack", "raised", "Line", "Outcome"):
                     if hasattr(module, name):
                         setattr(module, name, lambda *_: [True, ""])
-            for path in (CHECKER, "/byheart/pipeline/inside/checker.py", sys.executable):
+            for path in (CHECKER, "/byheart/inside/checker.py", sys.executable):
                 try:
                     open(path, "a").close()
                     return "WROTE"

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart import recipe
+from byheart.strategies.driver import drive
+from byheart.types import Problem, Solver, Verdict, Verify
+from byheart.verifiers.judge import Judge
+from byheart.verifiers.pool import Pool
 from hypothesis import settings
-
-from pipeline import recipe
-from pipeline.strategies.driver import drive
-from pipeline.types import Problem, Solver, Verdict, Verify
-from pipeline.verifiers.judge import Judge
-from pipeline.verifiers.pool import Pool
 
 ROOT = Path(__file__).parent.parent
 
@@ -63,7 +62,7 @@ LLAMA3_TEMPLATE = (
 @pytest.fixture(scope="session")
 def smollm() -> Path:
     """The directory of SmolLM2-135M-Instruct."""
-    from pipeline import models
+    from byheart import models
 
     return models.fetch(models.Options(name="smollm2-135m"))
 
@@ -129,7 +128,7 @@ def llama3_tokenizer() -> object:
 @pytest.fixture
 def byheart(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line in a process of its own, in `tmp_path`."""
-    return lambda *arguments: python(tmp_path, "-m", "pipeline.cli", *arguments)
+    return lambda *arguments: python(tmp_path, "-m", "byheart.cli", *arguments)
 
 
 def python(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:

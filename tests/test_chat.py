@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from pipeline import chat
-from pipeline.types import Prompt
+from byheart import chat
+from byheart.types import Prompt
 
 CHAT: Prompt = [{"role": "user", "content": "What is 23 + 27?"}]
 
 
 def tokenizer(path: Path) -> Any:
-    from pipeline import models
+    from byheart import models
 
     return models.tokenizer(path)
 
@@ -72,11 +71,10 @@ def test_trl_prefers_among_exactly_those_tokens(
     """The batch that the real DPOTrainer would feed its model: each half of a pair is as if it were trained alone."""
     import pyarrow
     import pyarrow.parquet as parquet
+    from byheart.objectives.preference import Options, preference_trainer
+    from byheart.objectives.training import Job
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
-
-    from pipeline.objectives.preference import Options, preference_trainer
-    from pipeline.objectives.training import Job
 
     path = request.getfixturevalue(model)
     words = tokenizer(path)
@@ -105,11 +103,10 @@ def test_trl_prefers_among_exactly_those_tokens(
 def test_trl_trains_exactly_those_tokens(model: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """The batch that the real SFTTrainer would feed its model: nothing cut, prompt and padding without loss."""
     import datasets
+    from byheart.objectives.sft import Options, settings, tokenized
+    from byheart.objectives.training import Job
     from transformers import AutoModelForCausalLM
     from trl import SFTTrainer
-
-    from pipeline.objectives.sft import Options, settings, tokenized
-    from pipeline.objectives.training import Job
 
     path = request.getfixturevalue(model)
     job = Job("sft", {}, path, None, tmp_path, tmp_path, tmp_path, seed=0, allow_pickle=False)

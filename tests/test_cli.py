@@ -133,7 +133,7 @@ def test_help_and_dry_run_are_quick_and_do_nothing(byheart: Call, tmp_path: Path
 
 
 def test_every_stage_has_a_command() -> None:
-    from pipeline import cli, run
+    from byheart import cli, run
 
     assert cli.STAGES == run.STAGES
 

@@ -2,11 +2,10 @@
 
 import random
 
+from byheart.contamination import overlapping
+from byheart.types import Example, Problem
 from hypothesis import given
 from hypothesis import strategies as st
-
-from pipeline.contamination import overlapping
-from pipeline.types import Example, Problem
 
 STORY = "Anna fills {a} baskets with {b} pears each, gives {c} of them to her brother and sells the rest at the market"
 

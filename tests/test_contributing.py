@@ -7,10 +7,10 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from byheart import recipe, tasks, verifiers
+from byheart.tasks.splits import source
+from byheart.types import Problem
 
-from pipeline import recipe, tasks, verifiers
-from pipeline.tasks.splits import source
-from pipeline.types import Problem
 from tests.conftest import ROOT, verdicts_by
 
 
@@ -18,12 +18,12 @@ from tests.conftest import ROOT, verdicts_by
 def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """Each example as a module under its file's name, registered as the text says."""
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    blocks = dict(re.findall(r"```python\n# pipeline/(\w+/\w+)\.py\n(.*?)```", text, re.DOTALL))
+    blocks = dict(re.findall(r"```python\n# pipeline/byheart/(\w+/\w+)\.py\n(.*?)```", text, re.DOTALL))
     monkeypatch.syspath_prepend(str(tmp_path))
     for place, code in blocks.items():
         family, key = place.split("/")
         (tmp_path / f"example_{key}.py").write_text(code)
-        registered = re.search(rf'`"{key}": "pipeline\.{family}\.{key}:(\w+)"`', text)
+        registered = re.search(rf'`"{key}": "byheart\.{family}\.{key}:(\w+)"`', text)
         assert registered, f"the registry line of {key} is not in the text"
         registry = {"tasks": tasks, "verifiers": verifiers}[family].REGISTRY
         monkeypatch.setitem(registry, key, f"example_{key}:{registered[1]}")

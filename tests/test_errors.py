@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from pipeline import errors
+from byheart import errors
 
 
 def test_every_error_is_drawn_with_its_exit_code() -> None:

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from pipeline import estimate, machine, models, plan, recipe
-from pipeline.engines import placed
-from pipeline.errors import EngineError
-from pipeline.machine import Gpu
-from pipeline.recipe import Recipe
+from byheart import estimate, machine, models, plan, recipe
+from byheart.engines import placed
+from byheart.errors import EngineError
+from byheart.machine import Gpu
+from byheart.recipe import Recipe
 
 GIB = 2**30
 H100, SMALL = Gpu("NVIDIA H100 80GB HBM3", 80 * GIB), Gpu("NVIDIA GeForce RTX 4090", 24 * GIB)

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-
-from pipeline.files import Journal, read_records, write_json, write_records, write_text
-from pipeline.types import Step
+from byheart.files import Journal, read_records, write_json, write_records, write_text
+from byheart.types import Step
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import psutil
 import pytest
+from byheart import sandbox
+from byheart.types import Judgement, Problem
+from byheart.verifiers import code
 
-from pipeline import sandbox
-from pipeline.types import Judgement, Problem
-from pipeline.verifiers import code
 from tests.attacks import ATTACKS
 
 OPTIONS = code.Options(name="code", test_time_limit=0.7, test_memory=0.25)
@@ -175,8 +175,8 @@ def test_throughput_is_what_it_was(outside: Outside) -> None:
     """After all of the above in the same process, against a sandbox of a process that has seen none of it."""
     script = """
 import time
-from pipeline.types import Problem
-from pipeline.verifiers import code
+from byheart.types import Problem
+from byheart.verifiers import code
 from tests.attacks import ATTACKS
 options = code.Options(name="code", test_time_limit=1.0, test_memory=0.25)
 problem = Problem.of("", None, "code", {"tests": [{"assert": "assert f(3) == 4"}, {"input": "", "output": "4"}]})

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from byheart import hub, models
+from byheart.errors import InputError
+from byheart.recipe import parse
+from byheart.run import Run
 
-from pipeline import hub, models
-from pipeline.errors import InputError
-from pipeline.recipe import parse
-from pipeline.run import Run
 from tests.conftest import python
 from tests.loopback import TOKEN, Hub, Repo, serving
 
@@ -41,7 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
     better = {f"adapter: {asked}": [answer] for asked, answer in sums.items()}
     (folder / "script.json").write_text(json.dumps(script | better))
     (folder / "r.yaml").write_text(RECIPE.format(model=tiny))
-    done = python(folder, "-m", "pipeline.cli", "run", "r.yaml")
+    done = python(folder, "-m", "byheart.cli", "run", "r.yaml")
     assert done.returncode == 0, done.stderr
     return folder / "runs/r"
 
@@ -70,7 +70,7 @@ def call(there: Hub, tmp_path: Path) -> Callable[..., subprocess.CompletedProces
 
 
 def publish(call: Callable[..., subprocess.CompletedProcess[str]], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return call("-m", "pipeline.cli", "publish", "r", "--to", "me/sums", *arguments)
+    return call("-m", "byheart.cli", "publish", "r", "--to", "me/sums", *arguments)
 
 
 def test_what_was_pushed_loads(
@@ -275,7 +275,7 @@ def test_a_run_starts_from_what_was_published(
     assert publish(call, *BASE).returncode == 0
     for name in ("r.yaml", "script.json"):
         shutil.copy(trained.parent.parent / name, tmp_path)
-    again = ("-m", "pipeline.cli", "run", "r.yaml", "--run-dir", "again", "--from")
+    again = ("-m", "byheart.cli", "run", "r.yaml", "--run-dir", "again", "--from")
     for missing, said in {
         "me/sums@round-009": "has no revision round-009",
         "me/nothing": "the hub has no me/nothing",

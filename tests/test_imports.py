@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
+import byheart
 import pytest
 
-import pipeline
+from tests.conftest import ROOT
 
 HEAVY = {
     "torch",
@@ -46,22 +46,22 @@ def loaded(code: str) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(pipeline.__file__).parent.parent,
+        cwd=ROOT,
     )
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("module", ["pipeline", "pipeline.cli"])
+@pytest.mark.parametrize("module", ["byheart", "byheart.cli"])
 def test_importing_byheart_loads_nothing_heavy(module: str) -> None:
     found = loaded(f"import {module}")
-    assert "pipeline" in found
+    assert "byheart" in found
     assert found & HEAVY == set()
 
 
 def test_checking_a_recipe_and_finding_every_key_loads_no_model_library() -> None:
     found = loaded(
         "from pathlib import Path\n"
-        "from pipeline import recipe, registry\n"
+        "from byheart import recipe, registry\n"
         "recipe.read(Path('recipes/addition.yaml'))\n"
         "for family in ('tasks', 'engines', 'strategies', 'verifiers', 'objectives'):\n"
         "    for key in registry.known(family): registry.resolve(family, key)"
@@ -70,6 +70,6 @@ def test_checking_a_recipe_and_finding_every_key_loads_no_model_library() -> Non
 
 
 def test_the_public_names_are_these() -> None:
-    assert set(pipeline.__all__) == PUBLIC
-    assert sorted(pipeline.__all__) == pipeline.__all__
-    assert [name for name in PUBLIC if not hasattr(pipeline, name)] == []
+    assert set(byheart.__all__) == PUBLIC
+    assert sorted(byheart.__all__) == byheart.__all__
+    assert [name for name in PUBLIC if not hasattr(byheart, name)] == []

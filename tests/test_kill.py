@@ -14,9 +14,9 @@ from typing import Any
 
 import psutil
 import pytest
+from byheart.files import Journal
+from byheart.types import Attempts
 
-from pipeline.files import Journal
-from pipeline.types import Attempts
 from tests.conftest import ROOT, interruptible
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
@@ -25,7 +25,7 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 MURDER = """
 import os, signal, sys
 from pathlib import Path
-from pipeline import cli
+from byheart import cli
 victim = os.environ["VICTIM"]
 for name in ("replace", "rename"):
     def spy(self, target, real=getattr(Path, name)):
@@ -88,7 +88,7 @@ def kill_when(folder: Path, arguments: list[str], moment: Callable[[Path], bool]
     """Start the command in `folder` and kill -9 it at `moment`, or once it is no more `alone` after that. What it had
     started ends with it."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", *arguments],
+        [sys.executable, "-m", "byheart.cli", *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
@@ -141,7 +141,7 @@ def test_kill_in_every_stage_then_the_same_result(byheart: Call, recipe: list[st
 
 def test_a_stopped_command_says_how_to_go_on(byheart: Call, recipe: list[str], tmp_path: Path) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", *recipe, "engine.delay=0.5"],
+        [sys.executable, "-m", "byheart.cli", *recipe, "engine.delay=0.5"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
@@ -158,7 +158,7 @@ def test_a_stopped_command_says_how_to_go_on(byheart: Call, recipe: list[str], t
 
 def test_a_second_process_is_refused(byheart: Call, recipe: list[str], tmp_path: Path) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", *recipe, "engine.delay=0.5"],
+        [sys.executable, "-m", "byheart.cli", *recipe, "engine.delay=0.5"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.DEVNULL,

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from pipeline.run import STAGES
+from byheart.run import STAGES
 
 RECIPE = """
 name: r

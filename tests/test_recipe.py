@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-
-from pipeline import recipe, soundness
-from pipeline.errors import RecipeError, TaskError
+from byheart import recipe, soundness
+from byheart.errors import RecipeError, TaskError
 
 SHIPPED = sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))
 

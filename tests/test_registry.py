@@ -3,26 +3,25 @@
 from importlib import import_module
 
 import pytest
-
-from pipeline import recipe, registry
-from pipeline.errors import RecipeError
+from byheart import recipe, registry
+from byheart.errors import RecipeError
 
 FAMILIES = ("tasks", "engines", "strategies", "verifiers", "objectives")
-KEYS = [(family, key) for family in FAMILIES for key in import_module(f"pipeline.{family}").REGISTRY]
+KEYS = [(family, key) for family in FAMILIES for key in import_module(f"byheart.{family}").REGISTRY]
 
 
 @pytest.mark.parametrize(("family", "key"), KEYS)
 def test_a_key_leads_to_the_file_of_its_name(family: str, key: str) -> None:
     found = registry.resolve(family, key)
     assert callable(found)
-    assert found.__module__ == f"pipeline.{family}.{key}"
+    assert found.__module__ == f"byheart.{family}.{key}"
     assert key == key.lower()
 
 
 @pytest.mark.parametrize(("family", "key"), [pair for pair in KEYS if pair[0] != "verifiers"])
 def test_options_live_beside_the_code_and_know_their_name(family: str, key: str) -> None:
     options = registry.options(family, key)
-    assert options.__module__ == f"pipeline.{family}.{key}"
+    assert options.__module__ == f"byheart.{family}.{key}"
     assert issubclass(options, recipe.Choice)
     assert options.model_config["frozen"]
     assert options.model_config["extra"] == "forbid"

@@ -10,19 +10,16 @@ from typing import Any
 
 import pytest
 import yaml
+from byheart import recipe
+from byheart.engines.scripted import Scripted
+from byheart.errors import RunError
+from byheart.files import Journal, read_records, write_records
+from byheart.run import Halt, Run, Stage, stage
+from byheart.strategies.sampling import sample
+from byheart.strategies.verifying import verify
+from byheart.types import Dataset, Policy, Problem, Problems, Step
 
-import pipeline
-from pipeline import recipe
-from pipeline.engines.scripted import Scripted
-from pipeline.errors import RunError
-from pipeline.files import Journal, read_records, write_records
-from pipeline.run import Halt, Run, Stage, stage
-from pipeline.strategies.sampling import sample
-from pipeline.strategies.verifying import verify
-from pipeline.types import Dataset, Policy, Problem, Problems, Step
 from tests.conftest import judge_by
-
-ROOT = Path(pipeline.__file__).parent.parent
 
 
 def raw(**rest: Any) -> dict[str, Any]:
@@ -338,15 +335,14 @@ def child(code: str, *arguments: object) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        cwd=ROOT,
     )
 
 
 HOLD = f"""
 import sys
 from pathlib import Path
-from pipeline import recipe
-from pipeline.run import Run
+from byheart import recipe
+from byheart.run import Run
 run = Run(Path(sys.argv[1]) / "run", recipe.parse({raw()!r}))
 print("held", flush=True)
 sys.stdin.read()
@@ -379,11 +375,11 @@ def test_a_run_is_held_within_a_process_too(tmp_path: Path) -> None:
 FULL = f"""
 import resource, signal, sys
 from pathlib import Path
-from pipeline import recipe
-from pipeline.errors import RunError
-from pipeline.files import Journal, write_json, write_text
-from pipeline.run import Run, Stage, stage
-from pipeline.types import Policy, Step
+from byheart import recipe
+from byheart.errors import RunError
+from byheart.files import Journal, write_json, write_text
+from byheart.run import Run, Stage, stage
+from byheart.types import Policy, Step
 
 where, what = Path(sys.argv[1]), sys.argv[2]
 

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-from pipeline import sandbox
-from pipeline.errors import SandboxError
-from pipeline.sandbox import Limits, Outcome, Sandbox
+from byheart import sandbox
+from byheart.errors import SandboxError
+from byheart.sandbox import Limits, Outcome, Sandbox
 
 LIMITS = Limits(seconds=2.0, memory=2**28, output=2**20)
 
@@ -276,7 +275,7 @@ def kill(those: set[psutil.Process]) -> None:
 @pytest.mark.parametrize("isolation", ["bubblewrap", "rlimits"])
 def test_nothing_outlives_an_owner_that_is_killed(isolation: str) -> None:
     script = f"""
-from pipeline.sandbox import Sandbox
+from byheart.sandbox import Sandbox
 box = Sandbox(isolation="{isolation}")
 assert box.run_program("print(1)").stdout == "1\\n"
 print(box._scratch or "", flush=True)

@@ -3,12 +3,11 @@
 from typing import Any
 
 import pytest
+from byheart import chat, models
+from byheart.steps import AGGREGATE, UNTIL, Kind, first, split
+from byheart.types import Prompt
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline import chat, models
-from pipeline.steps import AGGREGATE, UNTIL, Kind, first, split
-from pipeline.types import Prompt
 
 KINDS: list[Kind] = ["line", "sentence", "marked", "statement"]
 words = st.text(alphabet="ab1. \n\t()\"'#!?:=", max_size=60) | st.text(max_size=40)

@@ -11,10 +11,10 @@ from typing import Any
 
 import fsspec
 import pytest
+from byheart import models, storage
+from byheart.errors import InputError, RunError
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline import models, storage
-from pipeline.errors import InputError, RunError
 from tests.conftest import python
 
 Byheart = Callable[..., subprocess.CompletedProcess[str]]
@@ -105,7 +105,7 @@ def test_a_run_at_a_url_is_gone_on_with_from_there(
 def test_what_cannot_be_reached_is_said_before_a_model_loads(
     tmp_path: Path, recipe: list[str], here: Path, url: str, code: int, said: str
 ) -> None:
-    without = "import sys; sys.modules['s3fs'] = None; from pipeline import cli; cli.main()"
+    without = "import sys; sys.modules['s3fs'] = None; from byheart import cli; cli.main()"
     for command in ([*recipe, "--run-dir", url], ["status", url], [*recipe, "--from", url])[: 3 if code == 2 else 2]:
         done = python(tmp_path, "-c", without, *command)
         assert done.returncode == code, done.stderr
@@ -230,9 +230,9 @@ def back(elsewhere: Path, folder: Path, here: Path) -> None:
 def test_a_round_does_not_fail_with_its_store_but_the_command_does(
     url: str, tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pipeline import recipe
-    from pipeline.run import Run
-    from pipeline.types import Policy
+    from byheart import recipe
+    from byheart.run import Run
+    from byheart.types import Policy
 
     one = recipe.parse({"name": "r", "model": {"name": "m"}, "task": {"name": "arithmetic"}})
     folder = storage.local(url, new=True)

@@ -6,12 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydantic import ValidationError
-
-from pipeline import types
-from pipeline.types import (
+from byheart import types
+from byheart.types import (
     Attempts,
     Branch,
     Completion,
@@ -26,6 +22,9 @@ from pipeline.types import (
     WorkedExample,
     digest,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 texts = st.text(max_size=20)
 numbers = st.integers(-(2**53), 2**53)

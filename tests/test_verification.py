@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart.verification import verify_file
 
-from pipeline.verification import verify_file
 from tests.conftest import ROOT, interruptible
 
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -117,7 +117,7 @@ def test_a_row_nested_too_deeply_for_a_worker_costs_itself(tmp_path: Path) -> No
 
 
 def test_ctrl_c_in_a_pipe_ends_it_with_130() -> None:
-    command = [sys.executable, "-m", "pipeline.cli", "verify", "-", "--verifier", "math"]
+    command = [sys.executable, "-m", "byheart.cli", "verify", "-", "--verifier", "math"]
     pipe = subprocess.PIPE
     with subprocess.Popen(
         command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True, preexec_fn=interruptible
@@ -132,7 +132,7 @@ def test_ctrl_c_in_a_pipe_ends_it_with_130() -> None:
 
 
 def test_in_a_pipe_each_row_is_answered_before_the_next_is_written() -> None:
-    command = [sys.executable, "-m", "pipeline.cli", "verify", "-", "--verifier", "number"]
+    command = [sys.executable, "-m", "byheart.cli", "verify", "-", "--verifier", "number"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as running:
         assert running.stdin

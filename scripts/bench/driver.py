@@ -14,14 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline import chat, models, recipe
-from pipeline.engines.vllm import VLLM, Options
-from pipeline.strategies import direct
-from pipeline.strategies.driver import drive
-from pipeline.tasks import arithmetic
-from pipeline.types import Problem
-from pipeline.verifiers.judge import Judge
-from pipeline.verifiers.pool import Pool
+from byheart import chat, models, recipe
+from byheart.engines.vllm import VLLM, Options
+from byheart.strategies import direct
+from byheart.strategies.driver import drive
+from byheart.tasks import arithmetic
+from byheart.types import Problem
+from byheart.verifiers.judge import Judge
+from byheart.verifiers.pool import Pool
 
 SAMPLES, MAX_TOKENS, TEMPERATURE = 8, 20, 0.7
 

@@ -56,7 +56,7 @@ def measured(problems: int) -> dict[str, float]:
         (folder / "script.json").write_text(json.dumps(answers))
         (folder / "r.yaml").write_text(yaml.safe_dump(recipe(problems)))
         child = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "run", "r.yaml"],
+            [sys.executable, "-m", "byheart.cli", "run", "r.yaml"],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,

@@ -27,23 +27,22 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from byheart import models, recipe, weights
+from byheart.engines.vllm import VLLM, at_once
+from byheart.evaluation.statistics import best_at_k, maj_at_k, mean_interval, pass_at_k
+from byheart.evaluation.values import auc
+from byheart.report.data import view
+from byheart.run import Run
+from byheart.steps import AGGREGATE
+from byheart.strategies import best_of
+from byheart.strategies.asking import begin, put
+from byheart.strategies.driver import drive
+from byheart.types import Attempts, Generate, Policy, Problem, Rollout, Solver, Verdict, Verify, replace
+from byheart.verifiers.consensus import comparing, grouped
+from byheart.verifiers.judge import Judge
+from byheart.verifiers.pool import Pool
 from rich.console import Console
 from rich.table import Column, Table
-
-from pipeline import models, recipe, weights
-from pipeline.engines.vllm import VLLM, at_once
-from pipeline.evaluation.statistics import best_at_k, maj_at_k, mean_interval, pass_at_k
-from pipeline.evaluation.values import auc
-from pipeline.report.data import view
-from pipeline.run import Run
-from pipeline.steps import AGGREGATE
-from pipeline.strategies import best_of
-from pipeline.strategies.asking import begin, put
-from pipeline.strategies.driver import drive
-from pipeline.types import Attempts, Generate, Policy, Problem, Rollout, Solver, Verdict, Verify, replace
-from pipeline.verifiers.consensus import comparing, grouped
-from pipeline.verifiers.judge import Judge
-from pipeline.verifiers.pool import Pool
 
 SAMPLES = 32
 KS = (1, 4, 8, 16, SAMPLES)

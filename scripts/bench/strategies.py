@@ -20,15 +20,15 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline import models, recipe
-from pipeline.engines.vllm import VLLM, Options
-from pipeline.strategies.asking import begin
-from pipeline.strategies.driver import drive
-from pipeline.tasks import times_table
-from pipeline.types import Completion, Generate, Problem, Score
-from pipeline.verifiers.judge import Judge
-from pipeline.verifiers.pool import Pool
-from pipeline.wording import normalised
+from byheart import models, recipe
+from byheart.engines.vllm import VLLM, Options
+from byheart.strategies.asking import begin
+from byheart.strategies.driver import drive
+from byheart.tasks import times_table
+from byheart.types import Completion, Generate, Problem, Score
+from byheart.verifiers.judge import Judge
+from byheart.verifiers.pool import Pool
+from byheart.wording import normalised
 
 PLACES = 32  # sequences at once
 KEEP = 2  # solutions of a problem that are trained on: curation.keep of recipes/times_table.yaml

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import math_verify
-
-from pipeline import recipe
-from pipeline.strategies.driver import drive
-from pipeline.types import Problem, Solver, Verdict, Verify
-from pipeline.verifiers.judge import Judge
-from pipeline.verifiers.pool import Pool
+from byheart import recipe
+from byheart.strategies.driver import drive
+from byheart.types import Problem, Solver, Verdict, Verify
+from byheart.verifiers.judge import Judge
+from byheart.verifiers.pool import Pool
 
 CORPUS = Path(__file__).parents[2] / "tests/verifiers/math_corpus.jsonl"
 CORES = len(os.sched_getaffinity(0))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from byheart.curation.rows import example
+from byheart.types import Example, FinishReason, Prompt, Rollout, Verdict
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from pipeline.curation.rows import example
-from pipeline.types import Example, FinishReason, Prompt, Rollout, Verdict
 from tests.conftest import judge_by
 
 NUMBER = judge_by().identity

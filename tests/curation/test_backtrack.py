@@ -3,15 +3,15 @@
 from typing import Any
 
 import pytest
+from byheart import recipe
+from byheart.curation import check
+from byheart.curation.backtrack import backtracking, slips
+from byheart.curation.rows import example, text
+from byheart.errors import RecipeError
+from byheart.wording import BACK
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import recipe
-from pipeline.curation import check
-from pipeline.curation.backtrack import backtracking, slips
-from pipeline.curation.rows import example, text
-from pipeline.errors import RecipeError
-from pipeline.wording import BACK
 from tests.curation.conftest import judged, rolled, settled
 
 

@@ -4,13 +4,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from byheart.curation.choice import chosen, diverse, drawn, most_valued, shortest
+from byheart.curation.rows import by_problem, text
+from byheart.types import Example
 from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from pipeline.curation.choice import chosen, diverse, drawn, most_valued, shortest
-from pipeline.curation.rows import by_problem, text
-from pipeline.types import Example
 from tests.curation.conftest import drawn_rows, ids, row, settled
 
 ways = st.sampled_from(["shortest", "diverse", "value", "random"])

@@ -8,16 +8,16 @@ from typing import Any
 import pyarrow.parquet as parquet
 import pytest
 import yaml
+from byheart import recipe
+from byheart.curation import curate, read_dataset, read_pairs, read_rows, text
+from byheart.curation.backtrack import slips
+from byheart.curation.rows import Found, example
+from byheart.files import Journal, write_records
+from byheart.run import Run
+from byheart.types import Attempts, Dataset, FinishReason, Problem, Problems, Prompt, Rollout, Verdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import recipe
-from pipeline.curation import curate, read_dataset, read_pairs, read_rows, text
-from pipeline.curation.backtrack import slips
-from pipeline.curation.rows import Found, example
-from pipeline.files import Journal, write_records
-from pipeline.run import Run
-from pipeline.types import Attempts, Dataset, FinishReason, Problem, Problems, Prompt, Rollout, Verdict
 from tests.conftest import judge_by
 from tests.curation.conftest import CHAT, NUMBER, PLAIN, ids, judged, rolled, settled
 

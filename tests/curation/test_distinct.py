@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
+from byheart.curation.distinct import by_equations, by_text
+from byheart.curation.equations import equations
+from byheart.curation.rows import text
+from byheart.types import Example
 from hypothesis import given
 from rapidfuzz.distance import Levenshtein
 
-from pipeline.curation.distinct import by_equations, by_text
-from pipeline.curation.equations import equations
-from pipeline.curation.rows import text
-from pipeline.types import Example
 from tests.curation.conftest import drawn_rows, ids, row, settled
 
 

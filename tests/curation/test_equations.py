@@ -4,10 +4,10 @@ import time
 from fractions import Fraction
 
 import pytest
+from byheart.curation.equations import equations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.curation.equations import equations
 from tests.curation.conftest import settled
 
 

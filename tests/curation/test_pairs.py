@@ -2,10 +2,10 @@
 
 from collections import Counter
 
+from byheart.curation.pairs import pairs, siblings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.curation.pairs import pairs, siblings
 from tests.curation.conftest import CHAT, judged, rolled, row, settled
 
 counts = st.dictionaries(st.sampled_from("pqr"), st.tuples(st.integers(0, 5), st.integers(0, 5)))

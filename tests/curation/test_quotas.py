@@ -5,11 +5,11 @@ from fractions import Fraction
 from math import floor
 
 import pytest
+from byheart.curation.quotas import fail_rates, few_hinted, newest, proportional, uniform
+from byheart.types import Example
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.curation.quotas import fail_rates, few_hinted, newest, proportional, uniform
-from pipeline.types import Example
 from tests.curation.conftest import drawn_rows, ids, judged, rolled, row, settled
 
 fractions = st.tuples(st.integers(0, 8), st.integers(1, 8)).map(lambda two: Fraction(min(two), max(two)))

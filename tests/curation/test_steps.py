@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
+from byheart.curation.steps import Options, valued
+from byheart.strategies.outcomes import TARGETS, grown
+from byheart.strategies.tree import nodes
+from byheart.types import Step, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.curation.steps import Options, valued
-from pipeline.strategies.outcomes import TARGETS, grown
-from pipeline.strategies.tree import nodes
-from pipeline.types import Step, replace
 from tests.curation.conftest import judged, rolled, settled
 
 

@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
+from byheart import recipe, soundness
+from byheart.curation import check
+from byheart.curation.rows import text
+from byheart.curation.target import answers
+from byheart.errors import RecipeError, RunError
+from byheart.types import Problem
 
-from pipeline import recipe, soundness
-from pipeline.curation import check
-from pipeline.curation.rows import text
-from pipeline.curation.target import answers
-from pipeline.errors import RecipeError, RunError
-from pipeline.types import Problem
 from tests.conftest import judge_by, verdicts_by
 from tests.curation.conftest import CHAT, PLAIN, ids, row
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from pipeline import chat, models
-from pipeline.types import Prompt
-from pipeline.weights import plain
+from byheart import chat, models
+from byheart.types import Prompt
+from byheart.weights import plain
 
 
 @pytest.fixture(scope="session")

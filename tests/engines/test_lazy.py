@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-
-from pipeline import engines, models
-from pipeline.engines.scripted import Options, Scripted
-from pipeline.errors import EngineError
-from pipeline.types import Generate, Policy, Score
+from byheart import engines, models
+from byheart.engines.scripted import Options, Scripted
+from byheart.errors import EngineError
+from byheart.types import Generate, Policy, Score
 
 
 @pytest.fixture

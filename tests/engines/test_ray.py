@@ -16,20 +16,20 @@ from typing import Any
 
 import psutil
 import pytest
+from byheart import models, recipe
+from byheart.engines import Lazy
+from byheart.engines.ray import Options as RayOptions
+from byheart.engines.ray import Ray, Worker, _packed
+from byheart.engines.transformers import Options as TransformersOptions
+from byheart.engines.transformers import Transformers
+from byheart.errors import EngineError, RecipeError
+from byheart.evaluation.measuring import Measure
+from byheart.files import Journal, read_records
+from byheart.soundness import check
+from byheart.strategies.asking import begin
+from byheart.strategies.spreading import Work, carried_out
+from byheart.types import Attempts, Branch, Generate, Keep, Policy, Problem, Problems, Score, Solver
 
-from pipeline import models, recipe
-from pipeline.engines import Lazy
-from pipeline.engines.ray import Options as RayOptions
-from pipeline.engines.ray import Ray, Worker, _packed
-from pipeline.engines.transformers import Options as TransformersOptions
-from pipeline.engines.transformers import Transformers
-from pipeline.errors import EngineError, RecipeError
-from pipeline.evaluation.measuring import Measure
-from pipeline.files import Journal, read_records
-from pipeline.soundness import check
-from pipeline.strategies.asking import begin
-from pipeline.strategies.spreading import Work, carried_out
-from pipeline.types import Attempts, Branch, Generate, Keep, Policy, Problem, Problems, Score, Solver
 from tests.conftest import ROOT, judge_by
 
 
@@ -275,7 +275,7 @@ def test_a_worker_whose_model_is_nowhere_says_so(cluster: str, tmp_path: Path, t
 def test_what_does_not_go_together_is_refused(
     engine: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline import machine
+    from byheart import machine
 
     monkeypatch.setattr(machine, "gpus", list)
     raw = {"name": "r", "model": {"name": "smollm2-135m"}, "task": {"name": "arithmetic"}, "engine": engine}
@@ -294,7 +294,7 @@ strategy: {{name: direct, samples: 2, enough: 2, max_samples: 2, max_tokens: 24}
 objective: {{name: none}}
 """)
     child = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", "run", "r.yaml"],
+        [sys.executable, "-m", "byheart.cli", "run", "r.yaml"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"},
         stderr=subprocess.PIPE,

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart import chat, models, recipe
+from byheart.engines.server import Options, Server
+from byheart.engines.transformers import Options as TransformersOptions
+from byheart.engines.transformers import Transformers
+from byheart.errors import EngineError, PromptError, RecipeError
+from byheart.strategies.driver import drive
+from byheart.types import Completion, Generate, Message, Policy, Problem, Prompt, Score, Solver
 
-from pipeline import chat, models, recipe
-from pipeline.engines.server import Options, Server
-from pipeline.engines.transformers import Options as TransformersOptions
-from pipeline.engines.transformers import Transformers
-from pipeline.errors import EngineError, PromptError, RecipeError
-from pipeline.strategies.driver import drive
-from pipeline.types import Completion, Generate, Message, Policy, Problem, Prompt, Score, Solver
 from tests.conftest import judge_by
 from tests.engines.conftest import log_likelihood, log_probability
 

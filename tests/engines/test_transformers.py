@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from byheart import models
+from byheart.engines.transformers import Options, Transformers
+from byheart.errors import PromptError
+from byheart.types import Completion, Generate, Message, Policy, Prompt, Score
 
-from pipeline import models
-from pipeline.engines.transformers import Options, Transformers
-from pipeline.errors import PromptError
-from pipeline.types import Completion, Generate, Message, Policy, Prompt, Score
 from tests.engines.conftest import log_likelihood
 
 

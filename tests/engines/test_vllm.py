@@ -11,11 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from byheart import chat, models
+from byheart.engines.vllm import VLLM
+from byheart.strategies.driver import drive
+from byheart.types import Generate, Message, Policy, Problem, Solver
 
-from pipeline import chat, models
-from pipeline.engines.vllm import VLLM
-from pipeline.strategies.driver import drive
-from pipeline.types import Generate, Message, Policy, Problem, Solver
 from tests.conftest import ROOT, judge_by
 from tests.engines.conftest import log_likelihood, log_probability
 
@@ -25,10 +25,10 @@ RESPONSES = ["8", "3 + 5 = 8, and that is all there is to say.", "", "word " * 2
 CHILD = """
 import json, sys
 from pathlib import Path
-from pipeline import models
-from pipeline.engines import vllm
-from pipeline.engines.vllm import Options, VLLM
-from pipeline.types import Generate, Policy, Score
+from byheart import models
+from byheart.engines import vllm
+from byheart.engines.vllm import Options, VLLM
+from byheart.types import Generate, Policy, Score
 
 base, adapter, scorer, log, mark, beside, split = sys.argv[1:8]
 if beside:
@@ -243,9 +243,9 @@ def test_vllm_is_prompted_with_the_tokens_that_training_sees(tiny_llama3: Path, 
     child = f"""
 from pathlib import Path
 import json
-from pipeline import models
-from pipeline.engines.vllm import Options, VLLM
-from pipeline.types import Generate
+from byheart import models
+from byheart.engines.vllm import Options, VLLM
+from byheart.types import Generate
 base = Path({str(tiny_llama3)!r})
 model = models.Options(name=str(base), max_context=128)
 engine = VLLM(Options(name="vllm", max_sequences=8), base, model, Path({str(tmp_path / "log")!r}))

@@ -2,9 +2,8 @@
 
 from typing import Any
 
+from byheart.evaluation import Answer, Outcome
 from hypothesis import settings
-
-from pipeline.evaluation import Answer, Outcome
 
 settled = settings(deadline=None, max_examples=60)
 RIGHT = {"+": True, "-": False, "?": None}

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart import weights
+from byheart.evaluation import Measure, Options, Outcome, compare
+from byheart.evaluation.comparing import accuracy, by_heart, paired, promoted, sampled
+from byheart.evaluation.values import Valued
+from byheart.types import Policy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import weights
-from pipeline.evaluation import Measure, Options, Outcome, compare
-from pipeline.evaluation.comparing import accuracy, by_heart, paired, promoted, sampled
-from pipeline.evaluation.values import Valued
-from pipeline.types import Policy
 from tests.evaluation.marks import answers, outcomes, settled
 
 

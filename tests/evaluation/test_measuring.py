@@ -7,15 +7,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from byheart import recipe, strategies, weights
+from byheart.engines.scripted import Scripted
+from byheart.errors import TaskError
+from byheart.evaluation import Measure, Options, Outcome, baseline, compare, evaluate, maj_at_k, read_measure
+from byheart.files import Journal, write_records
+from byheart.run import Run
+from byheart.types import Attempts, Generate, Policy, Problem, Problems, Rollout, Solver, replace
+from byheart.wording import BACK
 
-from pipeline import recipe, strategies, weights
-from pipeline.engines.scripted import Scripted
-from pipeline.errors import TaskError
-from pipeline.evaluation import Measure, Options, Outcome, baseline, compare, evaluate, maj_at_k, read_measure
-from pipeline.files import Journal, write_records
-from pipeline.run import Run
-from pipeline.types import Attempts, Generate, Policy, Problem, Problems, Rollout, Solver, replace
-from pipeline.wording import BACK
 from tests.conftest import judge_by
 
 

@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
+from byheart.evaluation import maj_at_k, pass_at_k
+from byheart.evaluation.statistics import best_at_k, ratio_interval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation import maj_at_k, pass_at_k
-from pipeline.evaluation.statistics import best_at_k, ratio_interval
 from tests.evaluation.marks import settled
 
 

@@ -1,10 +1,9 @@
 """Whether a value model can be believed, on solutions whose measures can be worked out by hand."""
 
 import pytest
+from byheart.evaluation.values import Valued, auc, brier, first_error, reliability, worse
 from hypothesis import given
 from hypothesis import strategies as st
-
-from pipeline.evaluation.values import Valued, auc, brier, first_error, reliability, worse
 
 
 def solution(

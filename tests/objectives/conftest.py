@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from pipeline.objectives.training import Job
+from byheart.objectives.training import Job
 
 
 def says(answer: object) -> list[dict[str, str]]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart import recipe
+from byheart.errors import RecipeError
+from byheart.objectives import launch
+from byheart.objectives.training import Job
 
-from pipeline import recipe
-from pipeline.errors import RecipeError
-from pipeline.objectives import launch
-from pipeline.objectives.training import Job
 from tests.conftest import ROOT
 from tests.machines import pretend
 from tests.objectives.conftest import make_job
@@ -35,7 +35,7 @@ def trained(job: Job, folder: Path, config: str | None, **options: Any) -> Train
     (folder / "job.json").write_text(json.dumps(asdict(job), default=str))
     command = launch.command(config, recipe.chosen("objectives", job.options))
     child = subprocess.Popen(
-        [*command, "pipeline.objectives.training", str(folder / "job.json")],
+        [*command, "byheart.objectives.training", str(folder / "job.json")],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from pipeline import chat, models, weights
-from pipeline.errors import RecipeError
-from pipeline.objectives import preference, sft, vstar
-from pipeline.objectives.training import Job
-from pipeline.recipe import Recipe, parse
+from byheart import chat, models, weights
+from byheart.errors import RecipeError
+from byheart.objectives import preference, sft, vstar
+from byheart.objectives.training import Job
+from byheart.recipe import Recipe, parse
 
 FEW: dict[str, Any] = {
     "min_steps": 3,

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from pipeline.objectives.sft import Options, fit, last_checkpoint
-from pipeline.objectives.training import Job
+from byheart.objectives.sft import Options, fit, last_checkpoint
+from byheart.objectives.training import Job
 
 
 def weights(folder: Path) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart import chat, models, weights
+from byheart.errors import RecipeError
+from byheart.objectives import sft, step_value
+from byheart.objectives.training import Job
+from byheart.recipe import parse
+from byheart.types import Policy
 
-from pipeline import chat, models, weights
-from pipeline.errors import RecipeError
-from pipeline.objectives import sft, step_value
-from pipeline.objectives.training import Job
-from pipeline.recipe import parse
-from pipeline.types import Policy
 from tests.objectives.conftest import write
 
 FEW: dict[str, Any] = {"min_steps": 2, "max_steps": 2, "batch_size": 4}

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from pipeline import recipe
-from pipeline.engines import Lazy
-from pipeline.objectives.training import Job, read_policy, train
-from pipeline.run import Run, Stage
-from pipeline.types import Dataset, Policy
+from byheart import recipe
+from byheart.engines import Lazy
+from byheart.objectives.training import Job, read_policy, train
+from byheart.run import Run, Stage
+from byheart.types import Dataset, Policy
 
 PAIRED = {"name": "vstar", "min_steps": 2, "max_steps": 2, "batch_size": 4, "max_pair_steps": 2}
 

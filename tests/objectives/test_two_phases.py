@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart import recipe, registry
+from byheart.objectives import launch
+from byheart.objectives.training import Job
 
-from pipeline import recipe, registry
-from pipeline.objectives import launch
-from pipeline.objectives.training import Job
 from tests.conftest import ROOT
 from tests.objectives.conftest import write
 
@@ -55,7 +55,7 @@ def test_two_processes_leave_the_policy_and_the_scorer_of_one(
     registry.resolve("objectives", name)(alone, options)
     (tmp_path / "job.json").write_text(json.dumps(asdict(spread), default=str))
     child = subprocess.Popen(
-        [*launch.command("cpu", options), "pipeline.objectives.training", str(tmp_path / "job.json")],
+        [*launch.command("cpu", options), "byheart.objectives.training", str(tmp_path / "job.json")],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

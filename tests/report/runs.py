@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.evaluation import Answer, Measure, Outcome, compare, read_measure
-from pipeline.evaluation.values import Valued
-from pipeline.files import Journal, write_records
-from pipeline.recipe import Recipe, parse
-from pipeline.run import Run, Stage, stage
-from pipeline.strategies.sampling import read_rollouts
-from pipeline.tasks.splits import read_problems
-from pipeline.types import Attempts, Branch, Completion, Policy, Problem, Problems, Rollout, Verdict, replace
-from pipeline.verifiers import number
-from pipeline.wording import BACK
+from byheart.evaluation import Answer, Measure, Outcome, compare, read_measure
+from byheart.evaluation.values import Valued
+from byheart.files import Journal, write_records
+from byheart.recipe import Recipe, parse
+from byheart.run import Run, Stage, stage
+from byheart.strategies.sampling import read_rollouts
+from byheart.tasks.splits import read_problems
+from byheart.types import Attempts, Branch, Completion, Policy, Problem, Problems, Rollout, Verdict, replace
+from byheart.verifiers import number
+from byheart.wording import BACK
 
 EVIL = "<script>alert('x')</script><img src=https://evil.example/x.png>"
 

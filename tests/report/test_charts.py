@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from pipeline.report.charts import Chart, Line, Point, looks
+from byheart.report.charts import Chart, Line, Point, looks
 
 
 def chart(*names: str) -> str:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from byheart.cli import app
+from byheart.errors import InputError
+from byheart.report.comparison import Difference, compare, holm, mcnemar
+from byheart.report.page import write_comparison
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from pipeline.cli import app
-from pipeline.errors import InputError
-from pipeline.report.comparison import Difference, compare, holm, mcnemar
-from pipeline.report.page import write_comparison
 from tests.report.runs import begin, finish
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart.errors import InputError
+from byheart.report.comparison import compare
+from byheart.report.data import caught_up, clip
+from byheart.report.page import MAX_GROUPS, MAX_MOVED, MAX_PROBLEMS, MAX_SOLUTIONS, write_comparison, write_page
+from byheart.report.terminal import show_result, show_status
+from byheart.run import Run
 
-from pipeline.errors import InputError
-from pipeline.report.comparison import compare
-from pipeline.report.data import caught_up, clip
-from pipeline.report.page import MAX_GROUPS, MAX_MOVED, MAX_PROBLEMS, MAX_SOLUTIONS, write_comparison, write_page
-from pipeline.report.terminal import show_result, show_status
-from pipeline.run import Run
 from tests.report.runs import EVIL, TREE, begin, finish, load, recipe
 
 VOID = {"meta", "img", "br", "input", "link", "hr"}

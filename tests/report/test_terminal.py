@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart.errors import InputError
+from byheart.report import terminal
+from byheart.report.comparison import compare
 
-from pipeline.errors import InputError
-from pipeline.report import terminal
-from pipeline.report.comparison import compare
 from tests.report.runs import TREE, begin, finish, make_problems
 
 

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline import recipe
-from pipeline.errors import PromptError
-from pipeline.strategies.asking import begin
-from pipeline.strategies.driver import drive
-from pipeline.types import Attempts, Completion, Generate, Problem, Prompt, Rollout, Score
+from byheart import recipe
+from byheart.errors import PromptError
+from byheart.strategies.asking import begin
+from byheart.strategies.driver import drive
+from byheart.types import Attempts, Completion, Generate, Problem, Prompt, Rollout, Score
+
 from tests.conftest import judge_by
 
 SUM = Problem.of([{"role": "user", "content": "What is 2 + 2?"}], "4", "number")

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-
-from pipeline.strategies.backtrack import Options, solve
-from pipeline.types import Completion, Generate, Problem, Rollout, Verdict, Verify
-from pipeline.wording import BACK
+from byheart.strategies.backtrack import Options, solve
+from byheart.types import Completion, Generate, Problem, Rollout, Verdict, Verify
+from byheart.wording import BACK
 
 PROBLEM = Problem.of("2 + 2", "4", "number")
 

@@ -3,14 +3,14 @@
 from typing import Any
 
 import pytest
+from byheart import recipe
+from byheart.errors import RecipeError
+from byheart.strategies import beam, mcts, q_star
+from byheart.strategies.beam import Options, solve
+from byheart.types import Rollout
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import recipe
-from pipeline.errors import RecipeError
-from pipeline.strategies import beam, mcts, q_star
-from pipeline.strategies.beam import Options, solve
-from pipeline.types import Rollout
 from tests.strategies.world import PROBLEM, World
 
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
+from byheart import recipe, soundness
+from byheart.errors import RecipeError
+from byheart.strategies import best_of
+from byheart.strategies.best_of import Options, most_common, solve, tree_size
+from byheart.types import Completion, FinishReason, Generate, Problem, Rollout, Score, Verdict, Verify, replace
 
-from pipeline import recipe, soundness
-from pipeline.errors import RecipeError
-from pipeline.strategies import best_of
-from pipeline.strategies.best_of import Options, most_common, solve, tree_size
-from pipeline.types import Completion, FinishReason, Generate, Problem, Rollout, Score, Verdict, Verify, replace
 from tests.strategies.playing import SUM, Teacher, attempts
 
 PROBLEM = Problem.of("2 + 2", "4", "number")

@@ -1,6 +1,7 @@
 """Smaller questions first: the teacher of these tests divides 2 + 2 as it is told to."""
 
-from pipeline.types import Problem
+from byheart.types import Problem
+
 from tests.strategies.playing import PLAIN, SUM, Teacher, attempts, told
 
 OPTIONS = {

@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-
-from pipeline.strategies.direct import Options, solve
-from pipeline.types import Completion, Generate, Problem, Rollout, Verdict, Verify
+from byheart.strategies.direct import Options, solve
+from byheart.types import Completion, Generate, Problem, Rollout, Verdict, Verify
 
 PROBLEM = Problem.of("2 + 2", "4", "number")
 

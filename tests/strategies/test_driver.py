@@ -6,13 +6,10 @@ from random import Random
 from typing import Any, Generic, TypeVar
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from pipeline.errors import PromptError
-from pipeline.strategies import driver
-from pipeline.strategies.driver import Refused, drive
-from pipeline.types import (
+from byheart.errors import PromptError
+from byheart.strategies import driver
+from byheart.strategies.driver import Refused, drive
+from byheart.types import (
     Attempts,
     Branch,
     Completion,
@@ -29,6 +26,9 @@ from pipeline.types import (
     Verify,
     WorkedExample,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.conftest import judge_by, verdicts_by
 
 Q = TypeVar("Q")

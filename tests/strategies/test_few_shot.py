@@ -3,11 +3,10 @@
 from typing import Any
 
 import pytest
-
-from pipeline import recipe
-from pipeline.errors import RecipeError
-from pipeline.strategies.few_shot import Example, Options, solve
-from pipeline.types import Completion, Generate, Problem, Recall, Request, Rollout, Verdict, WorkedExample
+from byheart import recipe
+from byheart.errors import RecipeError
+from byheart.strategies.few_shot import Example, Options, solve
+from byheart.types import Completion, Generate, Problem, Recall, Request, Rollout, Verdict, WorkedExample
 
 CHAT = Problem.of([{"role": "user", "content": "What is 2 + 2?"}], "4", "number")
 TEXT = Problem.of("2 + 2 =", "4", "number")

@@ -4,11 +4,11 @@ import random
 from typing import Any
 
 import pytest
+from byheart.strategies.mcts import Options, solve
+from byheart.strategies.tree import Node, add, back_up, descend, uct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.strategies.mcts import Options, solve
-from pipeline.strategies.tree import Node, add, back_up, descend, uct
 from tests.strategies.world import PROBLEM, World
 
 

@@ -3,15 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from byheart import recipe
+from byheart.files import Journal, write_records
+from byheart.run import Run, Stage
+from byheart.strategies import memory
+from byheart.strategies.memory import Memory
+from byheart.types import Attempts, Completion, FinishReason, Problem, Recall, Rollout, Verdict, WorkedExample
 from hypothesis import given
 from hypothesis import strategies as st
-
-from pipeline import recipe
-from pipeline.files import Journal, write_records
-from pipeline.run import Run, Stage
-from pipeline.strategies import memory
-from pipeline.strategies.memory import Memory
-from pipeline.types import Attempts, Completion, FinishReason, Problem, Recall, Rollout, Verdict, WorkedExample
 
 texts = st.text("78 *x?", max_size=8)
 

@@ -4,12 +4,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from byheart import recipe, soundness
+from byheart.errors import RecipeError
+from byheart.strategies import few_shot
+from byheart.strategies.mixture import Options, solve
+from byheart.types import Completion, FinishReason, Generate, Problem, Rollout, Verdict, Verify
 
-from pipeline import recipe, soundness
-from pipeline.errors import RecipeError
-from pipeline.strategies import few_shot
-from pipeline.strategies.mixture import Options, solve
-from pipeline.types import Completion, FinishReason, Generate, Problem, Rollout, Verdict, Verify
 from tests.strategies.playing import SUM, Teacher, attempts
 
 PROBLEM = Problem.of("2 + 2", "4", "number")

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from byheart import recipe, sandbox
+from byheart.errors import SandboxError
+from byheart.strategies import program
+from byheart.strategies.program import Options
+from byheart.types import Completion, Generate, Problem, Rollout, Verdict, Verify
 
-from pipeline import recipe, sandbox
-from pipeline.errors import SandboxError
-from pipeline.strategies import program
-from pipeline.strategies.program import Options
-from pipeline.types import Completion, Generate, Problem, Rollout, Verdict, Verify
 from tests.strategies.playing import PLAIN, SUM, Teacher, attempts, told
 
 OPTIONS = {"name": "program", "prompt": "{problem} Write!", "mend": "{error}|{output}|Mend!", "samples": 1}

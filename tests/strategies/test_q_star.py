@@ -4,11 +4,11 @@ import math
 from typing import Any
 
 import pytest
+from byheart.strategies.q_star import Options, f, solve
+from byheart.strategies.tree import Node, add
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.strategies.q_star import Options, f, solve
-from pipeline.strategies.tree import Node, add
 from tests.strategies.world import PROBLEM, World
 
 

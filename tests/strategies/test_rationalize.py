@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
+from byheart import recipe, soundness
+from byheart.errors import RecipeError
+from byheart.strategies import rationalize
+from byheart.types import Problem, Verify
 
-from pipeline import recipe, soundness
-from pipeline.errors import RecipeError
-from pipeline.strategies import rationalize
-from pipeline.types import Problem, Verify
 from tests.strategies.playing import PLAIN, SUM, Teacher, attempts, told
 
 DIRECT = {"name": "direct", "samples": 2, "enough": 1, "max_samples": 2}

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart import recipe, registry
 
-from pipeline import recipe, registry
 from tests.conftest import ROOT
 
 FACTS = [(2, 3), (5, 5), (7, 8)]
@@ -39,13 +39,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 CHILD = """
 import json, sys
 from pathlib import Path
-from pipeline import models, recipe
-from pipeline.engines.vllm import Options, VLLM
-from pipeline.strategies.asking import begin
-from pipeline.strategies.driver import drive
-from pipeline.types import Generate, Problem
-from pipeline.verifiers.judge import Judge
-from pipeline.verifiers.pool import Pool
+from byheart import models, recipe
+from byheart.engines.vllm import Options, VLLM
+from byheart.strategies.asking import begin
+from byheart.strategies.driver import drive
+from byheart.types import Generate, Problem
+from byheart.verifiers.judge import Judge
+from byheart.verifiers.pool import Pool
 
 if __name__ == "__main__":
     facts, options, log = json.loads(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])

@@ -1,8 +1,8 @@
 """A draft, what is wrong with it, and a better one: each of these words is the test's."""
 
 import pytest
+from byheart.types import Problem
 
-from pipeline.types import Problem
 from tests.strategies.playing import PLAIN, SUM, Teacher, attempts, told
 
 OPTIONS = {"name": "reflect", "critique": "What is wrong?", "rewrite": "Again.", "samples": 1}

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart import recipe, soundness
+from byheart.errors import EngineError, PromptError, RecipeError
+from byheart.files import Journal, write_records
+from byheart.run import Run
+from byheart.strategies import sampling
+from byheart.strategies.sampling import read_rollouts, sample
+from byheart.strategies.verifying import verify
+from byheart.types import Attempts, Completion, Generate, Policy, Problem, Problems, Rollout, Solver
 
-from pipeline import recipe, soundness
-from pipeline.errors import EngineError, PromptError, RecipeError
-from pipeline.files import Journal, write_records
-from pipeline.run import Run
-from pipeline.strategies import sampling
-from pipeline.strategies.sampling import read_rollouts, sample
-from pipeline.strategies.verifying import verify
-from pipeline.types import Attempts, Completion, Generate, Policy, Problem, Problems, Rollout, Solver
 from tests.conftest import judge_by
 
 PROBLEMS = [Problem.of(f"{n} + 1", str(n + 1), "number") for n in range(100)]

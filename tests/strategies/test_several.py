@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
+from byheart.strategies.driver import drive
+from byheart.strategies.several import Work, joined, listed, together
+from byheart.types import Attempts, Completion, Generate, Rollout, Solver
 
-from pipeline.strategies.driver import drive
-from pipeline.strategies.several import Work, joined, listed, together
-from pipeline.types import Attempts, Completion, Generate, Rollout, Solver
 from tests.conftest import judge_by
 from tests.strategies.playing import PLAIN, Teacher
 

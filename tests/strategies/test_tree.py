@@ -4,10 +4,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from pipeline.strategies.tree import (
+from byheart.strategies.tree import (
     Node,
     Rule,
     add,
@@ -21,6 +18,8 @@ from pipeline.strategies.tree import (
     rstar,
     uct,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 RULES = [uct, rest_mcts, puct, rstar]
 

@@ -1,10 +1,9 @@
 """The temperature whose samples are right and yet differ."""
 
 import pytest
+from byheart.strategies.tuning import balance
 from hypothesis import given
 from hypothesis import strategies as st
-
-from pipeline.strategies.tuning import balance
 
 counts = st.integers(0, 50)
 

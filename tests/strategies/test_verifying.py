@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline import recipe
-from pipeline.run import Run
-from pipeline.strategies.verifying import verify
-from pipeline.types import Attempts, Completion, FinishReason, Policy, Problem, Problems, Rollout, Verdict, replace
+from byheart import recipe
+from byheart.run import Run
+from byheart.strategies.verifying import verify
+from byheart.types import Attempts, Completion, FinishReason, Policy, Problem, Problems, Rollout, Verdict, replace
+
 from tests.conftest import judge_by
 
 SUM = Problem.of("2 + 2", "4", "number")

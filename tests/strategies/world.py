@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from pipeline.types import Branch, Completion, Generate, Keep, Problem, Rollout, Score, Verdict, Verify
+from byheart.types import Branch, Completion, Generate, Keep, Problem, Rollout, Score, Verdict, Verify
 
 PROBLEM = Problem.of("find the way", "right", "exact")
 

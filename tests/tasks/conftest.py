@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from pipeline import recipe
+from byheart import recipe
 
 DATA = Path(__file__).parent / "data"
 Row = dict[str, Any]

@@ -4,12 +4,11 @@ from itertools import islice
 from typing import Any
 
 import pytest
+from byheart.tasks.arithmetic import Options, problems
+from byheart.types import Problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-
-from pipeline.tasks.arithmetic import Options, problems
-from pipeline.types import Problem
 
 COMPUTED = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
 

@@ -7,12 +7,11 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet as parquet
 import pytest
+from byheart import recipe
+from byheart.errors import RecipeError, TaskError
+from byheart.tasks.file import Options, problems
+from byheart.types import Problem
 from pydantic import ValidationError
-
-from pipeline import recipe
-from pipeline.errors import RecipeError, TaskError
-from pipeline.tasks.file import Options, problems
-from pipeline.types import Problem
 
 GOOD = {"prompt": "2 + 2", "answer": "4"}
 

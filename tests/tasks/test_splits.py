@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from byheart import recipe, tasks
+from byheart.errors import RecipeError, TaskError
+from byheart.files import write_records
+from byheart.tasks.splits import Options, read_problems, source, split
+from byheart.types import Problem, Problems, digest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline import recipe, tasks
-from pipeline.errors import RecipeError, TaskError
-from pipeline.files import write_records
-from pipeline.tasks.splits import Options, read_problems, source, split
-from pipeline.types import Problem, Problems, digest
 
 settled = settings(deadline=None, max_examples=25)
 sizes = st.fixed_dictionaries({name: st.integers(1, 20) for name in ("num_train", "num_dev", "num_held_out")})

@@ -3,11 +3,10 @@
 from typing import Any
 
 import pytest
-
-from pipeline import recipe
-from pipeline.errors import RecipeError
-from pipeline.tasks.times_table import Options, problems
-from pipeline.types import Problem
+from byheart import recipe
+from byheart.errors import RecipeError
+from byheart.tasks.times_table import Options, problems
+from byheart.types import Problem
 
 
 def facts(seed: int = 0, **rest: Any) -> list[Problem]:

@@ -5,7 +5,7 @@ import os
 import time
 from typing import Any
 
-from pipeline.types import Judgement, Problem
+from byheart.types import Judgement, Problem
 
 
 def verify(problem: Problem, response: str, options: Any) -> Judgement:

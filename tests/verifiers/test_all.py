@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+from byheart import recipe
+from byheart.types import Problem
 
-from pipeline import recipe
-from pipeline.types import Problem
 from tests.conftest import verdicts_by
 
 PROBLEM = Problem.of("2 + 2", "4", "number")

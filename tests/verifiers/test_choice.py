@@ -6,11 +6,10 @@ from time import process_time
 from timeit import timeit
 
 import pytest
+from byheart.types import Judgement, Problem
+from byheart.verifiers.choice import Options, extract, verify
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.types import Judgement, Problem
-from pipeline.verifiers.choice import Options, extract, verify
 
 settled = settings(deadline=None, max_examples=200)
 CITIES = {"A": "London", "B": "Paris", "C": "New Paris", "D": "a dog"}

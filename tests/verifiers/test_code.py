@@ -6,12 +6,11 @@ from typing import Any
 
 import psutil
 import pytest
-
-from pipeline import sandbox
-from pipeline.errors import SandboxError
-from pipeline.types import Judgement, Problem
-from pipeline.verifiers import code
-from pipeline.verifiers.code import Options, solution, verify
+from byheart import sandbox
+from byheart.errors import SandboxError
+from byheart.types import Judgement, Problem
+from byheart.verifiers import code
+from byheart.verifiers.code import Options, solution, verify
 
 OPTIONS = Options(name="code", test_time_limit=1.0, test_memory=0.25)
 ADD = "def add(a, b):\n    return a + b\n"

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
+from byheart import recipe
+from byheart.errors import RecipeError
+from byheart.types import Judgement, Problem
+from byheart.verifiers import judge
 
-from pipeline import recipe
-from pipeline.errors import RecipeError
-from pipeline.types import Judgement, Problem
-from pipeline.verifiers import judge
 from tests.conftest import verdicts_by
 
 UNLABELLED = Problem.of("2 + 2", None, "consensus")

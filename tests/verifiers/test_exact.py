@@ -3,11 +3,10 @@
 import unicodedata
 
 import pytest
+from byheart.types import Judgement, Problem
+from byheart.verifiers.exact import Options, extract, normalized, verify
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.types import Judgement, Problem
-from pipeline.verifiers.exact import Options, extract, normalized, verify
 
 
 def judged(gold: str | None, response: str) -> Judgement:

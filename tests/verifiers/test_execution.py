@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from byheart import sandbox
+from byheart.errors import SandboxError
+from byheart.types import Judgement, Problem
+from byheart.verifiers import code, execution
+from byheart.verifiers.execution import Options, verify
 
-from pipeline import sandbox
-from pipeline.errors import SandboxError
-from pipeline.types import Judgement, Problem
-from pipeline.verifiers import code, execution
-from pipeline.verifiers.execution import Options, verify
 from tests.conftest import verdicts_by
 
 OPTIONS = Options(name="execution", test_time_limit=1.0, test_memory=0.25)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart import recipe, verifiers
+from byheart.errors import RecipeError
+from byheart.types import Judgement, Problem, Verdict, Verify
+from byheart.verifiers import judge, tags
 
-from pipeline import recipe, verifiers
-from pipeline.errors import RecipeError
-from pipeline.types import Judgement, Problem, Verdict, Verify
-from pipeline.verifiers import judge, tags
 from tests.conftest import judge_by, verdicts_by
 
 SUM = Problem.of("2 + 2", "4", "number")
@@ -69,8 +69,8 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 PLUGIN = """
-from pipeline.types import Judgement
-from pipeline.verifiers import pool
+from byheart.types import Judgement
+from byheart.verifiers import pool
 
 class Options(pool.Options):
     score: float = 1.0
@@ -115,10 +115,10 @@ def test_a_verifier_is_named_by_its_key_its_options_and_its_code(plugin: Path) -
 
 
 def test_what_a_verifier_is_built_on_is_part_of_its_code() -> None:
-    built_on = tags._sources("pipeline.verifiers.remote_judge")
-    assert built_on.keys() >= {f"pipeline.verifiers.{name}" for name in ("remote_judge", "model_judge", "pool")}
-    assert "pipeline.mathematics.algebra" in tags._sources("pipeline.verifiers.math")
-    assert "pipeline.inside.checker" in tags._sources("pipeline.verifiers.code")
+    built_on = tags._sources("byheart.verifiers.remote_judge")
+    assert built_on.keys() >= {f"byheart.verifiers.{name}" for name in ("remote_judge", "model_judge", "pool")}
+    assert "byheart.mathematics.algebra" in tags._sources("byheart.verifiers.math")
+    assert "byheart.inside.checker" in tags._sources("byheart.verifiers.code")
 
 
 def test_the_version_of_a_library_that_decides_is_part_of_the_name(monkeypatch: pytest.MonkeyPatch) -> None:

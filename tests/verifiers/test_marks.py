@@ -1,8 +1,7 @@
 """What a response says is its answer."""
 
 import pytest
-
-from pipeline.verifiers.marks import claim, marked, sentence
+from byheart.verifiers.marks import claim, marked, sentence
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,10 @@ import threading
 from fractions import Fraction
 
 import pytest
+from byheart.types import Judgement, Problem
+from byheart.verifiers import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.types import Judgement, Problem
-from pipeline.verifiers import math
 
 settled = settings(deadline=None, max_examples=100)
 OPTIONS = math.Options(name="math")

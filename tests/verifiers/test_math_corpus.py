@@ -13,11 +13,10 @@ from pathlib import Path
 
 import math_verify
 import pytest
+from byheart.types import Problem
+from byheart.verifiers import math as ours
 from pebble import ProcessExpired, ProcessPool
 from pydantic import BaseModel, ConfigDict
-
-from pipeline.types import Problem
-from pipeline.verifiers import math as ours
 
 
 class Row(BaseModel):

@@ -7,10 +7,10 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from byheart import recipe
+from byheart.types import Message, Problem
+from byheart.verifiers.model_judge import Options, question, tally
 
-from pipeline import recipe
-from pipeline.types import Message, Problem
-from pipeline.verifiers.model_judge import Options, question, tally
 from tests.conftest import verdicts_by
 
 PROBLEM = Problem.of([Message(role="user", content="What is 2 + 2?")], "4", "number")

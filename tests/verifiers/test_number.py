@@ -7,12 +7,11 @@ from time import process_time
 from timeit import timeit
 
 import pytest
+from byheart.tasks import arithmetic, times_table
+from byheart.types import Judgement, Problem
+from byheart.verifiers.number import Options, extract, verify
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.tasks import arithmetic, times_table
-from pipeline.types import Judgement, Problem
-from pipeline.verifiers.number import Options, extract, verify
 
 settled = settings(deadline=None, max_examples=200)
 

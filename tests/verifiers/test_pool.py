@@ -11,9 +11,9 @@ from concurrent.futures import wait
 
 import psutil
 import pytest
+from byheart.types import Judgement, Problem
+from byheart.verifiers.pool import Options, Pool, ended
 
-from pipeline.types import Judgement, Problem
-from pipeline.verifiers.pool import Options, Pool, ended
 from tests.conftest import ROOT
 
 PLACE = "tests.verifiers.misbehaving:verify"

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 import reasoning_gym
-
-from pipeline.types import Judgement, Problem
-from pipeline.verifiers.procedural import Options, extract, verify
+from byheart.types import Judgement, Problem
+from byheart.verifiers.procedural import Options, extract, verify
 
 SEED = {"seed": 11, "size": 4}
 DATASETS = [

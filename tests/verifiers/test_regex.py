@@ -1,10 +1,10 @@
 """The last place that fits is the answer, compared as `exact` does it; a pattern that hangs costs its time limit."""
 
 import pytest
+from byheart import recipe
+from byheart.types import Judgement, Problem
+from byheart.verifiers.regex import Options, verify
 
-from pipeline import recipe
-from pipeline.types import Judgement, Problem
-from pipeline.verifiers.regex import Options, verify
 from tests.conftest import verdicts_by
 
 

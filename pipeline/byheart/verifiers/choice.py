@@ -1,0 +1,153 @@
+r"""The letter of one option, or its full text, is the answer: "B", "(B)", "B) Paris", "The answer is Paris."
+
+The options are `problem.meta["choices"]`: {"A": "London", "B": "Paris"}, whose labels may be digits as well, or a list
+of texts, which are A, B, ... in their order. The gold answer is a label. Without `choices`, letters alone are read.
+
+What is marked counts (marks.py), else the last line, else all of the response. Who names two options there has not
+answered: "A or B", "A and B", "B) London". A letter counts where it can't be a word: "option C", "(C)", "C." at the
+start; a bare one where it is marked, "the answer is C", but "A dog" and "a dog" are not A. An option that is ruled out,
+"not B", does not count. Who lists the options, a line each, names them all; and so does who takes an answer back: "The
+answer is B. No, A." All is a few passes over the text: no input makes it slow.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from functools import lru_cache
+from string import ascii_uppercase
+from typing import Any
+
+from byheart import recipe
+from byheart.types import Judgement, Problem
+from byheart.verifiers import marks
+
+
+class Options(recipe.Choice):
+    pass
+
+
+def verify(problem: Problem, response: str, options: Options) -> Judgement:
+    if problem.answer is None:
+        return Judgement(None, None, "the problem has no gold answer")
+    choices = _choices(problem.meta.get("choices"))
+    gold = problem.answer.strip().upper()
+    if gold not in choices:
+        return Judgement(None, None, f"the gold answer {problem.answer[:40]!r} is not one of {', '.join(choices)}")
+    found = _answered(choices, response)
+    if len(found) != 1:
+        return Judgement(
+            0.0, None, f"more than one option: {', '.join(sorted(found))}" if found else "no option is named"
+        )
+    [label] = found
+    return Judgement(float(label == gold), label, "" if label == gold else f"{label} is not {gold}")
+
+
+def extract(problem: Problem, response: str) -> str | None:
+    found = _answered(_choices(problem.meta.get("choices")), response)
+    return found.pop() if len(found) == 1 else None
+
+
+def _choices(given: Any) -> dict[str, str]:
+    """Label -> text."""
+    if isinstance(given, Mapping):
+        return {str(label).upper(): str(text) for label, text in given.items()}
+    if isinstance(given, list):
+        return dict(zip(ascii_uppercase, map(str, given), strict=False))
+    return dict.fromkeys(ascii_uppercase, "")
+
+
+def _answered(choices: dict[str, str], response: str) -> set[str]:
+    """The labels of the options that the response gives as its answer."""
+    claim = marks.claim(response)
+    if claim:
+        corrected = _named(choices, claim.correction, _BARE)
+        listed = _listed(choices, claim.text if claim.closed else claim.text + claim.after)
+        return _named(choices, claim.text, _BARE) | corrected | listed
+    lines = response.strip().split("\n")
+    if found := _named(choices, lines[-1], _SET_OFF):
+        return found | _listed(choices, "\n".join(reversed(lines)))
+    return (_alone(choices, lines[0]) or _named(choices, response, _SET_OFF)) | _listed(choices, response)
+
+
+def _listed(choices: dict[str, str], text: str) -> set[str]:
+    """The labels, more than one, that begin lines of `text`, its first line among them."""
+    lines = text.strip().split("\n")
+    begun = [found[1].upper() if (found := _ITEM.match(line)) else "" for line in lines]
+    listed = set(begun) & choices.keys() if begun[0] in choices else set()
+    return listed if len(listed) > 1 else set()
+
+
+def _named(choices: dict[str, str], text: str, letter: re.Pattern[str]) -> set[str]:
+    """The labels of the options that `text` names, by text or by a label that `letter` finds, and does not rule out."""
+    if alone := _alone(choices, text):
+        return alone
+    text = _one_spacing(text)
+    named: set[str] = set()
+    if by_text := _by_text(tuple(choices.items())):
+        pattern, labels = by_text
+        for found in pattern.finditer(text):
+            label = labels[(found.lastindex or 0) - 1]
+            if label not in named and _stands(found):
+                named.add(label)
+        text = pattern.sub(lambda found: "x" * len(found[0]), text)  # no letter in it is a label
+    for found in letter.finditer(text):
+        if found[0] not in named and found[0] in choices and _stands(found):
+            named.add(found[0])
+    return named
+
+
+def _alone(choices: dict[str, str], text: str) -> set[str]:
+    """The label that is all of `text`, in either case."""
+    found = _ALONE.fullmatch(text)
+    return {found[1].upper()} & choices.keys() if found else set()
+
+
+@lru_cache
+def _by_text(choices: tuple[tuple[str, str], ...]) -> tuple[re.Pattern[str], list[str]] | None:
+    """What finds the texts of options, the longer one where two begin alike, and the label of each of its groups."""
+    texts = [(_one_spacing(text).strip(" ."), label) for label, text in choices]
+    labels = {label for label, _ in choices}
+    texts = sorted(((text, label) for text, label in texts if text and text.upper() not in labels), key=_longest_first)
+    either = "|".join(f"({re.escape(text)})" for text, _ in texts)
+    pattern = re.compile(rf"{_NO_DIGITS_BEFORE}(?<!\w)(?:{either})(?!\w){_NO_DIGITS_AFTER}", re.IGNORECASE)
+    return (pattern, [label for _, label in texts]) if texts else None
+
+
+def _longest_first(text_and_label: tuple[str, str]) -> int:
+    return -len(text_and_label[0])
+
+
+def _one_spacing(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _stands(found: re.Match[str]) -> bool:
+    """Whether what was found is not ruled out by the words around it: "not B", "B is wrong"."""
+    before = found.string[max(0, found.start() - 60) : found.start()]
+    after = found.string[found.end() : found.end() + 24]
+    return not (_NOT_BEFORE.search(before) or _NOT_AFTER.match(after))
+
+
+_NOT_BEFORE = re.compile(
+    r"(?:\b(?:not|no|never|nor|neither|hardly|cannot|except|without|other than|(?:anything|all) but)\b|n't\b)"
+    r"(?:(?!\bbut\b)[^.,;:])*$|\bnone\b[^.;]*$|[¬~!]$|\\(?:neg|lnot)\b\W*$",
+    re.IGNORECASE,
+)
+_NOT_AFTER = re.compile(r"\W{0,3} ?(?:is|was|are)(?:n't| not| wrong| incorrect| false)\b")
+_NO_DIGITS_BEFORE = r"(?<!\d[-−.,/:^])(?:(?<![-−])|(?!\d))"
+_NO_DIGITS_AFTER = r"(?![-−.,/:^]\d|(?<=\d)[%!^])"
+_ITEM = re.compile(r"\W*(\w)(?:[).:]|\W*$)")
+_ALONE = re.compile(r"[^\w¬~!-]*(?:\\(?:text|textbf|mathrm|mathbf)\{)?(\w{1,3})\W*")
+_LABEL = r"(?:[B-HJ-Z]|[AI0-9](?!\ (?!(?:or|and|is|as|but|which|not|by)\b)[a-z]))(?![\w']|[.,]\d)"
+_BARE = re.compile(rf"(?<![\w'.-]){_LABEL}")
+_SET_OFF = re.compile(
+    rf"""
+      (?<=\()[A-Z0-9](?=\)) | (?<=\*\*)[A-Z0-9](?=\*\*|[).:]) | ^[A-Z0-9](?=[).:,](?!\d))
+    | (?<=[Oo]ption\ )[A-Z0-9]\b | (?<=[Cc]hoice\ )[A-Z0-9]\b | (?<=is\ ){_LABEL}(?=\W*$) | (?<='s\ ){_LABEL}(?=\W*$)
+    | (?<![\w'.-])[A-Z0-9](?=\ (?:or|and|&)\ |\ ?/\ ?[A-Z])  # and what else "A or B" names
+    | (?<=\ or\ ){_LABEL} | (?<=\ and\ ){_LABEL} | (?<=[/&,]){_LABEL} | (?<=[/&,]\ ){_LABEL}
+    """,
+    re.VERBOSE,
+)

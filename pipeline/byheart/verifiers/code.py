@@ -1,0 +1,213 @@
+"""The solution is a program: it is run in the sandbox against the tests of the problem, and is right if it passes all.
+
+The tests are `meta["tests"]`, a list of `{"input": ..., "output": ...}`, for a program on standard input and output,
+and `{"assert": ...}`, for statements that are run after the solution, in one namespace. An output is right where it is
+the expected one, space at the ends of lines and at the end of all aside. Where the solution does not define
+`meta["entry_point"]`, the name that is tested, it completes `meta["prelude"]`, which begins it; where it does, what the
+prelude imports and defines is there all the same, as it was when the problem was put.
+
+The solution is the last fenced block of the response, one marked as Python if there is any and one that defines the
+entry point if there is any, since an example of its use may follow it; with no fence at all, it is
+the whole response, if that is Python. What was run is the answer that the judgement holds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import textwrap
+import warnings
+from typing import Any, NamedTuple
+
+from pydantic import Field
+
+from byheart import sandbox
+from byheart.types import Judgement, Problem
+from byheart.verifiers import pool
+
+
+class Options(pool.Options):
+    """Seconds and GiB of memory for one test, beside those for the whole of a response. `isolation: rlimits` is weaker
+    than bubblewrap, and is for where that can't run (byheart/sandbox.py)."""
+
+    time_limit: float = Field(default=60.0, gt=0)
+    test_time_limit: float = Field(default=5.0, gt=0)
+    test_memory: float = Field(default=0.5, gt=0)
+    isolation: sandbox.Isolation = "bubblewrap"
+
+
+class Result(NamedTuple):
+    """Of one test: passed, failed, or None where that is not known."""
+
+    passed: bool | None
+    reason: str = ""
+
+
+NOT_RUN = Result(None, "not run")
+
+
+def check(options: Options) -> None:
+    """Raises SandboxError where this machine has no such isolation."""
+    sandbox.check(options.isolation)
+
+
+def caveat(options: Options) -> str | None:
+    if options.isolation == "bubblewrap":
+        return None
+    return "Model-written code was run with limits and a filter of system calls, but not in a container of its own."
+
+
+def verify(problem: Problem, response: str, options: Options) -> Judgement:
+    tests = problem.meta.get("tests")
+    if not isinstance(tests, list) or not tests:
+        return Judgement(None, None, "the problem has no tests")
+    for number, test in enumerate(tests, 1):
+        if not _well_formed(test):
+            return Judgement(None, None, f"test {number} of the problem is neither input and output nor an assert")
+    code = solution(problem, response)
+    if code is None:
+        return Judgement(0.0, None, "no code in the response")
+    if error := compile_error(code):
+        return Judgement(0.0, code, f"compile error: {error}")
+    return _judgement(_results(code, tests, problem.meta.get("entry_point"), options))._replace(answer=code)
+
+
+def solution(problem: Problem, response: str) -> str | None:
+    """The program that the response gives, or None."""
+    blocks = _FENCED.findall(response)
+    marked = [code for language, code in blocks if language.lower() in ("python", "py", "python3")]
+    candidates = marked or [code for _, code in blocks] or [response]
+    prelude, entry_point = problem.meta.get("prelude"), problem.meta.get("entry_point")
+    defined = re.compile(_DEFINED.format(re.escape(entry_point or "")), re.MULTILINE)
+    code = next((code for code in reversed(candidates) if entry_point and defined.search(code)), candidates[-1])
+    if prelude and entry_point and not defined.search(code):
+        code = f"{prelude}\n{code}"
+    else:
+        code = textwrap.dedent(code)
+        if prelude and not compile_error(f"{prelude}\n{code}"):
+            code = f"{prelude}\n{code}"
+    return code if code.strip() and (blocks or not compile_error(code)) else None
+
+
+_FENCED = re.compile(
+    r"^[ \t]*+(?:```|~~~)[ \t]*+([\w+-]*+)[^\n]*+\n(.*?)(?:^[ \t]*+(?:```|~~~)|\Z)", re.MULTILINE | re.DOTALL
+)
+_DEFINED = r"^[ \t]*(?:(?:async +)?def +|class +){0}\b|^[ \t]*{0} *="
+
+
+def _well_formed(test: Any) -> bool:
+    if not isinstance(test, dict) or not all(isinstance(text, str) for text in test.values()):
+        return False
+    return set(test) in ({"assert"}, {"input", "output"})
+
+
+def compile_error(code: str) -> str:
+    """Where and why `code` is no Python; "" where it is. Compiling runs nothing of it."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            compile(code, "solution.py", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return f"line {error.lineno}: {error.msg}"
+    except (ValueError, RecursionError, MemoryError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _results(code: str, tests: list[dict[str, str]], entry_point: str | None, options: Options) -> list[Result]:
+    """What came of each test. One that is over its time is the last that is run of its kind."""
+    box = warm(options)
+    asserts = [test["assert"] for test in tests if "assert" in test]
+    judged = iter(box.run_asserts(code, asserts, entry_point) if asserts else [])
+    results: list[Result] = []
+    late = False
+    for test in tests:
+        if "assert" in test:
+            results.append(_of_assert(next(judged), options))
+        elif late:
+            results.append(NOT_RUN)
+        else:
+            ran = box.run_program(code, test["input"])
+            results.append(_of_program(ran, test["output"], options))
+            late = ran.ended == "timeout"
+    return results
+
+
+def _of_assert(outcome: sandbox.Outcome, options: Options) -> Result:
+    match outcome.ended:
+        case "timeout":
+            return Result(False, f"time limit of {options.test_time_limit:g} s {outcome.reason}".strip())
+        case "not run":
+            return NOT_RUN
+        case "not loaded":
+            return Result(False, f"the solution does not load: {outcome.reason}")
+        case _:
+            return Result(outcome.passed, outcome.reason)
+
+
+def _of_program(ran: sandbox.Ran, expected: str, options: Options) -> Result:
+    if result := unfinished(ran, options):
+        return result
+    got, wanted = _lines(ran.stdout), _lines(expected)
+    if got == wanted:
+        return Result(True)
+    number = next((n for n, (one, other) in enumerate(zip(got, wanted, strict=False)) if one != other), None)
+    if number is None:
+        return Result(False, f"{len(got)} lines of output, not {len(wanted)}")
+    return Result(False, f"line {number + 1} of the output is {got[number][:60]!r}, not {wanted[number][:60]!r}")
+
+
+def unfinished(ran: sandbox.Ran, options: Options) -> Result | None:
+    """Why a program did not come to its end as it should; None where it did."""
+    match ran.ended:
+        case "lost":
+            return Result(None, "the sandbox failed")
+        case "timeout":
+            return Result(False, f"time limit of {options.test_time_limit:g} s")
+        case "memory":
+            return Result(False, f"memory limit of {options.test_memory:g} GiB")
+        case "output":
+            return Result(False, "too much output")
+        case "killed":
+            return Result(False, "runtime error: killed by a signal")
+    if ran.exit_code:
+        said = ran.stderr.rstrip().rpartition("\n")[2]
+        return Result(False, f"runtime error: {said or f'exit code {ran.exit_code}'}")
+    return None
+
+
+def _lines(output: str) -> list[str]:
+    return [line.rstrip() for line in output.rstrip().split("\n")]
+
+
+def _judgement(results: list[Result]) -> Judgement:
+    failed = [number for number, result in enumerate(results, 1) if result.passed is False]
+    unknown = [number for number, result in enumerate(results, 1) if result.passed is None]
+    if not failed and not unknown:
+        return Judgement(1.0, None)
+    first = (failed or unknown)[0]
+    reason = f"test {first}: {' '.join(results[first - 1].reason.split())[:400]}"
+    if len(results) > 1 and failed:
+        skipped = f", {len(unknown)} not run" if unknown else ""
+        reason = f"{len(failed)} of {len(results)} tests failed{skipped}; first: {reason}"
+    return Judgement(0.0 if failed else None, None, reason)
+
+
+_boxes: dict[tuple[int, float, float, str], sandbox.Sandbox] = {}
+"""The warm sandboxes of this process (its id is in the key: a fork has none yet)."""
+
+
+def warm(options: Options) -> sandbox.Sandbox:
+    """This process's own sandbox with these limits; it is closed when the process ends."""
+    key = os.getpid(), options.test_time_limit, options.test_memory, options.isolation
+    if key not in _boxes:
+        limits = sandbox.Limits(seconds=options.test_time_limit, memory=int(options.test_memory * pool.GIB))
+        _boxes[key] = sandbox.Sandbox(limits, options.isolation)
+    return _boxes[key]
+
+
+@atexit.register
+def _close() -> None:
+    for (owner, *_), box in _boxes.items():
+        if owner == os.getpid():
+            box.close()

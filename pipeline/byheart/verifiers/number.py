@@ -1,0 +1,260 @@
+r"""The marked number in the response is the answer, or else the last one: "So 23 + 27 = 50." answers 50.
+
+Marked is what marks.py knows: "#### 50", \boxed{50}, "the answer is 50". What is marked must give one number, or one
+after "=": "the answer is 23 + 27 = 50" answers 50, "5 or 6" and "(5, 6)" answer nothing. Units and currencies do not
+matter. Decimals are read, numbers grouped by thousands, 3/4, \frac{3}{4}, 1 1/2, 1.2e3 and 1.2 x 10^3.
+
+A number that is only a part of something else is no answer: not the 5 in 5!, 5x, x + 5, \sqrt{5}, 5 million or 1 005.
+Then, as where it is denied ("not 5") or taken back ("the answer is 5. No, wait: 6"), the response has no answer.
+
+Numbers are compared exactly and by value: 7.50 is 7.5, 3/4 is 0.75, 0.333 is not 1/3. 50% is 0.5. Where one of the two
+has a percent sign and the other none, it may have been left out, so 50% is 50 as well; but not under 1: 0.5% is 0.005
+alone. A quotient that comes out whole is work left undone: 84/4 is not 21, unless the gold answer is such a quotient.
+
+All is a few passes over the text, and a number too long to calculate with is compared as text: no input makes it slow.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from fractions import Fraction
+from functools import lru_cache
+from itertools import islice
+from typing import NamedTuple
+
+from pydantic import Field
+
+from byheart import recipe
+from byheart.mathematics import units
+from byheart.types import Judgement, Problem
+from byheart.verifiers import marks
+
+
+class Options(recipe.Choice):
+    """`tolerance`: how far from the gold answer a right one may be, as a part of it; 0.01 is one per cent."""
+
+    tolerance: float = Field(default=0.0, ge=0, lt=1)
+
+
+def verify(problem: Problem, response: str, options: Options) -> Judgement:
+    if problem.answer is None:
+        return Judgement(None, None, "the problem has no gold answer")
+    gold = _gold(problem.answer)
+    if gold is None:
+        return Judgement(None, None, f"the gold answer {problem.answer[:40]!r} is not a number")
+    found = read(response)
+    if found is None:
+        return Judgement(0.0, None, "no number is the answer")
+    if found.text == gold.text or _equal(found, gold, options.tolerance):
+        return Judgement(1.0, found.text)
+    return Judgement(0.0, found.text, f"{found.text[:40]} is not {gold.text[:40]}")
+
+
+def extract(problem: Problem, response: str) -> str | None:
+    found = read(response)
+    return None if found is None else found.text
+
+
+class Number(NamedTuple):
+    """A number as it is written, without commas and currency."""
+
+    text: str
+    percent: bool
+    quotient: bool
+
+
+def value(number: Number) -> Fraction | None:
+    """None where it has none, as 3/0, or is too long to calculate with."""
+    text = number.text
+    if len(text) > _LONGEST:
+        return None
+    if text.isdecimal():
+        return Fraction(int(text))
+    if len(text.partition("e")[2]) > _LONGEST_EXPONENT:
+        return None
+    whole, _, rest = text.removeprefix("-").removesuffix("%").rpartition(" ")
+    above, _, below = rest.partition("/")
+    try:
+        size = Fraction(whole or 0) + Fraction(above) / Fraction(below or 1)
+    except ZeroDivisionError:
+        return None
+    return (-size if text[0] == "-" else size) / (100 if number.percent else 1)
+
+
+def read(text: str) -> Number | None:
+    """The number that `text` gives as its answer, or None."""
+    claim = marks.claim(text)
+    if claim is None:
+        return last_number(text)
+    if any(map(str.isdigit, claim.correction)):
+        return None
+    if claim.closed and _PART_AFTER.match(_SPACES.sub(" ", _plain(claim.after[:40]))):
+        return None
+    return _only_number(_plain(claim.text), claim.closed)
+
+
+def last_number(text: str) -> Number | None:
+    """The last one, unless it is a part of something else."""
+    for line in reversed(text.splitlines()):
+        last = None
+        for last in _NUMBER.finditer(" ".join(_plain(line).split())):  # noqa: B007
+            pass
+        if last:
+            return _number(last)
+    return None
+
+
+def _only_number(plain: str, closed: bool) -> Number | None:
+    """The one number that `plain` gives, after the last "=" where there is one; a list or "this or that" gives none."""
+    *equal, said = " ".join(plain.split()).split("=")
+    if _OR.search(plain) or any(map(_LIST.search, equal[1:])) or (closed and "," in _NUMBER.sub("", said)):
+        return None
+    found = list(islice(_NUMBER.finditer(said), 2))
+    return _number(found[0]) if len(found) == 1 else None
+
+
+@lru_cache
+def _gold(answer: str) -> Number | None:
+    """The number that the gold answer is: one, with nothing around it but a sign, a currency or a unit."""
+    plain = _plain(answer.strip().strip("$"))
+    return _only_number(plain, closed=True) if _GOLD.match(plain) else None
+
+
+def _equal(found: Number, gold: Number, tolerance: float) -> bool:
+    given, right = value(found), _gold_value(gold)
+    if given is None or right is None:
+        return False
+    if found.quotient and given.denominator == 1 and not gold.quotient:
+        return False
+    if _near(given, right, tolerance):
+        return True
+    if found.percent == gold.percent:
+        return False
+    as_written = right * 100 if gold.percent else right
+    return abs(as_written) >= 1 and _near(given * 100 if found.percent else given, as_written, tolerance)
+
+
+_gold_value = lru_cache(value)
+
+
+def _near(found: Fraction, gold: Fraction, tolerance: float) -> bool:
+    return found == gold or (tolerance > 0 and abs(found - gold) <= Fraction(str(tolerance)) * abs(gold))
+
+
+# How a number is written, and what around it makes it a part of something else.
+
+_LONGEST, _LONGEST_EXPONENT = 400, 4
+"""A number of more characters, or with more in its exponent, is not calculated with."""
+_DIGITS = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)"
+_NUMBER = re.compile(
+    rf"""(?=[.\d])(?<![^\W_]|_)
+    (?: (?P<whole>\d+)\ (?P<above>\d+)/(?P<below>\d+)
+      | (?P<digits>{_DIGITS})
+        (?: [eE](?P<exponent>[-+]?\d+)(?!\w)
+          | \ ?(?:[x×*]|\\times|\\cdot)\ ?10(?:\^|\*\*)\ ?(?P<ten>[-+]?\d+)
+          | \ ?/\ ?(?P<over>{_DIGITS})
+        )?
+    )
+    (?P<percent>\ ?\\?%|\ percent\b|\ per\ cent\b)?""",
+    re.VERBOSE,
+)
+_GOLD = re.compile(r"\W*(?:(?:minus|negative)\W+)?\d")
+_OR = re.compile(r"\bor\b", re.IGNORECASE)
+_LIST = re.compile(r"[;&]|,(?!\d)|\band\b")
+
+_BRACKETS = " ([$€£¥\\"
+"""What may stand between a sign and its number."""
+_SIGN = re.compile(r"(?:([-+])|\b(minus|negative|plus))$", re.IGNORECASE)
+_OPERAND = re.compile(r"(?:[\d)\]²³!]|(?<![^\W_])[^\W\d_])$")
+_PART_BEFORE = re.compile(
+    r"""
+      \d\ ?:?$ | (?:[\d)\]²³!]|(?<![^\W_])[^\W\d_])\ ?[-+*/×÷·]+$
+    | [-+*/÷±∓^_<>≤≥≠√|]$ | \\[a-z]+$
+    | \b(?:or|than|over|times|pi|ln|sin|cos|tan|sqrt|(?:divided|multiplied)\ by)$
+    | \b(?:root|half|third|quarter|square|cube|log)(?:\ of)?$
+    | \d\S*\ (?:to|and|plus|minus)$
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"(?:\b(?:not|no|never|nor|neither|none|hardly|except|cannot|(?:anything|all) but)|n't)\b"
+    r"(?:(?!\b(?:so|but|then|therefore)\b)[^.,;:=])*$",
+    re.IGNORECASE,
+)
+_GLUED = re.compile(r"[\w)\]][(\[]+$|\d[.,]$")
+_PART_AFTER = re.compile(
+    r"""[)\]]*(?:
+      [\d_²³¹⁰-⁹₀-₉!(…] | \^(?!\ ?(?:\\circ|°)) | [.,:]\d | \.\.
+    | \ ?(?:[<>≤≥≠±∓|÷√∞]|\\(?!circ|end)[a-z]) | \ ?[-+*/×·]+\ ?(?:[\d(\[\\]|[a-z]\b)
+    | \ ?(?:pi|sqrt|ln|log|hundred|thousand|[mbtr]+illion|bn|mn|dozen|squared|cubed|factorial|choose|mod)s?\b
+    | ,?\ or\b | \ (?:plus|minus|divided\ by|(?:to|times|over)\ \d)
+    | \ ?(?:is|was|isn't|wasn't)(?:(?<=n't)|\ not|\ wrong|\ incorrect)\b
+    )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_LETTERS = re.compile(r"( ?)([^\W\d_]+)")
+
+_PLAIN = str.maketrans(
+    dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2015\u207b\ufe63\uff0d", "-")
+    | dict.fromkeys("\u2044\u2215\uff0f", "/")
+    | dict.fromkeys("≈≃→⇒", "=")
+    | {sign: " " + unicodedata.normalize("NFKC", sign).replace("\u2044", "/") for sign in "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"}
+)
+_THOUSANDS = re.compile(r"(?<=\d)(?:\\,|\{,\}|,\\!|[\u2009\u202f])(?=\d{3})")
+_FRACTION = re.compile(r"(\d?)\\[cdt]?frac *\{ *([-\d.,]*) *\} *\{ *([\d.,]*) *\}")
+_SPACES = re.compile(r"[^\S\n]+")
+_ARGUMENTS = re.compile(r"[}\]] ?\{")
+_EQUAL = re.compile(r"\\(?:approx|implies|[Rr]ightarrow|to)(?![a-zA-Z])|[-=]>")
+_UNEQUAL = re.compile(r"[!<>]=|\\(?:neq?|[lg]eq?|[lg]t)(?![a-zA-Z])")
+_DRESS = re.compile(
+    r"""\\(?:text\w*|math[br][fm]|left|right|displaystyle|q?quad)(?![a-zA-Z]) | \\[,;:!\ ] | [{}~]
+    | </?[a-zA-Z]\w*> | (?<![\d)])\*\* | \*\*(?![\d(])""",
+    re.VERBOSE,
+)
+
+
+def _plain(text: str) -> str:
+    """`text` with one way to write a minus, thousands, fractions, "=" and "≠", and without what is only for looks."""
+    if not text.isascii():
+        text = _THOUSANDS.sub(",", text.translate(_PLAIN))
+    if "\\" in text or "{" in text:
+        text = _THOUSANDS.sub(",", text)
+        text = _FRACTION.sub(lambda found: f"{found[1]}{' ' * bool(found[1])}{found[2]}/{found[3]}", text)
+        text = _ARGUMENTS.sub("|", text)
+    return _DRESS.sub(" ", _EQUAL.sub("=", _UNEQUAL.sub("≠", text)))
+
+
+def _number(match: re.Match[str]) -> Number | None:
+    """The number that was found; None where it is a part of something else, denied, or has no value."""
+    start, end = match.span()
+    clause, after = match.string[max(0, start - 60) : start], match.string[end : end + 24]
+    before = clause[-20:]
+    letters = _LETTERS.match(after)
+    if _GLUED.search(before) or _PART_AFTER.match(after) or (letters and not _unit(*letters.groups())):
+        return None
+    sign = _SIGN.search(before := before.rstrip(_BRACKETS))
+    if sign:
+        before = before[: sign.start()].rstrip()
+    if (sign and _OPERAND.search(before)) or _PART_BEFORE.search(before) or _DENIED.search(clause):
+        return None
+    whole, above, below, digits, exponent, ten, over, percent = match.groups()
+    if whole and (len(above), above) >= (len(below), below):
+        return None
+    if whole:
+        text = f"{whole} {above}/{below}"
+    elif exponent or ten:
+        text = f"{digits}e{exponent or ten}"
+    else:
+        text = digits + (f"/{over}" if over else "")
+    minus = sign and sign[0].lower() not in ("+", "plus")
+    text = f"{'-' if minus else ''}{text}{'%' if percent else ''}".replace(",", "")
+    number = Number(text, bool(percent), bool(over or whole))
+    return number if len(text) > _LONGEST or value(number) is not None else None
+
+
+def _unit(space: str, word: str) -> bool:
+    """Whether letters after a number may be a unit: those that touch it only where known, single ones if usual."""
+    if len(word) == 1:
+        return word in ("mgshlLaI" if space else "mgshlL")
+    return bool(space) or units.known(word)
