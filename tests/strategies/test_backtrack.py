@@ -3,29 +3,25 @@
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
-from byheart.strategies.backtrack import Options, solve
-from byheart.types import Completion, Generate, Problem, Rollout, Verdict, Verify
+from byheart.types import Completion, FinishReason, Generate, Problem, Rollout
 from byheart.wording import BACK
+
+from tests.fakes import FakeEngine, FakeJudge, attempts
 
 PROBLEM = Problem.of("2 + 2", "4", "number")
 
 
-def played(says: Sequence[tuple[str, str]], **rest: Any) -> tuple[list[Rollout], list[Generate]]:
+def played(says: Sequence[tuple[str, FinishReason]], **rest: Any) -> tuple[list[Rollout], list[Generate]]:
     """One sample, whose pieces and the reasons why they end are `says`; and what was asked for."""
-    solver = solve(PROBLEM, Options(name="backtrack", samples=1, max_tokens=20, **rest))
-    asked: list[Generate] = []
-    [request] = next(solver)
     pieces = iter(says)
-    while isinstance(request, Generate):
-        asked.append(request)
+
+    def piece(request: Generate) -> list[Completion]:
         text, reason = next(pieces)
-        [request] = solver.send([[Completion(text, [1] * 4, reason, "base", 7)]])  # type: ignore[arg-type]
-    assert isinstance(request, Verify)
-    verdicts = [Verdict("", "v", float(text.endswith("4")), None, "") for text in request.responses]
-    with pytest.raises(StopIteration) as end:
-        solver.send([verdicts])
-    return end.value.value, asked
+        return [Completion(text, [1] * 4, reason, "base", request.seed)]
+
+    engine = FakeEngine(piece)
+    strategy = {"name": "backtrack", "samples": 1, "max_tokens": 20, **rest}
+    return attempts(PROBLEM, engine, strategy, FakeJudge()).rollouts, engine.taken
 
 
 def test_a_wrong_step_and_its_mark_are_struck_out() -> None:
@@ -37,7 +33,7 @@ def test_a_wrong_step_and_its_mark_are_struck_out() -> None:
 
 
 def test_after_so_many_times_all_is_left_as_it_is() -> None:
-    slips = ("slip\n" + BACK, "step")
+    slips: tuple[str, FinishReason] = ("slip\n" + BACK, "step")
     [rollout], asked = played([slips, slips, (f"slip\n{BACK}5", "stop")], max_backs=2)
     assert (rollout.response, rollout.note) == (f"slip\n{BACK}5", "stuck")
     assert [one.until for one in asked] == [(BACK,), (BACK,), ()]

@@ -6,17 +6,15 @@ import pytest
 from byheart import recipe
 from byheart.errors import RecipeError
 from byheart.strategies import beam, mcts, q_star
-from byheart.strategies.beam import Options, solve
 from byheart.types import Rollout
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies.world import PROBLEM, World
+from tests.strategies.world import World
 
 
 def played(world: World, **rest: Any) -> list[Rollout]:
-    options = Options(name="beam", **{"width": world.width, "among": "all", "max_nodes": 10**6, **rest})
-    return world.play(solve(PROBLEM, options))
+    return world.search("beam", **{"among": "all", "max_nodes": 10**6, **rest})
 
 
 @settings(deadline=None)

@@ -1,4 +1,4 @@
-"""Many tries and one choice, played by hand: each reply is given by the test."""
+"""Many tries and one choice."""
 
 from typing import Any
 
@@ -7,46 +7,35 @@ from byheart import recipe, soundness
 from byheart.errors import RecipeError
 from byheart.strategies import best_of
 from byheart.strategies.best_of import Options, most_common, solve, tree_size
-from byheart.types import Completion, FinishReason, Generate, Problem, Rollout, Score, Verdict, Verify, replace
+from byheart.types import Generate, Problem, Rollout, Score, Verdict, Verify, replace
 
-from tests.strategies.playing import SUM, Teacher, attempts
+from tests.fakes import SUM, FakeEngine, FakeJudge, attempts, completion, ends_right, in_turn, saying
 
 PROBLEM = Problem.of("2 + 2", "4", "number")
 
 
-def completion(text: str, seed: int, finish: FinishReason = "stop") -> Completion:
-    """As many tokens as words, and an end."""
-    return Completion(text, [1] * (len(text.split()) + 1), finish, "base", seed)
-
-
 def played(
-    texts: list[str], values: list[float | None] | None = None, problem: Problem = PROBLEM, cut: str = "", **rest: Any
+    texts: list[str], values: list[float | None] | None = None, problem: Problem = PROBLEM, **rest: Any
 ) -> list[Rollout]:
-    """What comes of these samples: right is what ends in 4, and the last word is the answer. `cut` was cut off; the
-    scorer is asked only where `values` are there, and about as many."""
-    solver = solve(problem, Options(name="best_of", samples=len(texts), **rest))
-    [asked] = next(solver)
-    assert isinstance(asked, Generate)
-    assert asked.n == len(texts)
-    [verify] = solver.send([[completion(text, n, "length" if text == cut else "stop") for n, text in enumerate(texts)]])
-    assert verify == Verify(problem, texts)
-    found = [Verdict("", "v", float(text.endswith("4")), text.split()[-1] if text else None, "") for text in texts]
-    try:
-        [score] = solver.send([found])
-        while isinstance(score, Verify):  # which answers are equal, asked as though one of them were the gold answer
-            assert score.by.name == "number"
-            alike = [Verdict("", "v", float(one == score.problem.answer), one, "") for one in score.responses]
-            [score] = solver.send([alike])
-        assert isinstance(score, Score) and values is not None, "nobody else is to be asked"
-        assert score.prompt == problem.prompt
-        assert len(score.responses) == len(values)
-        solver.send([values])
-    except StopIteration as end:
-        rollouts: list[Rollout] = end.value
-        assert [rollout.response for rollout in rollouts] == texts
-        assert {rollout.strategy for rollout in rollouts} == {"best_of"}
-        return rollouts
-    raise AssertionError("it asks for more")
+    """What comes of these samples: right is what ends in 4, and the last word is the answer. The scorer is asked only
+    where there are `values`, and about as many responses."""
+
+    def scores(request: Score) -> list[float | None]:
+        assert values is not None and len(request.responses) == len(values)
+        assert request.prompt == problem.prompt
+        return values
+
+    strategy = {"name": "best_of", "samples": len(texts), **rest}
+    rollouts = attempts(problem, FakeEngine(lambda _: texts, scores), strategy, FakeJudge(judged)).rollouts
+    assert [rollout.response for rollout in rollouts] == [text.removesuffix("~") for text in texts]
+    assert {rollout.strategy for rollout in rollouts} == {"best_of"}
+    return rollouts
+
+
+def judged(request: Verify) -> list[Verdict]:
+    """What is right by the gold answer, or which answers are equal, asked as though one of them were the gold one."""
+    assert request.by is None or request.by.name == "number"
+    return ends_right(request if request.problem.answer else replace(request, problem=PROBLEM))
 
 
 def chosen(*arguments: Any, **rest: Any) -> list[str]:
@@ -76,7 +65,7 @@ def test_the_shortest_is_not_chosen_where_it_is_under_the_floor() -> None:
 
 
 def test_what_was_cut_off_is_not_chosen() -> None:
-    assert chosen(["so 4", "is it not 4"], cut="so 4") == ["is it not 4"]
+    assert chosen(["so 4~", "is it not 4"]) == ["is it not 4"]
 
 
 def test_none_is_chosen_where_none_is_right() -> None:
@@ -117,13 +106,13 @@ MAJORITY = {"name": "best_of", "choose": "majority", "among": "all", "samples": 
 
 
 def test_answers_that_are_written_differently_agree_where_the_verifier_finds_them_equal() -> None:
-    ended = attempts(SUM, Teacher(lambda _: ["is 5", "is 5", "it is 4", "is 4.0", "so 4.00"]), MAJORITY)
+    ended = attempts(SUM, saying(lambda _: ["is 5", "is 5", "it is 4", "is 4.0", "so 4.00"]), MAJORITY)
     assert [one.response for one in ended.rollouts if one.chosen] == ["is 4.0"]
     assert [verdict.score for verdict in ended.verdicts] == [0.0, 0.0, 1.0, 1.0, 1.0]
 
 
 def test_the_majority_does_not_see_the_gold_answer() -> None:
-    ended = attempts(SUM, Teacher(lambda _: ["is 5", "is 5.0", "is 4", "is 6", "is 5"]), MAJORITY)
+    ended = attempts(SUM, saying(lambda _: ["is 5", "is 5.0", "is 4", "is 6", "is 5"]), MAJORITY)
     assert [one.response for one in ended.rollouts if one.chosen] == ["is 5"]
 
 
@@ -160,13 +149,10 @@ def test_a_scorer_is_chosen_by_only_where_one_is_trained() -> None:
 
 
 def test_where_no_answer_was_read_responses_that_read_alike_agree() -> None:
-    solver = solve(PROBLEM, Options(name="best_of", samples=4, choose="majority", among="all"))
-    next(solver)
     texts = ["No", "it  is SO", "It is so", "it is not"]
-    solver.send([[completion(text, n) for n, text in enumerate(texts)]])
-    with pytest.raises(StopIteration) as end:
-        solver.send([[Verdict("", "v", None, None, "no gold answer")] * 4])
-    assert [rollout.response for rollout in end.value.value if rollout.chosen] == ["It is so"]
+    unread = FakeJudge(lambda request: [Verdict("", "v", None, None, "no gold answer")] * len(request.responses))
+    ended = attempts(PROBLEM, in_turn(*texts), MAJORITY | {"samples": 4}, unread)
+    assert [rollout.response for rollout in ended.rollouts if rollout.chosen] == ["It is so"]
 
 
 def test_the_scorer_decides_among_the_right_ones_and_its_values_are_kept() -> None:
@@ -197,14 +183,11 @@ def test_the_scorer_is_not_asked_where_there_is_nothing_to_choose() -> None:
 
 
 def test_the_teacher_is_asked_in_a_prompt_of_its_own_that_the_student_never_sees() -> None:
-    solver = solve(PROBLEM, Options(name="best_of", samples=1, prompt="{problem}\nThink."))
-    [asked] = next(solver)
-    assert isinstance(asked, Generate)
-    assert asked.prompt == "2 + 2\nThink."
-    solver.send([[completion("so 4", 0)]])
-    with pytest.raises(StopIteration) as end:
-        solver.send([[Verdict("", "v", 1.0, "4", "")]])
-    assert end.value.value[0].prompt == "2 + 2"
+    engine = in_turn("so 4")
+    strategy = {"name": "best_of", "samples": 1, "prompt": "{problem}\nThink."}
+    [rollout] = attempts(PROBLEM, engine, strategy).rollouts
+    assert engine.prompts == [["2 + 2\nThink."]]
+    assert rollout.prompt == "2 + 2"
 
 
 def test_a_recipe_is_told_what_does_not_fit() -> None:

@@ -2,7 +2,7 @@
 
 from byheart.types import Problem
 
-from tests.strategies.playing import PLAIN, SUM, Teacher, attempts, told
+from tests.fakes import PLAIN, SUM, attempts, saying, told
 
 OPTIONS = {
     "name": "decompose",
@@ -21,7 +21,7 @@ def dividing(prompt: str) -> str:
 
 
 def test_parts_are_answered_in_turn_with_the_answers_before_them_in_view() -> None:
-    teacher = Teacher(dividing)
+    teacher = saying(dividing)
     ended = attempts(SUM, teacher, OPTIONS | {"width": 2, "max_tokens": 9, "divide_tokens": 7})
     assert teacher.prompts == [
         ["USER: What is 2 + 2? Divide!"],
@@ -37,14 +37,14 @@ def test_parts_are_answered_in_turn_with_the_answers_before_them_in_view() -> No
 
 def test_samples_go_on_side_by_side_though_they_divide_differently() -> None:
     lists = iter(["1. one?", "1. one?\n2. two?", "I'd rather not."])
-    teacher = Teacher(lambda prompt: next(lists) if "Divide!" in prompt else "4")
+    teacher = saying(lambda prompt: next(lists) if "Divide!" in prompt else "4")
     ended = attempts(SUM, teacher, OPTIONS | {"samples": 3})
     assert [len(turn) for turn in teacher.turns] == [3, 3, 2, 1]
     assert [rollout.note for rollout in ended.rollouts] == ["divided", "divided", "undivided"]
 
 
 def test_where_no_question_can_be_read_the_problem_is_answered_plainly() -> None:
-    teacher = Teacher(lambda prompt: "No need to~" if "Divide!" in prompt else "It is 4.")
+    teacher = saying(lambda prompt: "No need to~" if "Divide!" in prompt else "It is 4.")
     ended = attempts(SUM, teacher, OPTIONS | {"rows": "trace"})
     assert teacher.prompts == [["USER: What is 2 + 2? Divide!"], ["USER: What is 2 + 2?"]]
     assert told(ended.rollouts) == [("It is 4.", "undivided", True)]
@@ -60,7 +60,7 @@ def test_a_part_is_divided_again_while_depth_allows_it() -> None:
             return "1. What is 1?"
         return "1" if last == "Q: What is 1?" else "2" if last == "Q: What is 1 + 1?" else "4"
 
-    teacher = Teacher(says)
+    teacher = saying(says)
     [rollout] = attempts(SUM, teacher, OPTIONS | {"depth": 2, "rows": "trace"}).rollouts
     assert teacher.prompts[2:] == [
         ["USER: What is 2 + 2?\nQ: What is 1 + 1?\nQ: What is 1?"],
@@ -71,7 +71,7 @@ def test_a_part_is_divided_again_while_depth_allows_it() -> None:
 
 
 def test_a_trace_holds_all_that_was_said_and_is_judged_and_counted_as_a_whole() -> None:
-    ended = attempts(SUM, Teacher(dividing), OPTIONS | {"rows": "trace", "width": 1})
+    ended = attempts(SUM, saying(dividing), OPTIONS | {"rows": "trace", "width": 1})
     [trace] = ended.rollouts
     assert trace.response.endswith("3. Is that all?\n\nWhat is 1 + 1?\n 2 \n\nSo it is 4.")
     assert trace.num_tokens == ended.num_tokens
@@ -79,16 +79,16 @@ def test_a_trace_holds_all_that_was_said_and_is_judged_and_counted_as_a_whole() 
 
 
 def test_an_answer_that_was_cut_off_is_not_chosen_but_one_from_cut_off_parts_may_be() -> None:
-    parts = Teacher(lambda prompt: "1. one?\n2. two" if "Divide!" in prompt else "4~" if "Q: one?" in prompt else "4")
+    parts = saying(lambda prompt: "1. one?\n2. two" if "Divide!" in prompt else "4~" if "Q: one?" in prompt else "4")
     assert attempts(SUM, parts, OPTIONS).rollouts[0].chosen is False
     compose = {"compose": "{problem} (known: {known})"}
-    last = Teacher(lambda prompt: "1. one?" if "Divide!" in prompt else "4" if "known" in prompt else "2~")
+    last = saying(lambda prompt: "1. one?" if "Divide!" in prompt else "4" if "known" in prompt else "2~")
     assert attempts(SUM, last, OPTIONS | compose).rollouts[0].chosen is True
     assert attempts(SUM, last, OPTIONS | compose | {"rows": "trace"}).rollouts[0].chosen is False
 
 
 def test_a_base_model_is_asked_in_plain_text_up_to_a_blank_line() -> None:
-    teacher = Teacher(lambda prompt: "1. one?" if prompt.endswith("one a line:\n") else " 4")
+    teacher = saying(lambda prompt: "1. one?" if prompt.endswith("one a line:\n") else " 4")
     [rollout] = attempts(PLAIN, teacher, {"name": "decompose", "samples": 1}).rollouts
     assert [prompt for [prompt] in teacher.prompts][1:] == ["2 + 2 =\n\nQ: one?\nA:", "Q: one?\nA: 4\n\n2 + 2 ="]
     assert {request.stop for turn in teacher.turns for request in turn} == {("\n\n",)}
@@ -97,6 +97,6 @@ def test_a_base_model_is_asked_in_plain_text_up_to_a_blank_line() -> None:
 
 def test_braces_in_what_is_asked_and_answered_stand_for_themselves() -> None:
     one = Problem.of("{2} + {2} =", "4", "number")
-    teacher = Teacher(lambda prompt: "1. {x}?" if prompt.endswith("Divide!") else "{4}")
+    teacher = saying(lambda prompt: "1. {x}?" if prompt.endswith("Divide!") else "{4}")
     assert attempts(one, teacher, OPTIONS).rollouts[0].response == " {4}"
     assert teacher.prompts[-1] == ["Q: {x}?\nA: {4}\nSo, {2} + {2} ="]

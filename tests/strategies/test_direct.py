@@ -1,38 +1,21 @@
-"""Trying again and again, played by hand: each reply is given by the test."""
+"""Trying again and again."""
 
 from typing import Any
 
 import pytest
-from byheart.strategies.direct import Options, solve
-from byheart.types import Completion, Generate, Problem, Rollout, Verdict, Verify
+from byheart.strategies.direct import Options
+from byheart.types import Completion, Generate, Problem, Rollout, replace
+
+from tests.fakes import attempts, in_turn
 
 PROBLEM = Problem.of("2 + 2", "4", "number")
 
 
 def played(texts: list[str], **rest: Any) -> tuple[list[Generate], list[Rollout]]:
     """What the strategy asked the engine for, and what it returned, where `texts` are the engine's answers in turn."""
-    solver = solve(PROBLEM, Options(**{"name": "direct"} | rest))
-    asked: list[Generate] = []
-    given = 0
-    reply: list[Any] | None = None
-    try:
-        while True:
-            requests = solver.send(reply) if reply is not None else next(solver)
-            if isinstance(requests[0], Generate):
-                [request] = requests
-                assert isinstance(request, Generate)
-                asked.append(request)
-                batch = texts[given : given + request.n]
-                assert len(batch) == request.n, "it asked for more than it may"
-                reply = [[Completion(text, [1], "stop", "base", given + n) for n, text in enumerate(batch)]]
-                given += request.n
-            else:
-                [asking] = requests
-                assert isinstance(asking, Verify)
-                assert asking.problem == PROBLEM
-                reply = [[Verdict("", "v", float(text.endswith("4")), None, "") for text in asking.responses]]
-    except StopIteration as end:
-        return asked, end.value
+    engine = in_turn(*texts)
+    rollouts = attempts(PROBLEM, engine, {"name": "direct"} | rest).rollouts
+    return engine.taken, rollouts
 
 
 @pytest.mark.parametrize("text", ["{problem:>9}", "{problem!r}", "{problem!z}", "{problem:{problem}}", "{problem:d}"])
@@ -81,7 +64,7 @@ def test_a_greedy_answer_is_asked_for_once() -> None:
 
 def test_the_engine_is_asked_as_the_options_say() -> None:
     [request], _ = played(["4"], samples=1, enough=1, temperature=0.3, top_p=0.9, max_tokens=7)
-    assert request == Generate(PROBLEM.prompt, n=1, temperature=0.3, top_p=0.9, max_tokens=7)
+    assert replace(request, seed=0) == Generate(PROBLEM.prompt, n=1, temperature=0.3, top_p=0.9, max_tokens=7)
 
 
 def test_of_several_temperatures_the_first_stands_where_nothing_was_tuned() -> None:
@@ -90,5 +73,5 @@ def test_of_several_temperatures_the_first_stands_where_nothing_was_tuned() -> N
 
 
 def test_a_rollout_says_what_was_asked_and_answered() -> None:
-    _, [rollout] = played(["4"], samples=1, enough=1)
-    assert rollout == Rollout.of(PROBLEM, Completion("4", [1], "stop", "base", 0), "direct")
+    [request], [rollout] = played(["is 4"], samples=1, enough=1)
+    assert rollout == Rollout.of(PROBLEM, Completion("is 4", [0, 1, 2], "stop", "base", request.seed), "direct")

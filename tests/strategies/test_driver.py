@@ -1,9 +1,9 @@
 """Many solvers at once, over services that answer late, out of order, or not at all."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import pytest
 from byheart.errors import PromptError
@@ -12,9 +12,7 @@ from byheart.strategies.driver import Refused, drive
 from byheart.types import (
     Attempts,
     Branch,
-    Completion,
     Generate,
-    Hearing,
     Keep,
     Problem,
     Recall,
@@ -30,60 +28,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import judge_by, verdicts_by
-
-Q = TypeVar("Q")
-A = TypeVar("A")
+from tests.fakes import Choose, FakeEngine, FakeJudge, saying
 
 
-class Desk(Generic[Q, A]):
-    """A service of the test: `choose` says which of the open requests one poll answers, the first unless told."""
-
-    def __init__(
-        self, answer: Callable[[Q], A], choose: Callable[[list[tuple[int, Q]]], Sequence[int]] | None = None
-    ) -> None:
-        self.answer, self.choose = answer, choose or (lambda waiting: [waiting[0][0]])
-        self.open: dict[int, Q] = {}
-        self.taken: list[Q] = []
-
-    def submit(self, request: Q) -> int:
-        self.taken.append(request)
-        self.open[len(self.taken)] = request
-        return len(self.taken)
-
-    def poll(self) -> list[tuple[int, A]]:
-        if not self.open:
-            return []
-        return [(ticket, self.answer(self.open.pop(ticket))) for ticket in self.choose(list(self.open.items()))]
+def echo(request: Generate) -> list[str] | PromptError:
+    """The prompt and the number of the sample; one prompt is refused when its turn comes."""
+    if request.prompt == "refused late":
+        return PromptError("it does not fit")
+    assert request.prompt != "too long", "it was refused, so it is never answered"
+    return [f"{request.prompt} {n}" for n in range(request.n)]
 
 
-def completed(request: Generate) -> list[Completion]:
-    assert isinstance(request.prompt, str)
-    if request.prompt == "too long":
-        raise AssertionError("it was refused, so it is never answered")
-    return [Completion(f"{request.prompt} {n}", [1, 2], "stop", "base", request.seed + n) for n in range(request.n)]
+def echoing(choose: Choose | None = None) -> FakeEngine:
+    return FakeEngine(echo, refuses="too long", choose=choose)
 
 
-class Picky(Desk[Generate, list[Completion]]):
-    """An engine that refuses one prompt."""
-
-    def submit(self, request: Generate) -> int:
-        if request.prompt == "too long":
-            raise PromptError("the prompt does not fit")
-        return super().submit(request)
-
-
-class Bench(Desk[Verify, list[Verdict]]):
-    """A judge who gives each response the verdict that `judge` makes of it, and asks nobody."""
-
-    def __init__(
-        self, judge: Callable[[Problem, str], Verdict], choose: Callable[[list[tuple[int, Verify]]], Any] | None = None
-    ) -> None:
-        super().__init__(lambda asked: [judge(asked.problem, response) for response in asked.responses], choose)
-
-    together = False
-
-    def hearing(self, request: Verify) -> Hearing | None:
-        return None
+def newest(waiting: list[tuple[int, Any]]) -> list[int]:
+    return [waiting[-1][0]]
 
 
 def problem(name: str) -> Problem:
@@ -102,7 +63,7 @@ def asking(one: Problem, *turns: Sequence[str]) -> Solver:
 
 def driven(solvers: dict[str, Solver], engine: Any = None, by: Any = None, seed: str = "") -> list[Attempts]:
     pairs = ((problem(name), solver) for name, solver in solvers.items())
-    return list(drive(pairs, engine or Desk(completed), by or judge_by(), seed))
+    return list(drive(pairs, engine or echoing(), by or judge_by(), seed))
 
 
 def names(attempts: list[Attempts]) -> list[str]:
@@ -111,9 +72,7 @@ def names(attempts: list[Attempts]) -> list[str]:
 
 def test_no_problem_waits_for_a_late_one_and_later_ones_are_admitted_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "MAX_ACTIVE", 2)
-    engine = Desk(
-        completed, lambda waiting: [min(waiting, key=lambda one: (str(one[1].prompt).startswith("late"), one[0]))[0]]
-    )
+    engine = echoing(lambda waiting: [min(waiting, key=lambda one: (one[1].prompt.startswith("late"), one[0]))[0]])
     solvers = {name: asking(problem(name), [f"{name} a"], [f"{name} b"]) for name in ("late", "p", "q", "r", "s")}
     assert names(driven(solvers, engine)) == ["p", "q", "r", "s", "late"]
 
@@ -126,19 +85,19 @@ def test_what_was_begun_first_is_served_first() -> None:
         served.append(request.prompt)
         return [ticket]
 
-    driven({name: asking(problem(name), [f"{name} 1"], [f"{name} 2"]) for name in "pqr"}, Desk(completed, first))
+    driven({name: asking(problem(name), [f"{name} 1"], [f"{name} 2"]) for name in "pqr"}, echoing(first))
     assert served == ["p 1", "p 2", "q 1", "q 2", "r 1", "r 2"]
 
 
 def test_a_solver_goes_on_in_the_poll_that_completes_its_replies() -> None:
-    engine: Any = Desk(completed)
+    engine = echoing()
     first = next(iter(drive([(problem("a"), asking(problem("a"), ["x"], ["y"]))], engine, judge_by())))
     assert [request.prompt for request in engine.taken] == ["x", "y"]
     assert [rollout.response for rollout in first.rollouts] == ["x 0", "y 0"]
 
 
 def test_replies_come_in_the_order_of_their_requests_though_answered_backwards() -> None:
-    engine = Desk(completed, lambda waiting: [waiting[-1][0]])
+    engine = echoing(newest)
     [attempts] = driven({"a": asking(problem("a"), ["x", "y", "z"], ["u", "v"])}, engine)
     assert [rollout.response for rollout in attempts.rollouts] == ["x 0", "y 0", "z 0", "u 0", "v 0"]
 
@@ -150,7 +109,7 @@ def test_both_services_reply_to_one_list_of_requests() -> None:
         assert [text.text for text in texts] == ["x 0", "x 1"]
         return []
 
-    assert driven({"a": mixed(problem("a"))}) == [Attempts("a", [], [], num_tokens=4)]
+    assert driven({"a": mixed(problem("a"))}) == [Attempts("a", [], [], num_tokens=6)]
 
 
 def test_a_solver_that_asks_for_nothing_is_told_nothing_at_once() -> None:
@@ -161,8 +120,8 @@ def test_a_solver_that_asks_for_nothing_is_told_nothing_at_once() -> None:
         assert (yield []) == []
         return []
 
-    engine = Desk(completed)
-    assert driven({"a": idle(problem("a"))}, engine) == [Attempts("a", [], [], num_tokens=2)]
+    engine = echoing()
+    assert driven({"a": idle(problem("a"))}, engine) == [Attempts("a", [], [], num_tokens=3)]
     assert len(engine.taken) == 1
 
 
@@ -173,9 +132,9 @@ def test_a_refused_prompt_costs_its_own_problem_only() -> None:
         "late": asking(problem("late"), ["e"], ["f", "too long"]),
         "fine": asking(problem("fine"), ["g"]),
     }
-    attempts = {one.problem_id: one for one in driven(solvers, Picky(completed))}
-    assert attempts["bad"] == Attempts("bad", [], [], failure="the prompt does not fit", num_tokens=4)
-    assert attempts["late"] == Attempts("late", [], [], failure="the prompt does not fit", num_tokens=4)
+    attempts = {one.problem_id: one for one in driven(solvers, echoing())}
+    assert attempts["bad"] == Attempts("bad", [], [], failure="too long", num_tokens=6)
+    assert attempts["late"] == Attempts("late", [], [], failure="too long", num_tokens=6)
     assert [len(attempts[name].rollouts) for name in ("good", "fine")] == [2, 1]
     assert attempts["good"].failure is None
 
@@ -186,21 +145,21 @@ def test_a_solver_that_can_do_without_what_was_refused_goes_on_with_the_other_re
             yield [Generate("a"), Generate("too long"), Generate("b")]
         except Refused as refused:
             first, second, third = refused.replies
-        assert isinstance(second, PromptError) and "does not fit" in str(second)
+        assert isinstance(second, PromptError) and str(second) == "too long"
         [fourth] = yield [Generate("c")]
         return [Rollout.of(one, reply[0], "test") for reply in (first, third, fourth)]
 
-    [attempts] = driven({"x": modest(problem("x"))}, Picky(completed))
+    [attempts] = driven({"x": modest(problem("x"))}, echoing())
     assert [rollout.response for rollout in attempts.rollouts] == ["a 0", "b 0", "c 0"]
-    assert (attempts.failure, attempts.num_tokens) == (None, 6)
+    assert (attempts.failure, attempts.num_tokens) == (None, 9)
 
 
 def test_a_prompt_may_be_refused_when_its_turn_comes() -> None:
-    def late(request: Generate) -> Any:
-        return PromptError("it does not fit") if request.prompt == "c" else completed(request)
-
-    good, bad = (asking(problem(name), *turns) for name, turns in (("good", (["a"], ["b"])), ("bad", (["c", "d"],))))
-    attempts = {one.problem_id: one for one in driven({"good": good, "bad": bad}, Desk(late))}
+    solvers = {
+        "good": asking(problem("good"), ["a"], ["b"]),
+        "bad": asking(problem("bad"), ["refused late", "d"]),
+    }
+    attempts = {one.problem_id: one for one in driven(solvers)}
     assert (attempts["bad"].failure, len(attempts["good"].rollouts)) == ("it does not fit", 2)
 
 
@@ -214,12 +173,12 @@ def test_a_refused_solver_is_closed() -> None:
             closed.append(True)
         return []
 
-    driven({"a": watched()}, Picky(completed))
+    driven({"a": watched()}, echoing())
     assert closed == [True]
 
 
 def test_an_engine_serves_again_after_a_problem_was_given_up_with_requests_under_way() -> None:
-    engine = Picky(completed)
+    engine = echoing()
     assert driven({"bad": asking(problem("bad"), ["a", "too long"])}, engine)[0].failure
     [attempts] = driven({"next": asking(problem("next"), ["b"])}, engine)
     assert [rollout.response for rollout in attempts.rollouts] == ["b 0"]
@@ -228,7 +187,7 @@ def test_an_engine_serves_again_after_a_problem_was_given_up_with_requests_under
 def test_problems_after_as_many_refused_ones_as_are_admitted_at_once_are_done_too() -> None:
     solvers = {f"bad {n}": asking(problem(f"bad {n}"), ["too long"]) for n in range(driver.MAX_ACTIVE)}
     solvers["good"] = asking(problem("good"), ["x"])
-    attempts = driven(solvers, Picky(completed))
+    attempts = driven(solvers, echoing())
     assert len(attempts) == len(solvers)
     assert attempts[-1].failure is None
 
@@ -244,14 +203,14 @@ def test_so_many_solvers_are_alive_at_once_and_no_more() -> None:
             most = max(most, len(alive))
             yield problem(str(n)), asking(problem(str(n)), [f"{n} a"], [f"{n} b"])
 
-    engine: Any = Desk(completed, lambda waiting: [ticket for ticket, _ in waiting[:7]])
+    engine = echoing(lambda waiting: [ticket for ticket, _ in waiting[:7]])
     for attempts in drive(solvers(), engine, judge_by()):
         alive.discard(attempts.problem_id)
     assert driver.MAX_ACTIVE - 7 <= most <= driver.MAX_ACTIVE
     assert len(engine.taken) == 2400
 
 
-def seeds(engine: Desk[Generate, list[Completion]]) -> dict[str, int]:
+def seeds(engine: FakeEngine) -> dict[str, int]:
     return {str(request.prompt): request.seed for request in engine.taken}
 
 
@@ -260,10 +219,10 @@ def test_every_request_has_a_seed_of_its_own_and_the_same_one_again() -> None:
         return {name: asking(problem(name), [f"{name} 1", f"{name} 2"], [f"{name} 3"]) for name in chosen}
 
     forwards, backwards, alone, other = (
-        Desk(completed),
-        Desk(completed, lambda waiting: [waiting[-1][0]]),
-        Desk(completed),
-        Desk(completed),
+        echoing(),
+        echoing(newest),
+        echoing(),
+        echoing(),
     )
     driven(solvers("a", "b", "c"), forwards, seed="one")
     driven(solvers("c", "b", "a"), backwards, seed="one")
@@ -283,14 +242,21 @@ def test_a_rollout_keeps_the_verdict_that_was_asked_for_on_the_way() -> None:
         yield [Verify(one, [rollout.response for rollout in rollouts if not rollout.response.startswith("x")])]
         return rollouts
 
-    desk = Bench(lambda _, response: Verdict("", "v", float(response.startswith("4")), None, ""))
-    [attempts] = driven({"a": judged(problem("a"))}, by=desk)
+    def starts_right(request: Verify) -> list[Verdict]:
+        return [Verdict("", "v", float(one.startswith("4")), None, "") for one in request.responses]
+
+    [attempts] = driven({"a": judged(problem("a"))}, by=FakeJudge(starts_right))
     wrong, _, right = attempts.rollouts
     assert {verdict.rollout_id: verdict.score for verdict in attempts.verdicts} == {wrong.id: 0.0, right.id: 1.0}
 
 
 def test_nothing_to_solve_asks_for_nothing() -> None:
     assert driven({}) == []
+
+
+def repeated(request: Verify) -> list[Verdict]:
+    """Each response is its own answer."""
+    return [Verdict("", "v", 1.0, response, "") for response in request.responses]
 
 
 def shaped(one: Problem, turns: list[list[str]]) -> Solver:
@@ -328,14 +294,14 @@ def test_each_problem_comes_to_exactly_one_end_whatever_it_asks_and_whenever_it_
 
     asked: dict[str, int] = defaultdict(int)
 
-    def verdict(problem: Problem, response: str) -> Verdict:
-        asked[problem.id] += 1
-        return Verdict("", "v", 1.0, response, "")
+    def verdicts(request: Verify) -> list[Verdict]:
+        asked[request.problem.id] += len(request.responses)
+        return repeated(request)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver, "MAX_ACTIVE", bound)
         solvers = {str(n): shaped(problem(str(n)), turns) for n, turns in enumerate(shapes)}
-        attempts = driven(solvers, Picky(completed, choose), Bench(verdict, choose))
+        attempts = driven(solvers, echoing(choose), FakeJudge(verdicts, choose))
     assert sorted(names(attempts)) == sorted(solvers)
     for one in attempts:
         kinds = [kind for turn in shapes[int(one.problem_id)] for kind in turn]
@@ -353,9 +319,9 @@ def test_what_was_judged_before_is_known_and_not_judged_again() -> None:
         assert [verdict.answer for verdict in more] == ["6"]
         return []
 
-    desk = Bench(lambda _, response: Verdict("", "v", 0.0, response, ""))
-    driven({"a": again(problem("a"))}, by=desk)
-    assert [asked.responses for asked in desk.taken] == [["4", "5"], ["6"]]
+    judge = FakeJudge(repeated)
+    driven({"a": again(problem("a"))}, by=judge)
+    assert [asked.responses for asked in judge.taken] == [["4", "5"], ["6"]]
 
 
 def test_what_goes_by_agreement_is_judged_anew_each_time() -> None:
@@ -364,10 +330,9 @@ def test_what_goes_by_agreement_is_judged_anew_each_time() -> None:
         yield [Verify(one, ["4"])]
         return []
 
-    desk = Bench(lambda _, response: Verdict("", "v", 1.0, response, ""))
-    desk.together = True
-    driven({"a": again(problem("a"))}, by=desk)
-    assert len(desk.taken) == 2
+    judge = FakeJudge(repeated, together=True)
+    driven({"a": again(problem("a"))}, by=judge)
+    assert len(judge.taken) == 2
 
 
 def test_every_token_counts_those_of_an_opinion_too() -> None:
@@ -376,9 +341,9 @@ def test_every_token_counts_those_of_an_opinion_too() -> None:
         yield [Verify(one, ["4"])]
         return []
 
-    engine = Desk(opinion("Verdict: right", "Verdict: right"))
+    engine = saying(lambda _: "Verdict: right")
     [attempts] = driven({"a": asks(problem("a"))}, engine, judge_by(MODEL))
-    assert attempts.num_tokens == 4
+    assert attempts.num_tokens == 3 + 3 * 3
 
 
 def test_a_score_is_answered_by_the_engine_and_a_memory_at_once() -> None:
@@ -393,11 +358,8 @@ def test_a_score_is_answered_by_the_engine_and_a_memory_at_once() -> None:
         assert (values, shots) == ([-1.0, -1.0], [WorkedExample("1 + 1", "2")])
         return []
 
-    def scored(request: Score) -> list[float]:
-        return [-1.0 for _ in request.responses]
-
-    desk: Any = Desk(scored)
-    list(drive([(problem("a"), asks(problem("a")))], desk, judge_by(), recall=remembers))
+    engine = FakeEngine(echo, scores=lambda request: [-1.0 for _ in request.responses])
+    list(drive([(problem("a"), asks(problem("a")))], engine, judge_by(), recall=remembers))
     assert [(request.problem.id, request.n) for request in seen] == [("a", 3)]
 
 
@@ -411,42 +373,31 @@ def test_the_trees_of_several_searches_are_kept_beside_each_other() -> None:
     assert [(at.text, at.parent) for at in attempts.tree] == [("a", -1), ("b", 0), ("c", -1), ("d", 2)]
 
 
-def opinion(*texts: str) -> Callable[[Generate], list[Completion]]:
-    """An engine that gives these opinions, whatever it is asked."""
-    return lambda request: [Completion(text, [1], "stop", "base", request.seed) for text in texts]
-
-
 MODEL = {"name": "model_judge", "votes": 3, "alone": True}
 
 
 def test_a_verifier_that_asks_the_engine_is_answered_in_between() -> None:
-    engine = Desk(opinion("Verdict: right", "so... Verdict: wrong", "Verdict: right"))
+    engine = saying(lambda _: ["Verdict: right", "so... Verdict: wrong", "Verdict: right"])
     assert [one.score for one in verdicts_by(MODEL, problem("a"), ["4", "5"], engine)] == [1.0, 1.0]
     assert ["4" in str(request.prompt) for request in engine.taken] == [True, False]
     assert len({request.seed for request in engine.taken}) == 2
 
 
 def test_verifiers_nest_and_each_asks_only_about_what_is_left() -> None:
-    engine = Desk(opinion("Verdict: right"))
+    engine = saying(lambda _: "Verdict: right")
     nested = {"name": "all", "of": ["number", {"name": "any", "of": ["exact", MODEL]}]}
     assert [one.score for one in verdicts_by(nested, problem("a"), ["5", "so 4", "4"], engine)] == [0.0, 1.0, 1.0]
     assert len(engine.taken) == 1
 
 
 def test_a_refused_opinion_costs_its_verdicts_and_not_the_problem() -> None:
-    class Short(Desk[Generate, list[Completion]]):
-        def submit(self, request: Generate) -> int:
-            if "long" in str(request.prompt):
-                raise PromptError("the prompt does not fit")
-            return super().submit(request)
-
     def asks(one: Problem) -> Solver:
         [reply] = yield [Generate("x")]
         [verdicts, others] = yield [Verify(one, ["short", "long"]), Verify(one, ["short"])]
-        assert [(verdict.score, verdict.reason) for verdict in verdicts] == [(None, "the prompt does not fit")] * 2
+        assert [(verdict.score, verdict.reason) for verdict in verdicts] == [(None, "too long")] * 2
         assert [verdict.score for verdict in others] == [1.0]
         return [Rollout.of(one, reply[0], "test")]
 
-    [attempts] = driven({"a": asks(problem("a"))}, Short(opinion("Verdict: right")), judge_by(MODEL))
+    [attempts] = driven({"a": asks(problem("a"))}, saying(lambda _: "Verdict: right", refuses="long"), judge_by(MODEL))
     assert attempts.failure is None
     assert len(attempts.rollouts) == 1

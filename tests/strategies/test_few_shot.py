@@ -1,29 +1,33 @@
-"""Worked examples in the teacher's prompt, played by hand: each reply is given by the test."""
+"""Worked examples in the teacher's prompt."""
 
 from typing import Any
 
 import pytest
 from byheart import recipe
 from byheart.errors import RecipeError
-from byheart.strategies.few_shot import Example, Options, solve
-from byheart.types import Completion, Generate, Problem, Recall, Request, Rollout, Verdict, WorkedExample
+from byheart.strategies.few_shot import Options, solve
+from byheart.types import Generate, Problem, Recall, WorkedExample
+
+from tests.fakes import attempts, in_turn, saying
 
 CHAT = Problem.of([{"role": "user", "content": "What is 2 + 2?"}], "4", "number")
 TEXT = Problem.of("2 + 2 =", "4", "number")
 GIVEN = [{"prompt": f"{a} + 1 =", "response": f"{a + 1}"} for a in range(1, 9)]
-SHOWN = Example(prompt="1 + 1 =", response="2")
 
 
 def asked_of(problem: Problem, known: list[WorkedExample] | None = None, **rest: Any) -> Generate:
     """The first thing that the engine is asked, where the run knows these examples and is asked only if it does."""
-    solver = solve(problem, Options(**{"name": "few_shot"} | rest))
-    [request] = next(solver)
-    if isinstance(request, Recall):
+
+    def recall(request: Recall) -> list[WorkedExample]:
         assert known is not None, "the run is not to be asked"
         assert (request.problem, request.n) == (problem, rest.get("shots", 4))
-        [request] = solver.send([known[: request.n]])
-    assert isinstance(request, Generate)
-    return request
+        return known[: request.n]
+
+    engine = saying(lambda _: "4")
+    attempts(problem, engine, {"name": "few_shot"} | rest, recall=recall)
+    first = engine.taken[0]
+    assert isinstance(first, Generate)
+    return first
 
 
 def turn(role: str, content: str) -> dict[str, str]:
@@ -104,24 +108,13 @@ def test_examples_are_put_to_the_teacher_as_the_problem_is() -> None:
 
 
 def test_it_tries_as_direct_does_and_the_student_sees_the_bare_problem() -> None:
-    options = Options(name="few_shot", examples=[SHOWN], shots=1, samples=2, enough=1, max_samples=3, temperature=0.5)
-    solver = solve(CHAT, options)
-    requests: list[Request] = list(next(solver))
-    sizes = []
-    for texts in (["5", "6"], ["4"]):
-        [request] = requests
-        assert isinstance(request, Generate)
-        assert (request.temperature, request.max_tokens) == (0.5, options.max_tokens)
-        sizes.append(request.n)
-        solver.send([[Completion(text, [1], "stop", "base", n) for n, text in enumerate(texts)]])
-        try:
-            requests = list(solver.send([[Verdict("", "v", float(text == "4"), text, "") for text in texts]]))
-        except StopIteration as end:
-            rollouts: list[Rollout] = end.value
-    assert sizes == [2, 1]
-    assert [one.response for one in rollouts] == ["5", "6", "4"]
-    assert {one.strategy for one in rollouts} == {"few_shot"}
-    assert all(one.prompt == CHAT.prompt for one in rollouts)
+    tries = {"samples": 2, "enough": 1, "max_samples": 3, "temperature": 0.5, "max_tokens": 7}
+    engine = in_turn("5", "6", "4")
+    ended = attempts(CHAT, engine, {"name": "few_shot", "examples": GIVEN[:1], "shots": 1} | tries)
+    assert [(one.n, one.temperature, one.max_tokens) for one in engine.taken] == [(2, 0.5, 7), (1, 0.5, 7)]
+    assert [one.response for one in ended.rollouts] == ["5", "6", "4"]
+    assert {one.strategy for one in ended.rollouts} == {"few_shot"}
+    assert all(one.prompt == CHAT.prompt for one in ended.rollouts)
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,15 @@ import random
 from typing import Any
 
 import pytest
-from byheart.strategies.mcts import Options, solve
 from byheart.strategies.tree import Node, add, back_up, descend, uct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies.world import PROBLEM, World
+from tests.strategies.world import World
 
 
 def played(world: World, **rest: Any) -> list[Any]:
-    options = Options(
-        name="mcts", width=world.width, **{"visits": 200, "max_nodes": 10**6, "max_tokens": 10**6, **rest}
-    )
-    return world.play(solve(PROBLEM, options))
+    return world.search("mcts", **{"visits": 200, "max_nodes": 10**6, "max_tokens": 10**6, **rest})
 
 
 rules = pytest.mark.parametrize("rule", ["uct", "rest_mcts", "puct", "rstar"])
@@ -40,14 +36,13 @@ def test_where_the_verifier_may_be_asked_what_is_right_is_chosen(rule: str) -> N
 
 @rules
 def test_without_a_value_it_plays_to_the_end_to_find_out(rule: str) -> None:
-    world = World(3, 3, seed=4)
-    world.value = lambda _: None  # type: ignore[assignment, method-assign, return-value]
+    world = World(3, 3, seed=4, valued=False)
     rollouts = played(world, rule=rule, playouts=4, explore=1.0)
     assert any(one.response == world.best and one.chosen for one in rollouts)
     assert {one.parent for one in world.tree if one.mean} != {-1}, "what was played to is told to all before it"
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.floats(0.05, 0.95), min_size=2, max_size=5, unique=True), st.integers(0, 99))
 def test_visits_converge_to_the_best_arm(arms: list[float], seed: int) -> None:
     """A tree one step deep is a bandit, and UCT on it is UCB1: the arm with the best mean gets most of the visits."""

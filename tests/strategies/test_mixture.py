@@ -8,9 +8,9 @@ from byheart import recipe, soundness
 from byheart.errors import RecipeError
 from byheart.strategies import few_shot
 from byheart.strategies.mixture import Options, solve
-from byheart.types import Completion, FinishReason, Generate, Problem, Rollout, Verdict, Verify
+from byheart.types import Generate, Problem, Rollout
 
-from tests.strategies.playing import SUM, Teacher, attempts
+from tests.fakes import SUM, FakeJudge, attempts, in_turn, saying
 
 PROBLEM = Problem.of("2 + 2", "4", "number")
 CHEAP = {"name": "direct", "samples": 1, "max_samples": 1, "temperature": 0}
@@ -18,28 +18,12 @@ DEAR = {"name": "best_of", "samples": 2, "temperatures": [0.5], "min_tokens": 2}
 SHOWN = {"name": "few_shot", "examples": [{"prompt": "1 + 1", "response": "2"}], "shots": 1, "max_samples": 1}
 
 
-def played(parts: list[Any], texts: list[str], cut: str = "", problem: Problem = PROBLEM, **rest: Any) -> list[Rollout]:
-    """What comes of it where the engine answers with `texts` in turn; right is what ends in 4."""
-    solver = solve(problem, Options(**{"name": "mixture", "parts": parts} | rest))
-    left = iter(enumerate(texts))
-    replies: Any = None
-    try:
-        while True:
-            requests, replies = solver.send(replies), []
-            for request in requests:
-                if isinstance(request, Generate):
-                    made = [next(left) for _ in range(request.n)]
-                    finish: dict[str, FinishReason] = {cut: "length"}
-                    replies.append(
-                        [Completion(text, [1, 2], finish.get(text, "stop"), "base", seed) for seed, text in made]
-                    )
-                else:
-                    assert isinstance(request, Verify)
-                    replies.append([Verdict("", "v", float(one.endswith("4")), one, "") for one in request.responses])
-    except StopIteration as end:
-        assert not list(left), "not all was asked for"
-        rollouts: list[Rollout] = end.value
-        return rollouts
+def played(parts: list[Any], texts: list[str], **rest: Any) -> list[Rollout]:
+    """What comes of it where the engine answers with `texts` in turn; a text that ends in "~" was cut off."""
+    engine = in_turn(*texts)
+    rollouts = attempts(PROBLEM, engine, mixed(parts) | rest, FakeJudge()).rollouts
+    assert sum(request.n for request in engine.taken) == len(texts), "not all was asked for"
+    return rollouts
 
 
 def by_part(rollouts: list[Rollout]) -> list[tuple[str, str]]:
@@ -58,13 +42,13 @@ def test_what_it_does_not_solve_goes_on_and_every_rollout_says_who_made_it() -> 
 
 def test_an_answer_that_was_cut_off_or_not_chosen_solves_nothing() -> None:
     guesses = DEAR | {"min_tokens": 3}
-    rollouts = played([CHEAP, guesses, SHOWN], ["so 4", "4", "5", "6"], cut="so 4")
+    rollouts = played([CHEAP, guesses, SHOWN], ["so 4~", "4", "5", "6"])
     assert [rollout.strategy for rollout in rollouts] == ["direct", "best_of", "best_of", "few_shot"]
 
 
 def test_one_that_was_given_the_answer_has_not_solved_it() -> None:
     hint = {"name": "rationalize", "of": CHEAP, "prompt": "{problem} hint-{answer}", "samples": 1}
-    ended = attempts(SUM, Teacher(lambda prompt: "so 4" if "hint-4" in prompt else "5"), mixed([hint, CHEAP]))
+    ended = attempts(SUM, saying(lambda prompt: "so 4" if "hint-4" in prompt else "5"), mixed([hint, CHEAP]))
     assert [(one.strategy, one.note) for one in ended.rollouts] == [
         ("direct", ""),
         ("rationalize", "rationalized"),
@@ -79,9 +63,9 @@ def mixed(parts: list[Any]) -> dict[str, Any]:
 def test_a_part_whose_prompt_is_refused_costs_what_it_would_have_found_and_no_more() -> None:
     long = CHEAP | {"prompt": "{problem} Think!"}
     for parts in ([CHEAP, long], [long, CHEAP]):
-        ended = attempts(SUM, Teacher(lambda _: "5", refuses="Think!"), mixed(parts))
+        ended = attempts(SUM, saying(lambda _: "5", refuses="Think!"), mixed(parts))
         assert (by_part(ended.rollouts), ended.failure) == ([("direct", "5")], None)
-    assert attempts(SUM, Teacher(lambda _: "5", refuses="Think!"), mixed([long, long])).failure == "too long"
+    assert attempts(SUM, saying(lambda _: "5", refuses="Think!"), mixed([long, long])).failure == "too long"
 
 
 def test_all_parts_have_their_turn_where_none_solves_it() -> None:

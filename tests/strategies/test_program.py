@@ -1,15 +1,15 @@
 """The model of these tests writes programs; the sandbox that runs them is the real one."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from byheart import recipe, sandbox
 from byheart.errors import SandboxError
 from byheart.strategies import program
-from byheart.strategies.program import Options
-from byheart.types import Completion, Generate, Problem, Rollout, Verdict, Verify
+from byheart.types import Problem, Rollout, Verdict
 
-from tests.strategies.playing import PLAIN, SUM, Teacher, attempts, told
+from tests.fakes import PLAIN, SUM, FakeJudge, attempts, ends_right, saying, told
 
 OPTIONS = {"name": "program", "prompt": "{problem} Write!", "mend": "{error}|{output}|Mend!", "samples": 1}
 RIGHT = "```python\nanswer = 2 + 2\nprint(answer)\n```"
@@ -21,7 +21,7 @@ def failing_first(prompt: str) -> str:
 
 
 def test_an_error_is_shown_to_the_model_whose_mended_program_prints_the_answer() -> None:
-    teacher = Teacher(failing_first)
+    teacher = saying(failing_first)
     ended = attempts(SUM, teacher, OPTIONS)
     assert teacher.prompts == [
         ["USER: What is 2 + 2? Write!"],
@@ -38,7 +38,7 @@ def test_an_error_is_shown_to_the_model_whose_mended_program_prints_the_answer()
 def test_several_programs_are_written_at_once_and_only_those_that_fail_are_mended() -> None:
     written = iter([RIGHT, WRONG, "I can't.", "```python\nprint(5)\n```"])
     mended = iter([RIGHT, WRONG])
-    teacher = Teacher(lambda prompt: next(mended if "Mend!" in prompt else written))
+    teacher = saying(lambda prompt: next(mended if "Mend!" in prompt else written))
     ended = attempts(SUM, teacher, OPTIONS | {"samples": 4})
     assert [len(turn) for turn in teacher.turns] == [4, 2]
     assert "no code in the response|nothing|Mend!" in teacher.prompts[1][1]
@@ -58,28 +58,20 @@ def test_several_programs_are_written_at_once_and_only_those_that_fail_are_mende
 
 
 def test_the_program_itself_can_be_taught_with_its_output_as_the_answer() -> None:
-    ended = attempts(SUM, Teacher(failing_first), OPTIONS | {"rows": "program"})
+    ended = attempts(SUM, saying(failing_first), OPTIONS | {"rows": "program"})
     assert told(ended.rollouts) == [(f"{RIGHT}\nAnswer: 4", "mended", True)]
     assert [(verdict.score, verdict.answer) for verdict in ended.verdicts] == [(1.0, "4")]
 
 
-def played(verdicts: list[Verdict], options: Options, text: str = "print(4)", finish: str = "stop") -> list[Rollout]:
+def played(verdicts: list[Verdict], text: str = "print(4)", **rest: Any) -> list[Rollout]:
     """What comes of a program that ran as `verdicts` say, one for each try."""
-    solver = program.solve(PLAIN, options)
-    [request] = next(solver)
     given = iter(verdicts)
-    try:
-        while True:
-            if isinstance(request, Generate):
-                assert request.stop == ("\n```",)
-                reply: list[Completion] | list[Verdict] = [Completion(text, [1], finish, "base", 0)]  # type: ignore[arg-type]
-            else:
-                assert isinstance(request, Verify)
-                reply = [next(given)] if request.by else [Verdict("", "v", 1.0, None, "")]
-            [request] = solver.send([reply])
-    except StopIteration as end:
-        assert not list(given), "it did not try as often"
-        return list(end.value)
+    judge = FakeJudge(lambda request: [next(given)] if request.by else ends_right(request))
+    engine = saying(lambda _: text)
+    rollouts = attempts(PLAIN, engine, OPTIONS | rest, judge).rollouts
+    assert {request.stop for request in engine.taken} == {("\n```",)}
+    assert not list(given), "it did not try as often"
+    return rollouts
 
 
 ERROR, RAN = Verdict("", "e", 0.0, None, "it printed nothing"), Verdict("", "e", 1.0, "4", "")
@@ -100,12 +92,11 @@ NOBODY_KNOWS = Verdict("", "e", None, None, "the sandbox failed")
 def test_it_is_tried_again_only_for_the_programs_own_errors(
     verdicts: list[Verdict], retries: int, expected: tuple[str, str, bool]
 ) -> None:
-    options = Options.model_validate(OPTIONS | {"retries": retries})
-    assert told(played(verdicts, options)) == [expected]
+    assert told(played(verdicts, retries=retries)) == [expected]
 
 
 def test_a_program_that_was_cut_off_is_not_chosen_though_it_ran() -> None:
-    [rollout] = played([RAN], Options.model_validate(OPTIONS), finish="length")
+    [rollout] = played([RAN], "print(4)~")
     assert (rollout.response, rollout.chosen, rollout.finish_reason) == (" 4", False, "length")
 
 
@@ -130,7 +121,7 @@ def test_a_machine_without_a_sandbox_is_told_before_a_model_loads(monkeypatch: p
 def test_what_it_prints_in_a_task_of_plain_text_stands_alone() -> None:
     one = Problem.of("2 + 2 =", "4", "number")
     written = iter(["print('It is')\n\nprint(x)", "```python\nprint('It is')\n\nprint(2 + 2)"])
-    teacher = Teacher(lambda _: next(written))
+    teacher = saying(lambda _: next(written))
     [rollout] = attempts(one, teacher, OPTIONS).rollouts
     assert (rollout.response, rollout.note) == (" It is\n4", "mended")
     assert teacher.prompts == [
@@ -144,7 +135,7 @@ def test_what_it_prints_in_a_task_of_plain_text_stands_alone() -> None:
 
 def test_a_failed_program_that_holds_the_answer_is_not_right_by_accident() -> None:
     written = "The answer is 4.\n```python\nx = 1 / 0  # 4\n```\n4"
-    ended = attempts(SUM, Teacher(lambda _: written), OPTIONS | {"retries": 0})
+    ended = attempts(SUM, saying(lambda _: written), OPTIONS | {"retries": 0})
     assert told(ended.rollouts) == [("", "failed", False)]
     assert [verdict.score for verdict in ended.verdicts] == [0.0]
     assert [step.text for step in ended.rollouts[0].steps] == [written]
@@ -152,7 +143,7 @@ def test_a_failed_program_that_holds_the_answer_is_not_right_by_accident() -> No
 
 def test_a_long_error_and_a_long_output_are_clipped_for_the_next_prompt() -> None:
     loud = "```python\nprint('a' * 900 + 'end')\nraise ValueError('b' * 900)\n```"
-    teacher = Teacher(lambda prompt: RIGHT if "Mend!" in prompt else loud)
+    teacher = saying(lambda prompt: RIGHT if "Mend!" in prompt else loud)
     attempts(SUM, teacher, OPTIONS)
     again = teacher.prompts[1][0].partition(loud)[2]
     assert len(again) < 700

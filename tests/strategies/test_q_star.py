@@ -4,17 +4,16 @@ import math
 from typing import Any
 
 import pytest
-from byheart.strategies.q_star import Options, f, solve
+from byheart.strategies.q_star import Options, f
 from byheart.strategies.tree import Node, add
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies.world import PROBLEM, World
+from tests.strategies.world import World
 
 
 def played(world: World, **rest: Any) -> list[Any]:
-    options = Options(name="q_star", width=world.width, among="all", **{"solutions": 1, "max_nodes": 10**6, **rest})
-    return world.play(solve(PROBLEM, options))
+    return world.search("q_star", **{"among": "all", "solutions": 1, "max_nodes": 10**6, **rest})
 
 
 @given(
@@ -66,7 +65,3 @@ def test_the_reward_of_a_step_may_be_how_sure_the_policy_was_of_it() -> None:
     options = Options(name="q_star", reward="probability")
     assert f(unsure, options) == pytest.approx(math.exp(-2.0) + 0.9)
     assert f(sure, options) == pytest.approx(math.exp(-0.5) + 0.9), "what may still come is worth its value"
-
-
-if __name__ == "__main__":
-    pytest.main([__file__])

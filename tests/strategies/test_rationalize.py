@@ -8,14 +8,14 @@ from byheart.errors import RecipeError
 from byheart.strategies import rationalize
 from byheart.types import Problem, Verify
 
-from tests.strategies.playing import PLAIN, SUM, Teacher, attempts, told
+from tests.fakes import PLAIN, SUM, FakeEngine, attempts, saying, told
 
 DIRECT = {"name": "direct", "samples": 2, "enough": 1, "max_samples": 2}
 OPTIONS: dict[str, Any] = {"name": "rationalize", "of": DIRECT, "prompt": "{problem} (It is {answer}!)", "samples": 3}
 
 
-def knowing(plain: list[str], hinted: list[str]) -> Teacher:
-    return Teacher(lambda prompt: hinted if "(It is 4!)" in prompt else plain)
+def knowing(plain: list[str], hinted: list[str]) -> FakeEngine:
+    return saying(lambda prompt: hinted if "(It is 4!)" in prompt else plain)
 
 
 def test_a_solved_problem_gets_no_hint() -> None:
@@ -78,7 +78,7 @@ def test_where_the_hint_does_not_fit_what_was_tried_stands() -> None:
     ],
 )
 def test_who_repeats_the_hint_as_the_recipe_words_it_leaks(template: str, text: str, repeated: bool) -> None:
-    teacher = Teacher(lambda prompt: "5" if prompt.endswith(": What is 2 + 2?") else text)
+    teacher = saying(lambda prompt: "5" if prompt.endswith(": What is 2 + 2?") else text)
     ended = attempts(SUM, teacher, OPTIONS | {"prompt": template, "samples": 1})
     assert (ended.rollouts[-1].note == "leaked", ended.rollouts[-1].chosen) == (repeated, not repeated)
 
@@ -101,7 +101,7 @@ def test_the_hint_is_put_where_the_template_says_and_after_examples_in_a_chat() 
 
 
 def test_a_base_model_is_shown_blocks_and_ends_at_the_first_blank_line() -> None:
-    teacher = Teacher(lambda prompt: [" 4"] * 3 if "(4)" in prompt else [" 5"] * 2)
+    teacher = saying(lambda prompt: [" 4"] * 3 if "(4)" in prompt else [" 5"] * 2)
     examples = [{"prompt": "1 + 1 = (2)", "response": " 2"}, {"prompt": "1 + 2 = (3)", "response": " 3"}]
     ended = attempts(PLAIN, teacher, OPTIONS | {"prompt": "{problem} ({answer})", "examples": examples})
     [[request]] = teacher.turns[1:]
@@ -111,7 +111,7 @@ def test_a_base_model_is_shown_blocks_and_ends_at_the_first_blank_line() -> None
 
 
 def test_by_default_plain_text_still_ends_in_the_problem() -> None:
-    teacher = Teacher(lambda prompt: [" 4"] * 4 if "4" in prompt else [" 5"] * 2)
+    teacher = saying(lambda prompt: [" 4"] * 4 if "4" in prompt else [" 5"] * 2)
     attempts(PLAIN, teacher, {"name": "rationalize", "of": DIRECT})
     [[hinted]] = teacher.prompts[1:]
     assert "The answer is 4." in hinted

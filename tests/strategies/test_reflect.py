@@ -3,17 +3,17 @@
 import pytest
 from byheart.types import Problem
 
-from tests.strategies.playing import PLAIN, SUM, Teacher, attempts, told
+from tests.fakes import PLAIN, SUM, FakeEngine, attempts, saying, told
 
 OPTIONS = {"name": "reflect", "critique": "What is wrong?", "rewrite": "Again.", "samples": 1}
 
 
-def teacher(draft: str, rewrite: str, critique: str = "Count again.") -> Teacher:
+def teacher(draft: str, rewrite: str, critique: str = "Count again.") -> FakeEngine:
     def says(prompt: str) -> str:
         last = prompt.strip().splitlines()[-1]
         return critique if last.endswith("What is wrong?") else rewrite if last.endswith("Again.") else draft
 
-    return Teacher(says)
+    return saying(says)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_each_turn_is_one_more_of_the_same_conversation() -> None:
 
 def test_the_last_right_version_of_several_is_the_one_to_keep() -> None:
     drafts = iter(["5", "wrong", "4", "wrong", "6"])
-    ended = attempts(SUM, Teacher(lambda _: next(drafts)), OPTIONS | {"turns": 2})
+    ended = attempts(SUM, saying(lambda _: next(drafts)), OPTIONS | {"turns": 2})
     assert told(ended.rollouts) == [("5", "draft", False), ("4", "draft", True), ("6", "stuck", False)]
 
 
@@ -81,7 +81,7 @@ def test_a_trace_is_draft_critique_and_rewrite_and_is_judged_as_a_whole() -> Non
 
 def test_an_attempt_whose_critique_does_not_fit_is_dropped_and_the_others_stay() -> None:
     drafts = iter(["5", "5 at great length", "5"])
-    teacher = Teacher(lambda _: next(drafts, "4"), refuses="at great length")
+    teacher = saying(lambda _: next(drafts, "4"), refuses="at great length")
     ended = attempts(SUM, teacher, OPTIONS | {"samples": 3})
     assert ([one.note for one in ended.rollouts], ended.failure) == (["draft", "mended"] * 2, None)
 

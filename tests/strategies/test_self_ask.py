@@ -1,6 +1,7 @@
 """A draft is questioned, and written again; a model has the last word on which is good."""
 
-from tests.strategies.playing import PLAIN, SUM, Teacher, attempts, told
+from tests.conftest import judge_by
+from tests.fakes import PLAIN, SUM, FakeEngine, attempts, saying, told
 
 OPTIONS = {"name": "self_ask", "test": "Up to {number} questions!", "rewrite": "{answers}\nOnce more."}
 JUDGE = {"name": "model_judge", "votes": 1, "alone": True}
@@ -16,8 +17,8 @@ def says(prompt: str) -> str:
 
 
 def test_questions_are_answered_all_at_once_and_the_rewrite_sees_them() -> None:
-    teacher = Teacher(says)
-    ended = attempts(SUM, teacher, OPTIONS | {"prompt": "{problem} Say.", "questions": 2}, JUDGE)
+    teacher = saying(says)
+    ended = attempts(SUM, teacher, OPTIONS | {"prompt": "{problem} Say.", "questions": 2}, judge_by(JUDGE))
     talk = "USER: What is 2 + 2? Say.\nASSISTANT: It is.\nUSER: "
     assert teacher.prompts[:4] == [
         ["USER: What is 2 + 2? Say."],
@@ -31,25 +32,25 @@ def test_questions_are_answered_all_at_once_and_the_rewrite_sees_them() -> None:
 
 def test_dozens_of_questions_of_several_drafts_go_out_together() -> None:
     dozens = "\n".join(f"{n}. Is it {n}?" for n in range(1, 31))
-    teacher = Teacher(lambda prompt: dozens if prompt.endswith("questions!") else "4")
+    teacher = saying(lambda prompt: dozens if prompt.endswith("questions!") else "4")
     tokens = {"max_tokens": 9, "test_tokens": 8, "answer_tokens": 7}
     attempts(SUM, teacher, OPTIONS | {"samples": 2, "questions": 24} | tokens)
     assert [len(turn) for turn in teacher.turns] == [2, 2, 48, 2]
     assert [turn[0].max_tokens for turn in teacher.turns] == [9, 8, 7, 9]
-    default = Teacher(lambda prompt: dozens if prompt.endswith("questions!") else "4")
+    default = saying(lambda prompt: dozens if prompt.endswith("questions!") else "4")
     attempts(SUM, default, OPTIONS)
     assert len(default.turns[2]) == 12
 
 
 def test_where_no_question_can_be_read_the_draft_stands() -> None:
-    teacher = Teacher(lambda prompt: "None." if prompt.endswith("questions!") else "It is 4.")
+    teacher = saying(lambda prompt: "None." if prompt.endswith("questions!") else "It is 4.")
     assert told(attempts(SUM, teacher, OPTIONS).rollouts) == [("It is 4.", "draft", True)]
     assert len(teacher.turns) == 2
 
 
 def test_a_rewrite_that_was_cut_off_is_never_chosen() -> None:
-    def cut(draft: str) -> Teacher:
-        return Teacher(
+    def cut(draft: str) -> FakeEngine:
+        return saying(
             lambda prompt: "1. Sure?" if prompt.endswith("questions!") else "4~" if "Once more" in prompt else draft
         )
 
@@ -61,12 +62,12 @@ def test_a_rewrite_that_was_cut_off_is_never_chosen() -> None:
 
 
 def test_a_rewrite_for_a_base_model_has_the_space_that_its_own_answers_have() -> None:
-    said = Teacher(lambda p: "1. Sure?" if p.endswith("questions!\n") else "4" if p.endswith("more.\n") else " 5")
+    said = saying(lambda p: "1. Sure?" if p.endswith("questions!\n") else "4" if p.endswith("more.\n") else " 5")
     assert told(attempts(PLAIN, said, OPTIONS).rollouts) == [(" 5", "draft", False), (" 4", "mended", True)]
 
 
 def test_a_base_model_is_questioned_in_plain_text() -> None:
-    teacher = Teacher(lambda prompt: "1. Sure?" if prompt.endswith("questions!\n") else " 4")
+    teacher = saying(lambda prompt: "1. Sure?" if prompt.endswith("questions!\n") else " 4")
     assert attempts(PLAIN, teacher, OPTIONS).rollouts[-1].note == "kept"
     assert teacher.prompts[-1] == ["2 + 2 = 4\n\nQ: Sure?\nA: 4\nOnce more.\n"]
     assert {request.stop for turn in teacher.turns for request in turn} == {("\n\n",)}

@@ -8,7 +8,7 @@ from byheart.strategies.several import Work, joined, listed, together
 from byheart.types import Attempts, Completion, Generate, Rollout, Solver
 
 from tests.conftest import judge_by
-from tests.strategies.playing import PLAIN, Teacher
+from tests.fakes import PLAIN, FakeEngine, saying
 
 
 def completion(text: str, finish: Any = "stop", tokens: int = 2) -> Completion:
@@ -20,51 +20,53 @@ def asks(name: str, *turns: int) -> Work[str]:
     for turn, count in enumerate(turns):
         requests = [Generate(f"{name} {turn} {place}") for place in range(count)]
         replies = yield requests
-        assert replies == [f"to {request.prompt}" for request in requests]
-    return name.upper()
+        assert [reply[0].text for reply in replies] == [request.prompt for request in requests]
+    return name
 
 
 def test_parts_side_by_side_ask_in_one_yield_and_each_gets_its_own_replies() -> None:
-    work = together([asks("a", 1, 2), asks("b"), asks("c", 2), asks("d", 1, 0, 1)])
-    turns: list[list[Any]] = []
-    replies: Any = None
-    with pytest.raises(StopIteration) as end:
-        while True:
-            requests = work.send(replies)
-            turns.append([request.prompt for request in requests])  # type: ignore[union-attr]
-            replies = [f"to {request.prompt}" for request in requests]  # type: ignore[union-attr]
-    assert turns == [["a 0 0", "c 0 0", "c 0 1", "d 0 0"], ["a 1 0", "a 1 1"], ["d 2 0"]]
-    assert end.value.value == ["A", "B", "C", "D"]
+    engine = saying(lambda prompt: prompt)
+    ended = side_by_side(engine, asks("a", 1, 2), asks("b"), asks("c", 2), asks("d", 1, 0, 1))
+    assert engine.prompts == [["a 0 0", "c 0 0", "c 0 1", "d 0 0"], ["a 1 0", "a 1 1"], ["d 2 0"]]
+    assert [one.response for one in ended.rollouts] == ["a", "b", "c", "d"]
 
 
 def echoed(name: str, *prompts: str) -> Work[str]:
-    """Asks for one thing after the other, of a teacher who says again what it is asked."""
+    """Asks for one thing after the other, of an engine that repeats the prompt."""
     for prompt in prompts:
         [[made]] = yield [Generate(f"{name} {prompt}")]
         assert made.text == f"{name} {prompt}"
     return name
 
 
-def side_by_side(*works: Work[str]) -> Attempts:
+def choosy() -> FakeEngine:
+    return saying(lambda prompt: prompt, refuses="too long")
+
+
+def side_by_side(engine: FakeEngine, *works: Work[str]) -> Attempts:
     def solve() -> Solver:
         ended = yield from together(works)
         return [Rollout.of(PLAIN, completion(one), "test") for one in ended]
 
     judge = judge_by()
-    [ended] = drive([(PLAIN, solve())], Teacher(lambda prompt: prompt, refuses="too long"), judge)
+    [ended] = drive([(PLAIN, solve())], engine, judge)
     judge.close()
     return ended
 
 
 def test_a_part_with_a_prompt_that_is_refused_is_dropped_and_the_others_go_on() -> None:
     ended = side_by_side(
-        echoed("a", "1", "2"), echoed("b", "too long"), echoed("c", "1", "too long", "2"), echoed("d", "1", "2", "3")
+        choosy(),
+        echoed("a", "1", "2"),
+        echoed("b", "too long"),
+        echoed("c", "1", "too long", "2"),
+        echoed("d", "1", "2", "3"),
     )
     assert ([one.response for one in ended.rollouts], ended.failure) == (["a", "d"], None)
 
 
 def test_where_all_parts_are_refused_so_is_the_problem() -> None:
-    assert side_by_side(echoed("a", "too long"), echoed("b", "1", "too long")).failure == "too long"
+    assert side_by_side(choosy(), echoed("a", "too long"), echoed("b", "1", "too long")).failure == "too long"
 
 
 @pytest.mark.parametrize(

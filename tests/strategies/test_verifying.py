@@ -6,9 +6,21 @@ from typing import Any
 from byheart import recipe
 from byheart.run import Run
 from byheart.strategies.verifying import verify
-from byheart.types import Attempts, Completion, FinishReason, Policy, Problem, Problems, Rollout, Verdict, replace
+from byheart.types import (
+    Attempts,
+    Completion,
+    FinishReason,
+    Generate,
+    Policy,
+    Problem,
+    Problems,
+    Rollout,
+    Verdict,
+    replace,
+)
 
 from tests.conftest import judge_by
+from tests.fakes import FakeEngine
 
 SUM = Problem.of("2 + 2", "4", "number")
 NUMBER = judge_by().identity
@@ -21,19 +33,14 @@ def rollout(problem: Problem, text: str, seed: int = 0, finish: FinishReason = "
 def verified(folder: Path, problems: list[Problem], attempts: list[Attempts], by: Any = "number") -> list[Verdict]:
     run = Run(folder / "run", recipe.parse({"name": "t", "model": {"name": "m"}, "task": {"name": "times_table"}}))
     made = run.stage(
-        1, "verify", verify, Problems(problems, [], []), attempts, Policy("base"), NoEngine(), judge_by(by)
+        1, "verify", verify, Problems(problems, [], []), attempts, Policy("base"), FakeEngine(unasked), judge_by(by)
     )
     run.close()
     return made
 
 
-class NoEngine:
-    """It is not asked for anything."""
-
-    seconds = start_seconds = swap_seconds = 0.0
-
-    def poll(self) -> list[Any]:
-        raise AssertionError("nobody waits for completions")
+def unasked(request: Generate) -> str:
+    raise AssertionError("nobody waits for completions")
 
 
 def test_every_rollout_has_a_verdict_in_order_and_they_are_read_again(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """A world of steps that is known through and through: what may follow on each, and what each is worth.
 
 A solution is a line of digits a step, `depth` of them, each below `width`: "2\\n0\\n1". The chance that a whole one is
-right is drawn by a seed; that of a beginning is the chance of the best whole one it can become. The world answers what
-a search asks for, and counts.
+right is drawn by a seed; that of a beginning is the chance of the best whole one it can become. The engine of this
+world grows and scores what a search asks for; the verifier finds right the best solution of all.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from byheart.types import Branch, Completion, Generate, Keep, Problem, Rollout, Score, Verdict, Verify
+from byheart.types import Branch, Completion, Generate, Problem, Rollout, Score
 
-PROBLEM = Problem.of("find the way", "right", "exact")
+from tests.conftest import judge_by
+from tests.fakes import FakeEngine, attempts
 
 
 class World:
-    def __init__(self, width: int, depth: int, seed: int = 0) -> None:
-        self.width, self.depth, self._seed = width, depth, seed
+    def __init__(self, width: int, depth: int, seed: int = 0, valued: bool = True) -> None:
+        self.width, self.depth, self.valued, self._seed = width, depth, valued, seed
         self.grown: list[str] = []
         self.tree: list[Branch] = []
 
@@ -37,37 +38,31 @@ class World:
     def value(self, text: str) -> float:
         return max(chance for whole, chance in self.chances.items() if whole.startswith(text))
 
-    def play(self, solver: Any) -> list[Rollout]:
-        """Answer all that `solver` asks for, to its end."""
-        replies: list[Any] | None = None
-        try:
-            while True:
-                replies = [self._reply(request) for request in solver.send(replies)]
-        except StopIteration as end:
-            found: list[Rollout] = end.value
-            return found
+    def search(self, name: str, **options: Any) -> list[Rollout]:
+        """What the strategy `name` finds; `grown` and `tree` are what it asked for and kept."""
+        engine = FakeEngine(self._written, self._scores)
+        problem = Problem.of("find the way", self.best, "exact")
+        ended = attempts(problem, engine, {"name": name, "width": self.width, **options}, judge_by("exact"))
+        assert ended.failure is None
+        self.grown = [request.prefix for request in engine.taken if isinstance(request, Generate)]
+        self.tree = ended.tree
+        return ended.rollouts
 
-    def _reply(self, request: Any) -> list[Any]:
-        if isinstance(request, Keep):
-            self.tree = request.tree
-            return []
-        if isinstance(request, Score):
-            return [self.value(text) for text in request.responses]
-        if isinstance(request, Verify):
-            return [Verdict("", "v", float(text == self.best), text, "") for text in request.responses]
-        assert isinstance(request, Generate)
-        self.grown.append(request.prefix)
+    def _scores(self, request: Score) -> list[float | None]:
+        return [self.value(text) if self.valued else None for text in request.responses]
+
+    def _written(self, request: Generate) -> list[Completion]:
         if not request.until:
-            return [self._end(request.prefix, n) for n in range(request.n)]
-        steps = [str(n) for n in range(self.width)][: request.n]
+            return [self._end(request, n) for n in range(request.n)]
+        steps = [str(n % self.width) for n in range(request.n)]
         last = request.prefix.count("\n") == self.depth - 1
         return [
-            Completion(step if last else f"{step}\n", [1], "stop" if last else "step", "base", n, -1.0)
+            Completion(step if last else f"{step}\n", [1], "stop" if last else "step", "base", request.seed + n, -1.0)
             for n, step in enumerate(steps)
         ]
 
-    def _end(self, prefix: str, n: int) -> Completion:
+    def _end(self, request: Generate, n: int) -> Completion:
         """The rest of a solution that begins so, each step by lot."""
-        rng = random.Random(f"{prefix} {n}")
-        rest = [str(rng.randrange(self.width)) for _ in range(self.depth - prefix.count("\n"))]
-        return Completion("\n".join(rest), [1] * len(rest), "stop", "base", n)
+        rng = random.Random(f"{request.prefix} {n}")
+        rest = [str(rng.randrange(self.width)) for _ in range(self.depth - request.prefix.count("\n"))]
+        return Completion("\n".join(rest), [1] * len(rest), "stop", "base", request.seed + n)
