@@ -47,8 +47,7 @@ class Outside(NamedTuple):
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
-    code._close()  # what other tests have left warm
-    code._boxes.clear()
+    code.close()  # what other tests have left warm
     before = set(psutil.Process().children(recursive=True))
     file = tmp_path_factory.mktemp("outside") / "tests.json"
     file.write_text(f"SECRET assert f(3) == {ANSWER}")
@@ -62,8 +61,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
         yield Outside(file, victim, listener, before)
         victim.kill()
     del os.environ["BYHEART_CANARY"]
-    code._close()
-    code._boxes.clear()
+    code.close()
     assert not set(psutil.Process().children(recursive=True)) - before
     assert not any(Path(tempfile.gettempdir()).iterdir())
     tempfile.tempdir = scratch

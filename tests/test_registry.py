@@ -37,7 +37,16 @@ def test_an_unknown_key_is_refused_with_the_nearest_and_all(family: str) -> None
     key = next(iter(registry.known(family)))
     with pytest.raises(RecipeError, match=f"did you mean '{key}'") as error:
         registry.resolve(family, key + "x")
-    assert [known for known in registry.known(family) if known not in str(error.value)] == []
+    assert str(error.value).endswith(f"known: {', '.join(registry.listed(family))}")
+
+
+def test_the_engine_for_tests_works_and_is_not_offered() -> None:
+    assert registry.resolve("engines", "scripted")
+    raw = {"name": "t", "model": {"name": "m"}, "task": {"name": "times_table"}}
+    for engine in ({"name": "scriptd"}, {"script": "x"}):
+        with pytest.raises(RecipeError, match="vllm") as error:
+            recipe.parse(raw | {"engine": engine})
+        assert "scripted" not in str(error.value)
 
 
 def test_nothing_near_is_no_suggestion() -> None:

@@ -52,7 +52,7 @@ def chosen(family: str, value: Any) -> Choice:
     raw = {"name": value} if isinstance(value, str) else value
     if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
         raise ValueError(
-            f"a key, or a mapping with a name, is wanted; known: {', '.join(sorted(registry.known(family)))}"
+            f"a key, or a mapping with a name, is wanted; known: {', '.join(registry.listed(family))}"
         )
     try:
         kind = registry.options(family, raw["name"])
@@ -267,7 +267,7 @@ def _siblings(loc: tuple[Any, ...], model: type[BaseModel]) -> list[str]:
 
 
 def _names(section: str) -> str:
-    return ", ".join(sorted(registry.known(FAMILIES[section])))
+    return ", ".join(registry.listed(FAMILIES[section]))
 
 
 def _kind(value: object) -> str:

@@ -23,6 +23,15 @@ def known(family: str) -> dict[str, str]:
     return _installed(family) | builtin
 
 
+UNLISTED = {"engines": {"scripted"}}
+"""Keys that work and that no message offers: an engine for tests, which has no model."""
+
+
+def listed(family: str) -> list[str]:
+    """The keys of `family` to choose from, sorted."""
+    return sorted(known(family).keys() - UNLISTED.get(family, set()))
+
+
 @cache
 def _installed(family: str) -> dict[str, str]:
     """What installed packages add; looking through them takes some hundredths of a second."""
@@ -33,7 +42,8 @@ def resolve(family: str, key: str) -> Any:
     """The function or class behind `key`. Raises RecipeError, naming the nearest known key, where there is none."""
     places = known(family)
     if key not in places:
-        raise RecipeError(f"{family}: there is no {key!r}{nearest(key, places)}; known: {', '.join(sorted(places))}")
+        names = listed(family)
+        raise RecipeError(f"{family}: there is no {key!r}{nearest(key, names)}; known: {', '.join(names)}")
     return load(places[key])
 
 

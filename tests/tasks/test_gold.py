@@ -112,7 +112,7 @@ def test_reasoning_gym(options: Callable[..., Any]) -> None:
     from reasoning_gym.factory import DATASETS
 
     slow = {"arc_agi", "futoshiki", "intermediate_integration", "rearc", "sokoban", "zebra_puzzles"}
-    left = set(DATASETS) - slow - set(reasoning_gym._HASHED) - set(reasoning_gym._UNFIT)
+    left = set(DATASETS) - slow - set(reasoning_gym.HASHED) - set(reasoning_gym.UNFIT)
     assert len(left) > 90
     rng = random.Random(0)
     for dataset in sorted(left):

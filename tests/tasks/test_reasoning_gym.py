@@ -74,7 +74,7 @@ def test_a_generator_that_depends_on_the_hash_seed_wants_it_fixed(
 def test_a_config_that_makes_no_problem_is_refused_and_not_tried_for_ever(
     options: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("byheart.tasks.reasoning_gym._FAILURES", 5)
+    monkeypatch.setattr("byheart.tasks.reasoning_gym.MAX_FAILURES", 5)
     out_of_reach = {"min_numbers": 2, "max_numbers": 2, "max_value": 2, "min_target": 500, "max_target": 600}
     asked = options(name="countdown", **out_of_reach)
     with pytest.raises(TaskError, match=r"countdown makes no problem with this config: Failed to generate"):

@@ -106,7 +106,7 @@ def test_a_hub_that_is_silent_is_not_waited_for(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(hub, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(hub, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        monkeypatch.setattr("byheart.tasks.rows._PATIENCE", 0.3)
+        monkeypatch.setattr("byheart.tasks.rows.HUB_TIMEOUT", 0.3)
         asked = options(name="gsm8k")
         began = time.monotonic()
         with pytest.raises(TaskError, match="the hub can't be reached"):

@@ -1,7 +1,6 @@
 """A solution is right where it passes all of its problem's tests, and what it fails at is said."""
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -14,13 +13,6 @@ from byheart.verifiers.code import Options, solution, verify
 
 OPTIONS = Options(name="code", test_time_limit=1.0, test_memory=0.25)
 ADD = "def add(a, b):\n    return a + b\n"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _closed() -> Iterator[None]:
-    yield
-    code._close()
-    code._boxes.clear()
 
 
 def judged(response: str, *tests: Any, **meta: Any) -> Judgement:
@@ -178,7 +170,7 @@ def test_the_sandbox_stays_warm_from_one_response_to_the_next_and_is_not_shared_
     if pid == 0:
         score = judged("```python\nprint(4)\n```", on("", "4")).score
         own = psutil.Process().children(recursive=True)
-        code._close()
+        code.close()
         os._exit(0 if score == 1.0 and own and not set(own) & warm else 1)
     assert os.waitpid(pid, 0)[1] == 0
     assert judged("```python\nprint(4)\n```", on("", "4")).score == 1.0

@@ -1,7 +1,5 @@
 """A response is a program that comes to its end and prints something, and what it prints is its answer."""
 
-from collections.abc import Iterator
-
 import pytest
 from byheart import sandbox
 from byheart.errors import SandboxError
@@ -12,13 +10,6 @@ from byheart.verifiers.execution import Options, verify
 from tests.conftest import verdicts_by
 
 OPTIONS = Options(name="execution", test_time_limit=1.0, test_memory=0.25)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _closed() -> Iterator[None]:
-    yield
-    code._close()
-    code._boxes.clear()
 
 
 def ran(program: str) -> Judgement:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from byheart import recipe, verifiers
 from byheart.errors import RecipeError
-from byheart.types import Judgement, Problem, Verdict, Verify
+from byheart.types import Problem, Verdict, Verify
 from byheart.verifiers import judge, tags
 
 from tests.conftest import judge_by, verdicts_by
@@ -37,52 +37,49 @@ def test_each_request_is_answered_once_under_its_ticket() -> None:
     assert one.poll() == []
 
 
-def test_what_says_the_same_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    judged: list[str] = []
-
-    def here(by: Any, problem: Problem, response: str) -> Judgement:
-        judged.append(response)
-        return Judgement(1.0, response)
-
-    monkeypatch.setattr(judge, "_here", here)
-    assert [verdict.answer for verdict in asked(judge_by(), "a", "b", "a")] == ["a", "b", "a"]
-    assert judged == ["a", "b"]
-
-
 def test_verdicts_come_in_the_order_of_the_responses() -> None:
     assert [verdict.score for verdict in asked(judge_by(), "4", "5", "none", "is 4")] == [1.0, 0.0, 0.0, 1.0]
     assert asked(judge_by()) == []
 
 
-@pytest.fixture
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A verifier in a file of its own, which a test may change."""
-    path = tmp_path / "byheart_test_plugin.py"
-    path.write_text(PLUGIN)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(verifiers.REGISTRY, "plugin", "byheart_test_plugin:verify")
-    tags._sources.cache_clear()
-    yield path
-    tags._sources.cache_clear()
-    judge._load.cache_clear()
-    sys.modules.pop("byheart_test_plugin", None)
-
-
 PLUGIN = """
+from byheart import recipe
 from byheart.types import Judgement
 from byheart.verifiers import pool
 
-class Options(pool.Options):
+judged = []
+
+class Options({base}):
     score: float = 1.0
 
 def verify(problem, response, options):
+    judged.append(response)
     if response == "broken":
         raise RuntimeError("oh no")
     return Judgement(options.score, response)
 """
+HERE, ELSEWHERE = PLUGIN.format(base="recipe.Choice"), PLUGIN.format(base="pool.Options")
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file of a verifier, which a test writes."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(verifiers.REGISTRY, "plugin", "byheart_test_plugin:verify")
+    tags.sources.cache_clear()
+    yield tmp_path / "byheart_test_plugin.py"
+    tags.sources.cache_clear()
+    sys.modules.pop("byheart_test_plugin", None)
+
+
+def test_what_says_the_same_is_judged_once(plugin: Path) -> None:
+    plugin.write_text(HERE)
+    assert [verdict.answer for verdict in asked(judge_by("plugin"), "a", "b", "a")] == ["a", "b", "a"]
+    assert sys.modules["byheart_test_plugin"].judged == ["a", "b"]
 
 
 def test_a_verifier_that_may_be_slow_is_asked_in_another_process_and_still_in_order(plugin: Path) -> None:
+    plugin.write_text(ELSEWHERE)
     one = judge_by("plugin")
     verdicts = asked(one, "a", "broken", "c")
     one.close()
@@ -91,40 +88,44 @@ def test_a_verifier_that_may_be_slow_is_asked_in_another_process_and_still_in_or
     assert "oh no" in verdicts[1].reason
 
 
-def test_a_verifier_that_fails_here_is_unjudged_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = judge_by("exact")
-    monkeypatch.setattr(judge, "_function", lambda _: 1 / 0)
-    [verdict] = asked(one, "4")
-    assert verdict.score is None
-    assert "ZeroDivisionError" in verdict.reason
+def test_a_verifier_that_fails_here_is_unjudged_too(plugin: Path) -> None:
+    plugin.write_text(HERE)
+    broken, fine = asked(judge_by("plugin"), "broken", "fine")
+    assert (broken.score, fine.score) == (None, 1.0)
+    assert "RuntimeError: oh no" in broken.reason
 
 
 def test_a_verifier_is_named_by_its_key_its_options_and_its_code(plugin: Path) -> None:
     def name(by: Any) -> str:
         return tags.tag(recipe.chosen("verifiers", by))
 
+    plugin.write_text(HERE)
     assert name("number").startswith("number@")
     assert len({name("number"), name({"name": "number", "tolerance": 0.1}), name("exact")}) == 3
     nested = {"name": "all", "of": ["plugin", "exact"]}
     before, around = name("plugin"), name(nested)
     assert name("plugin") == before
-    plugin.write_text(PLUGIN + "# changed")
-    tags._sources.cache_clear()
+    plugin.write_text(HERE + "# changed")
+    tags.sources.cache_clear()
     assert name("plugin") != before
     assert name(nested) != around
 
 
 def test_what_a_verifier_is_built_on_is_part_of_its_code() -> None:
-    built_on = tags._sources("byheart.verifiers.remote_judge")
+    built_on = tags.sources("byheart.verifiers.remote_judge")
     assert built_on.keys() >= {f"byheart.verifiers.{name}" for name in ("remote_judge", "model_judge", "pool")}
-    assert "byheart.mathematics.algebra" in tags._sources("byheart.verifiers.math")
-    assert "byheart.inside.checker" in tags._sources("byheart.verifiers.code")
+    assert "byheart.mathematics.algebra" in tags.sources("byheart.verifiers.math")
+    assert "byheart.inside.checker" in tags.sources("byheart.verifiers.code")
 
 
-def test_the_version_of_a_library_that_decides_is_part_of_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_of_a_library_that_decides_is_part_of_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     by = recipe.chosen("verifiers", "math")
     before = tags.tag(by)
-    monkeypatch.setattr(tags, "version", lambda _: "99")
+    (tmp_path / "sympy-99.dist-info").mkdir()
+    (tmp_path / "sympy-99.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: sympy\nVersion: 99\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
     assert tags.tag(by) != before
 
 

@@ -20,13 +20,13 @@ from byheart.errors import TaskError
 from byheart.tasks import splits
 from byheart.types import Problem
 
-_HASHED = ("isomorphic_strings", "knight_swap", "polynomial_multiplication", "ransom_note", "word_ladder")
+HASHED = ("isomorphic_strings", "knight_swap", "polynomial_multiplication", "ransom_note", "word_ladder")
 """What these ask or answer depends on the order of a set, and so on Python's hash seed (reasoning-gym 0.1.25)."""
-_UNFIT = {
+UNFIT = {
     "composite": "it mixes other generators; name one of them",
     "list_functions": "it draws from Python's global random numbers, so its problems can't be had again",
 }
-_FAILURES = 100
+MAX_FAILURES = 100
 """After so many problems in a row that the generator could not make, it can make none."""
 
 
@@ -51,9 +51,9 @@ class Options(splits.Options):
         known = _generators()
         if self.dataset not in known:
             raise ValueError(f"reasoning-gym has no {self.dataset!r}{registry.nearest(self.dataset, known)}")
-        if self.dataset in _UNFIT:
-            raise ValueError(f"{self.dataset}: {_UNFIT[self.dataset]}")
-        if self.dataset in _HASHED and os.environ.get("PYTHONHASHSEED", "random") == "random":
+        if self.dataset in UNFIT:
+            raise ValueError(f"{self.dataset}: {UNFIT[self.dataset]}")
+        if self.dataset in HASHED and os.environ.get("PYTHONHASHSEED", "random") == "random":
             raise ValueError(f"{self.dataset} asks the same again only with PYTHONHASHSEED=0 in the environment")
         kind = known[self.dataset][1]
         names = {field.name for field in dataclasses.fields(kind)} - {"seed", "size"}
@@ -81,7 +81,7 @@ def problems(options: Options, seed: int) -> Iterator[Problem]:
                 entry = data[index]
             except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
                 failed += 1
-                if failed > _FAILURES:
+                if failed > MAX_FAILURES:
                     raise TaskError(f"{options.dataset} makes no problem with this config: {error}") from None
                 continue
             failed = 0

@@ -21,7 +21,7 @@ Row = dict[str, Any]
 Make = Callable[[Any, Row], Problem]
 """Makes the problem of a row, given the task's options. Raises ValueError where it can't."""
 
-_PATIENCE = 5.0
+HUB_TIMEOUT = 5.0
 """Seconds to wait for the hub's answer to whether it is there."""
 
 
@@ -191,7 +191,7 @@ def _reachable(hub: Hub) -> bool:
     )
 
     try:
-        HfApi().dataset_info(hub.dataset, revision=hub.revision, timeout=_PATIENCE)
+        HfApi().dataset_info(hub.dataset, revision=hub.revision, timeout=HUB_TIMEOUT)
     except HFValidationError as error:
         raise TaskError(f"task.dataset: {error}") from None
     except GatedRepoError:

@@ -198,7 +198,7 @@ _boxes: dict[tuple[int, float, float, str], sandbox.Sandbox] = {}
 
 
 def warm(options: Options) -> sandbox.Sandbox:
-    """This process's own sandbox with these limits; it is closed when the process ends."""
+    """This process's own sandbox with these limits; `close` closes it, at the latest when the process ends."""
     key = os.getpid(), options.test_time_limit, options.test_memory, options.isolation
     if key not in _boxes:
         limits = sandbox.Limits(seconds=options.test_time_limit, memory=int(options.test_memory * pool.GIB))
@@ -207,7 +207,7 @@ def warm(options: Options) -> sandbox.Sandbox:
 
 
 @atexit.register
-def _close() -> None:
-    for (owner, *_), box in _boxes.items():
-        if owner == os.getpid():
-            box.close()
+def close() -> None:
+    """Close this process's own warm sandboxes; the next verification starts another. Closing twice is harmless."""
+    for key in [key for key in _boxes if key[0] == os.getpid()]:
+        _boxes.pop(key).close()

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -168,7 +168,4 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def _function(by: Choice) -> Any:
-    return _load(place(by))
-
-
-_load = cache(registry.load)
+    return registry.load(place(by))

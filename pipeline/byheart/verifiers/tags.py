@@ -22,9 +22,9 @@ _OURS = ("byheart.verifiers", "byheart.mathematics", "byheart.sandbox", "byheart
 
 def tag(by: Choice) -> str:
     """ "number@1a2b3c4d", for the verifier with the options `by` and all that it is made of."""
-    sources = [_sources(place(one).partition(":")[0]) for one in tree(by)]
+    code = [sources(place(one).partition(":")[0]) for one in tree(by)]
     libraries = {name: version(name) for one in tree(by) for name in getattr(module(one), "LIBRARIES", ())}
-    return f"{by.name}@{digest(by.model_dump(mode='json'), sources, libraries)[:8]}"
+    return f"{by.name}@{digest(by.model_dump(mode='json'), code, libraries)[:8]}"
 
 
 def tree(by: Choice) -> Iterator[Choice]:
@@ -51,8 +51,8 @@ def module(by: Choice) -> Any:
 
 
 @cache
-def _sources(name: str) -> dict[str, str]:
-    """Module -> digest of its source, for the module `name` and those of ours that it is built on."""
+def sources(name: str) -> dict[str, str]:
+    """Module -> digest of its source, for the module `name` and those of this package that its verdicts depend on."""
     found: dict[str, str] = {}
     waiting = [name]
     while waiting:
