@@ -43,7 +43,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_and_all(family: str) -> None
 def test_the_engine_for_tests_works_and_is_not_offered() -> None:
     assert registry.resolve("engines", "scripted")
     for wrong in ("scriptd", 3):
-        with pytest.raises(ValueError, match="known: ray, server, transformers, vllm$") as error:
+        with pytest.raises(ValueError, match=r"known: ray, server, transformers, vllm$") as error:
             recipe.chosen("engines", wrong)
         assert "scripted" not in str(error.value)
 
