@@ -17,6 +17,7 @@ from byheart.types import Attempts, Generate, Policy, Problem, Problems, Rollout
 from byheart.wording import BACK
 
 from tests.conftest import judge_by
+from tests.fakes import FakeEngine, saying
 
 
 def asked(name: str) -> Problem:
@@ -51,9 +52,12 @@ def engine(run: Run, answers: dict[str, list[str]]) -> Scripted:
     return Scripted(run.recipe.engine, Path(), run.recipe.model, run.dir / "engine.log")
 
 
-def measured(run: Run, answers: dict[str, list[str]], n: int = 1, problems: Problems = PROBLEMS) -> Measure:
+def measured(
+    run: Run, answers: dict[str, list[str]] | FakeEngine, n: int = 1, problems: Problems = PROBLEMS
+) -> Measure:
     policy, options = Policy(run.recipe.model.name), run.recipe.evaluation
-    made: Measure = run.stage(n, "baseline", baseline, problems, policy, options, engine(run, answers), judge_by())
+    asked = engine(run, answers) if isinstance(answers, dict) else answers
+    made: Measure = run.stage(n, "baseline", baseline, problems, policy, options, asked, judge_by())
     return made
 
 
@@ -77,21 +81,13 @@ def test_a_policy_is_measured_on_every_split_and_the_measure_is_read_again(tmp_p
     run.close()
 
 
-def test_each_way_is_asked_as_the_recipe_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[Any] = []
-    submit = Scripted.submit
-
-    def listening(self: Scripted, request: Generate) -> int:
-        heard.append(request)
-        return submit(self, request)
-
-    monkeypatch.setattr(Scripted, "submit", listening)
-    told = {f"{one} Quick!": ["4"] for one in ANSWERS} | {f"{one} Think!": ["I think it is 5"] for one in ANSWERS}
+def test_each_way_is_asked_as_the_recipe_says(tmp_path: Path) -> None:
+    quick = saying(lambda prompt: "4" if prompt.endswith("Quick!") else "I think it is 5")
     fast, worked = {"prompt": "{problem} Quick!", "max_tokens": 9}, {"prompt": "{problem} Think!"}
     run = opened(tmp_path, fast=fast, worked=worked, samples=2, temperature=0.5)
-    [one] = measured(run, told).splits["dev"]
+    [one] = measured(run, quick).splits["dev"]
     assert (one.fast, one.worked) == (Outcome(True, 2, "4"), Outcome(False, 6, "I think it is 5"))
-    assert {(one.prompt, one.max_tokens, one.temperature, one.n) for one in heard if "dev" in one.prompt} == {
+    assert {(one.prompt, one.max_tokens, one.temperature, one.n) for one in quick.taken if "dev" in one.prompt} == {
         ("dev? Quick!", 9, 0, 1),
         ("dev? Think!", 64, 0, 1),
         ("dev? Think!", 64, 0.5, 2),
@@ -99,18 +95,9 @@ def test_each_way_is_asked_as_the_recipe_says(tmp_path: Path, monkeypatch: pytes
     run.close()
 
 
-def test_where_going_back_is_taught_it_is_forbidden_once_as_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    submit = Scripted.submit
-
-    def writing(self: Scripted, request: Generate) -> int:
-        self._answers["dev?"] = ["5"] if "Wait" in request.forbid else [f"5\n{BACK}4"]
-        return submit(self, request)
-
-    monkeypatch.setattr(Scripted, "submit", writing)
+def test_where_going_back_is_taught_it_is_forbidden_once_as_well(tmp_path: Path) -> None:
     run = opened(tmp_path, backtracks=1)
-    made = measured(run, dict(ANSWERS))
+    made = measured(run, FakeEngine(lambda request: "5" if "Wait" in request.forbid else f"5\n{BACK}4"))
     [one] = made.splits["dev"]
     assert one.worked.right and one.straight and one.straight.response == "5" and one.straight.right is False
     gone = compare(made, made, run.recipe.evaluation)["splits"]["dev"]["after"]["back"]
@@ -146,21 +133,15 @@ def test_answers_that_are_written_differently_are_one_class_where_the_verifier_f
     run.close()
 
 
-def test_an_answer_that_was_cut_off_is_wrong_in_every_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Scripted._completions
-    monkeypatch.setattr(
-        Scripted,
-        "_completions",
-        lambda self, request: [replace(one, finish_reason="length") for one in whole(self, request)],
-    )
+def test_an_answer_that_was_cut_off_is_wrong_in_every_measure(tmp_path: Path) -> None:
     run = opened(tmp_path, samples=20)
-    one = measured(run, ANSWERS | {"dev?": ["4"]}).splits["dev"][0]
+    one = measured(run, saying(lambda _: "4~")).splits["dev"][0]
     assert (one.fast.right, one.worked.right) == (False, False)
     assert one.classes == [(1, False)] * 20 and one.distinct == 0, "it has no vote"
     run.close()
     unknown = Problems([], [Problem.of("dev?", None, "number")], [])
     run = opened(tmp_path / "unknown", samples=20)
-    [one] = measured(run, {"dev?": ["4"]}, problems=unknown).splits["dev"]
+    [one] = measured(run, saying(lambda _: "4~"), problems=unknown).splits["dev"]
     assert (one.fast.right, one.classes) == (None, []), "nobody knows whether the whole would be right"
     run.close()
 
