@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byheart import machine
 from byheart.errors import ByheartError, InputError
 
 if TYPE_CHECKING:
@@ -263,6 +264,7 @@ def _shipped() -> list[Path]:
 
 def main() -> None:
     """The console script `byheart`: an error of the user's is one message and its exit code, never a traceback."""
+    machine.isolate()
     try:
         app()
     except ByheartError as error:
@@ -271,4 +273,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the working directory, put there by `python -m`; multiprocessing hands sys.path to children
     main()

@@ -1,4 +1,4 @@
-"""What this machine has to compute with."""
+"""What this machine has to compute with, and what the processes started on it may import."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import cache
+
+
+def isolate() -> None:
+    """Keep the working directory off the import path of all Python processes that this one starts from now on.
+
+    `python -m` and `python -c` put it first, so that a user's `json.py` would be imported instead of the standard
+    library's. It is set in the environment because libraries (multiprocessing, vLLM, Ray) start processes as well.
+    """
+    os.environ["PYTHONSAFEPATH"] = "1"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Weights on disk, made from other weights: GGUF to safetensors, and a base with an adapter merged in.
 
-Both need torch, so both run in a child process: `python -m byheart.weights convert FILE.gguf DIR` and
-`python -m byheart.weights merge BASE ADAPTER`. Nothing is imported from torch before that.
+Both need torch, so both run in a child process: `python -P -m byheart.weights convert FILE.gguf DIR` and
+`python -P -m byheart.weights merge BASE ADAPTER`. Nothing is imported from torch before that.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def name(adapter: Path | None, scorer: Path | None) -> str:
 
 def in_child(what: str, *paths: Path) -> None:
     """Run `convert` or `merge` in a process of its own. Raises EngineError with the end of what it printed."""
-    command = [sys.executable, "-m", "byheart.weights", what, *map(str, paths)]
+    command = [sys.executable, "-P", "-m", "byheart.weights", what, *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise EngineError(f"{what} of {paths[0]} to {paths[1]} failed:\n{done.stderr[-2000:]}")

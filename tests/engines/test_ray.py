@@ -33,8 +33,16 @@ from byheart.types import Attempts, Branch, Generate, Keep, Policy, Problem, Pro
 from tests.conftest import ROOT, judge_by
 
 
+@pytest.fixture(scope="module", autouse=True)
+def importable() -> Iterator[None]:
+    """Workers import the functions of this file that are spread over them, and do not look in our working directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        yield
+
+
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
+def cluster(importable: None) -> Iterator[str]:
     """The address of a Ray cluster of one machine."""
     from ray.cluster_utils import Cluster
 
@@ -165,7 +173,7 @@ def test_a_worker_that_is_told_to_end_before_it_is_told_to_begin_waits_for_nothi
     work, policy = Work(thinking, recipe.chosen("verifiers", "number"), "seed", None), _packed(Policy(str(tiny)))
 
     async def told() -> list[Attempts]:
-        worker = Worker(each, models.Options(name=str(tiny)))
+        worker = Worker(each, models.Options(name=str(tiny)), Path.cwd())
         await worker.end(1)
         await worker.begin(1, work, policy)
         await asyncio.wait_for(worker.rest(), 20)

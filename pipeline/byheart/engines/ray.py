@@ -12,6 +12,7 @@ A policy's adapter travels with the work; the base model is what its name means 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -29,7 +30,7 @@ from typing import Any
 import psutil
 from pydantic import Field
 
-from byheart import engines, models, recipe
+from byheart import engines, machine, models, recipe
 from byheart.errors import ByheartError, EngineError, RecipeError
 from byheart.progress import console
 from byheart.recipe import Recipe
@@ -84,8 +85,11 @@ class Ray:
         import ray
 
         self._ray, self._options, self._model = ray, options, model
+        # Ray puts the working directory of the moment first on the import path of its workers: an empty one, then.
+        self._empty = tempfile.TemporaryDirectory(prefix="byheart-ray-")
         try:
-            ray.init(options.address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+            with contextlib.chdir(self._empty.name):
+                ray.init(options.address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         except Exception as error:
             where = options.address or os.environ.get("RAY_ADDRESS") or "this machine"
             raise EngineError(f"no Ray cluster can be had at {where}: {' '.join(str(error).split())[:300]}") from None
@@ -166,11 +170,12 @@ class Ray:
             self._ray.kill(member.worker)
         self._members.clear()
         self._ray.shutdown()
+        self._empty.cleanup()
 
     def _worker(self) -> _Member:
         kind = self._ray.remote(Worker)
         takes = {"num_cpus": self._options.cpus, "num_gpus": self._gpus, "max_concurrency": 2 * MOST}
-        return _Member(kind.options(**takes).remote(self._options.each, self._model))
+        return _Member(kind.options(**takes).remote(self._options.each, self._model, Path.cwd()))
 
     def _begin(self, member: _Member, task: Any) -> None:
         member.busy[member.worker.begin.remote(self._num_tasks, task, self._policy)] = None
@@ -250,7 +255,11 @@ class Ray:
 class Worker:
     """In a process of its own, wherever Ray finds room. All that the engine does, it does in one thread."""
 
-    def __init__(self, options: recipe.Choice, model: models.Options) -> None:
+    def __init__(self, options: recipe.Choice, model: models.Options, folder: Path) -> None:
+        """`folder` is where the command was started: relative paths mean the same here, where it exists."""
+        machine.isolate()
+        if folder.is_dir():
+            os.chdir(folder)
         self._thread = ThreadPoolExecutor(1)
         self._folder = _own_folder()
         self._base = models.fetch(model)

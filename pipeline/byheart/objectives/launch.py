@@ -61,7 +61,8 @@ def check(recipe: Recipe) -> None:
 
 def command(config: str | None, options: Any) -> list[str]:
     """The words that start a module under accelerate; its name and arguments are to follow."""
-    launch = [sys.executable, "-m", "accelerate.commands.launch"]
+    python = [sys.executable, "-P", "-m"]  # said here, since another machine may not have our environment
+    launch = [*python, "accelerate.commands.launch"]
     if config:
         launch += ["--config_file", str(_file(config)), "--num_processes", str(processes(config))]
         if _several(config):
@@ -74,7 +75,7 @@ def command(config: str | None, options: Any) -> list[str]:
         cores = min(max(1, psutil.cpu_count(logical=False) or 1), len(os.sched_getaffinity(0)))
         each = max(1, cores // (_each(config) if config else 1))
         launch += ["--cpu"] * (config is None) + ["--num_cpu_threads_per_process", str(each)]
-    return [*launch, "-m"]
+    return [*launch, "--no_python", *python]
 
 
 def shared(options: Any, num_gpus: int) -> int:
