@@ -1,0 +1,318 @@
+"""Whether the last commit computes what a reference commit computed: small rounds of six recipes run by both, then
+compared value by value, adapters included. All must be exactly equal, apart from times and the verifier's fingerprint.
+
+usage: scripts/equal [REFERENCE]
+
+Each commit runs in a checkout with an environment of its own. Each run is pinned to one core and so single-threaded,
+which makes float32 arithmetic repeatable, also on a busy machine; as many runs as there are cores (and 6 GiB of free
+memory each) go on at once. Runs are kept in build/equal/COMMIT; a finished one is not repeated, and an interrupted one
+is resumed. Prints what was equal and leaves the same table in build/equal. Exits with 1 if anything differs, or if a
+technique did nothing, so that there was nothing to compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy
+import psutil
+import pyarrow.parquet
+from rich.console import Console
+from rich.table import Table
+from safetensors.numpy import load_file
+
+from scripts.bench.checkout import ROOT, Checkout, checkout, environment
+
+REFERENCE = "9c20583"
+
+RENAMED: dict[str, str] = {}
+"""Name in the reference commit -> name now: of a recipe's options ("objective.rank"), of keys in what a run records
+("num_right"), and of files in a round's directory ("verdicts.jsonl", as in PARTS)."""
+
+ADDED: frozenset[str] = frozenset()
+"""Keys of what a run records that have been added since the reference commit."""
+
+UNCOMPARED = frozenset({"status", "digest", "resumed", "num_processes"})
+"""Keys that say how a stage was run, not what it computed, beside those that end in "seconds"."""
+
+PARTS = {
+    "problems": "problems.jsonl",
+    "rollouts": "rollouts-*.jsonl",
+    "verdicts": "verdicts.jsonl",
+    "rows": "dataset/*.parquet",
+    "pairs": "dataset/pairs/*.parquet",
+    "valued steps": "dataset/steps/*.parquet",
+    "answers before": "baseline.jsonl",
+    "answers after": "evaluate.jsonl",
+    "stages": "stages.json",
+    "metrics": "metrics.json",
+    "adapter": "adapter/adapter_model.safetensors",
+    "scorer": "scorer/adapter/adapter_model.safetensors",
+}
+"""What is compared -> its files in the directory of a round."""
+
+SMALL = {
+    "model.dtype": "float32",
+    "engine.max_sequences": 64,
+    "task.num_train": 32,
+    "task.num_dev": 8,
+    "task.num_held_out": 8,
+    "evaluation.num_slow": 4,
+    "evaluation.num_train": 4,
+    "objective.min_steps": 8,
+    "objective.max_steps": 10,
+}
+"""Options of every run: enough for each technique to act, few enough for minutes a round on one core."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """`rounds` of a recipe, with `options` beside those of SMALL. Each count of COUNTS named in `acts` must be above 0
+    in some round, or the technique was not exercised."""
+
+    rounds: int
+    options: dict[str, Any]
+    acts: tuple[str, ...]
+
+
+CASES = {
+    "q_star": Case(
+        3,
+        {"task.num_train": 20, "evaluation.samples": 2, "objective.epochs": 4, "objective.max_value_steps": 8},
+        ("valued steps", "trees", "scored"),
+    ),
+    "backtrack": Case(2, {"task.num_train": 20, "objective.epochs": 4}, ("backtracks",)),
+    "vstar": Case(2, {"task.num_train": 24, "objective.max_pair_steps": 8}, ("pairs", "scored")),
+    "preference": Case(1, {"objective.max_pair_steps": 8}, ("pairs",)),
+    "times_table": Case(
+        1,
+        {"task.num_train": 24, "strategy.samples": 8, "strategy.enough": 8, "strategy.max_samples": 8},
+        (),
+    ),
+    "addition": Case(1, {}, ()),
+}
+"""The recipes to run, the longest first. The techniques of some begin only in their second or third round."""
+
+COUNTS = ("rollouts", "right", "scored", "trees", "rows", "backtracks", "pairs", "valued steps", "tensors")
+ALWAYS = ("right", "rows", "tensors")
+"""What every case must have, beside what it names."""
+
+
+# Runs
+
+
+def command(there: Checkout, recipe: str, renamed: dict[str, str]) -> list[str]:
+    """The words that run a case in a checkout; the run directory is to follow."""
+    options = SMALL | CASES[recipe].options
+    said = [f"{renamed.get(key, key)}={json.dumps(value)}" for key, value in options.items()]
+    return [str(there.byheart), "run", recipe, *said, "--rounds", str(CASES[recipe].rounds), "--run-dir"]
+
+
+def done(words: list[str], folder: Path, core: int) -> None:
+    """Do the run in `folder` on one core, unless it was finished before. Raises RuntimeError if it fails."""
+    finished, log = folder.with_suffix(".done"), folder.with_suffix(".log")
+    if finished.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    pinned = ["taskset", "--cpu-list", str(core), *words, str(folder)]
+    with log.open("ab") as output:
+        ended = subprocess.run(
+            pinned, cwd=folder.parent, env=environment(), stdout=output, stderr=output, stdin=subprocess.DEVNULL
+        )
+    if ended.returncode:
+        tail = "\n".join(log.read_text("utf-8", "replace").splitlines()[-15:])
+        raise RuntimeError(f"{' '.join(words[1:])} failed in {words[0]}; its log, {log}, ends:\n{tail}")
+    finished.touch()
+
+
+def run_all(sides: list[tuple[Checkout, dict[str, str]]]) -> dict[str, list[Path]]:
+    """By recipe, the run directories of all sides, in their order. Ends the program with a message if a run fails."""
+    cores = sorted(os.sched_getaffinity(0))
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for core in cores[: max(1, psutil.virtual_memory().available // (6 * 2**30))]:
+        free.put(core)
+
+    def work(job: tuple[list[str], Path]) -> None:
+        words, folder = job
+        core, began = free.get(), time.monotonic()
+        try:
+            done(words, folder, core)
+        finally:
+            free.put(core)
+        print(f"{time.strftime('%H:%M:%S')}  {folder.relative_to(ROOT)}: {time.monotonic() - began:.0f} s", flush=True)
+
+    folders: dict[str, list[Path]] = {recipe: [] for recipe in CASES}
+    jobs = []
+    for recipe in CASES:
+        for side, renamed in sides:
+            words = command(side, recipe, renamed)
+            key = sha256(json.dumps(words[1:]).encode()).hexdigest()[:6]  # other options are another run
+            folders[recipe].append(ROOT / "build/equal" / side.commit / f"{recipe}-{key}")
+            jobs.append((words, folders[recipe][-1]))
+    with ThreadPoolExecutor(free.qsize()) as pool:
+        try:
+            list(pool.map(work, jobs))
+        except RuntimeError as error:
+            sys.exit(str(error))
+    return folders
+
+
+# What they recorded
+
+
+def rounds(run: Path) -> list[Path]:
+    return sorted(run.glob("round-*"))
+
+
+def read(folder: Path, pattern: str) -> Any:
+    """What the files that `pattern` names in the directory of a round say; None if there are none."""
+    found = [_content(path) for path in sorted(folder.glob(pattern))]
+    if not found:
+        return None
+    if pattern.startswith("rollouts"):  # journals: the order in which problems were finished is nobody's promise
+        return sorted((row for rows in found for row in rows), key=lambda row: str(row["problem_id"]))
+    return found[0] if len(found) == 1 else found
+
+
+def _content(path: Path) -> Any:
+    if path.suffix == ".parquet":
+        return pyarrow.parquet.read_table(path).to_pylist()
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    text = path.read_text("utf-8")
+    return [json.loads(line) for line in text.splitlines()] if path.suffix == ".jsonl" else json.loads(text)
+
+
+def compared(value: Any, renamed: dict[str, str] | None = None, added: frozenset[str] = frozenset()) -> Any:
+    """`value` without what is not compared, its keys `renamed`: a verifier is its name without its fingerprint."""
+    names = renamed or {}
+    if isinstance(value, list):
+        return [compared(one, names, added) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        names.get(key, key): one.partition("@")[0]
+        if key == "verifier" and isinstance(one, str)
+        else compared(one, names, added)
+        for key, one in value.items()
+        if not (key in UNCOMPARED or key in added or key.endswith("seconds"))
+    }
+
+
+def differences(there: Any, here: Any, where: str = "") -> Iterator[str]:
+    """Each place where two values differ, as "rows[3].answer: '12' there, '13' here"."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in [*there, *(key for key in here if key not in there)]:
+            if key not in here or key not in there:
+                yield f"{where}.{key}: only {'there' if key in there else 'here'}"
+            else:
+                yield from differences(there[key], here[key], f"{where}.{key}")
+    elif isinstance(there, list) and isinstance(here, list):
+        if len(there) != len(here):
+            yield f"{where}: {len(there)} there, {len(here)} here"
+        for place, (one, other) in enumerate(zip(there, here, strict=False)):
+            yield from differences(one, other, f"{where}[{place}]")
+    elif isinstance(there, numpy.ndarray) and isinstance(here, numpy.ndarray):
+        if there.dtype != here.dtype or there.shape != here.shape:
+            yield f"{where}: {there.dtype} {there.shape} there, {here.dtype} {here.shape} here"
+        elif not numpy.array_equal(there, here):
+            yield f"{where}: they differ by up to {numpy.abs(there - here).max():.3g}"
+    elif type(there) is not type(here) or (there != here and not (_is_nan(there) and _is_nan(here))):
+        yield f"{where}: {there!r} there, {here!r} here"
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def parts(there: Path, here: Path) -> Iterator[tuple[str, Any, Any]]:
+    """Name and both values of each part that a round on either side has, as they are to be compared."""
+    for name, pattern in PARTS.items():
+        old, new = read(there, pattern), read(here, RENAMED.get(pattern, pattern))
+        if old is not None or new is not None:
+            yield name, compared(old, RENAMED), compared(new, added=ADDED)
+
+
+def counts(folder: Path) -> dict[str, int]:
+    """How much of each of COUNTS a round of the reference commit made."""
+    found = {name: read(folder, pattern) or [] for name, pattern in PARTS.items()}
+    rollouts = [rollout for one in found["rollouts"] for rollout in one["rollouts"]]
+    return {
+        "rollouts": len(rollouts),
+        "right": sum(verdict["score"] == 1 for verdict in found["verdicts"]),
+        "scored": sum(rollout["value"] is not None for rollout in rollouts),
+        "trees": sum(bool(one["tree"]) for one in found["rollouts"]),
+        "rows": len(found["rows"]),
+        "backtracks": sum(bool(row["untrained"]) for row in found["rows"]),
+        "pairs": len(found["pairs"]),
+        "valued steps": len(found["valued steps"]),
+        "tensors": len(found["adapter"]) + len(found["scorer"]),
+    }
+
+
+# The verdict
+
+
+def compare(recipe: str, there: Path, here: Path, table: Table) -> list[str]:
+    """What is wrong with a case, if anything; adds its rounds to the table."""
+    wrong, total = [], dict.fromkeys(COUNTS, 0)
+    case = CASES[recipe]
+    for n in range(1, case.rounds + 1):
+        pair = [rounds(run)[n - 1 : n] for run in (there, here)]
+        if not all(pair):
+            wrong.append(f"{recipe}: round {n} is missing {'there' if not pair[0] else 'here'}")
+            continue
+        [[old], [new]] = pair
+        found, equal, differing = counts(old), 0, []
+        for name, before, after in parts(old, new):
+            first = next(differences(before, after, name), None)
+            equal += first is None
+            differing += [] if first is None else [first]
+        wrong += [f"{recipe}, round {n}: {first}" for first in differing]
+        total = {name: total[name] + found[name] for name in COUNTS}
+        said = f"{equal} parts equal" if not differing else f"{len(differing)} of {equal + len(differing)} parts differ"
+        table.add_row(recipe, str(n), *(str(found[name] or "") for name in COUNTS), said)
+    idle = [name for name in dict.fromkeys((*ALWAYS, *case.acts)) if not total[name]]
+    return wrong + [f"{recipe}: nothing to compare: no {name} in {case.rounds} round(s)" for name in idle]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/equal", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("reference", nargs="?", default=REFERENCE, help="a commit  [default: %(default)s]")
+    there, here = checkout(parser.parse_args().reference), checkout("HEAD")
+    if there == here:
+        sys.exit(f"the last commit is {there.commit} itself: there is nothing to compare it with")
+    if subprocess.run(["git", "-C", str(ROOT), "diff", "--quiet", "HEAD", "--", "pipeline", "recipes"]).returncode:
+        print("the working tree has changes that are not committed: they are not compared")
+    runs = run_all([(there, {}), (here, RENAMED)])
+    table = Table("recipe", "round", *COUNTS, "")
+    wrong = [line for recipe, (old, new) in runs.items() for line in compare(recipe, old, new, table)]
+    console = Console(width=150, record=True)
+    console.print(table)
+    console.print(f"{there.commit} there, {here.commit} here, on {os.cpu_count()} cores of {_processor()}")
+    console.print("\n".join(wrong) or "All of it is equal.", markup=False, soft_wrap=True)
+    console.save_text(str(ROOT / f"build/equal/{there.commit}-{here.commit}.txt"))
+    sys.exit(bool(wrong))
+
+
+def _processor() -> str:
+    named = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return named[0].partition(":")[2].strip() if named else platform.machine()
+
+
+if __name__ == "__main__":
+    main()
