@@ -92,10 +92,10 @@ class Case:
 CASES = {
     "q_star": Case(
         3,
-        {"task.num_train": 20, "evaluation.samples": 2, "objective.epochs": 4, "objective.max_value_steps": 8},
+        {"task.num_train": 20, "evaluation.samples": 2, "objective.max_value_steps": 8},
         ("valued steps", "trees", "scored"),
     ),
-    "backtrack": Case(2, {"task.num_train": 20, "objective.epochs": 4}, ("backtracks",)),
+    "backtrack": Case(2, {"task.num_train": 20, "objective.epochs": 2}, ("backtracks",)),
     "vstar": Case(2, {"task.num_train": 24, "objective.max_pair_steps": 8}, ("pairs", "scored")),
     "preference": Case(1, {"objective.max_pair_steps": 8}, ("pairs",)),
     "times_table": Case(
