@@ -1,11 +1,14 @@
 # make iterate                         one round of recipes/addition.yaml; again: the next round
 # make iterate RECIPE=times_table ROUNDS=3        RUN=runs/name: another run of the same recipe
-# make test                            the tests;  make check: format, lint, types, import contracts
+# make test                            the tests, a round of real training among them; make test-quick: in under a minute
+# make test-all                        every test;  make check: format, lint, types, import contracts, dependencies
 RECIPE ?= addition
 BIN := .venv/bin
-PINS := scripts/setup requirements/cpu.txt requirements/cuda.txt
+PINS := scripts/setup pyproject.toml $(addprefix requirements/,cpu.txt torch-cpu.txt cuda.txt model.txt)
+PYTEST = $(BIN)/pytest --numprocesses 2 --dist loadfile
+LONG := engine or ray or corpus or slow
 
-.PHONY: setup iterate run test check bench bench-slow report push clean lock format
+.PHONY: setup iterate run test test-quick test-rest test-all check bench bench-slow report push clean lock format
 
 iterate run: .venv/.ready
 	@$(BIN)/byheart run $(RECIPE) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(RUN),--run-dir $(RUN))
@@ -15,7 +18,7 @@ setup: .venv/.ready
 .venv/.ready: $(PINS)
 	@scripts/setup
 
-.venv/.dev: $(PINS) requirements/dev.txt
+.venv/.dev: $(PINS) requirements/dev.txt requirements/reasoning-gym.txt
 	@scripts/setup dev
 
 check: .venv/.dev
@@ -23,9 +26,20 @@ check: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry pipeline
+	$(BIN)/deptry pipeline scripts tests --ignore DEP004
+
+test-quick: .venv/.dev
+	$(PYTEST) -m "not (sandbox or train or torch or $(LONG))"
 
 test: .venv/.dev
-	$(BIN)/pytest
+	$(PYTEST) -m "not ($(LONG))"
+
+test-rest: .venv/.dev
+	$(PYTEST) -m "$(LONG)"
+
+test-all: .venv/.dev
+	$(PYTEST)
 
 bench: .venv/.dev
 	$(BIN)/python scripts/bench/driver.py
