@@ -66,6 +66,18 @@ def metrics(folder: Path, n: int) -> Any:
     return json.loads((folder / f"round-{n:03d}" / "metrics.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """Of a run of one round."""
+    return page(finish(tmp_path_factory.mktemp("once") / "run", [0.2, 0.8]))
+
+
+@pytest.fixture(scope="module")
+def often(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """Of a run of three rounds that was sampled several times."""
+    return page(finish(tmp_path_factory.mktemp("often") / "run", [0.2, 0.5, 0.1, 0.8], samples=4))
+
+
 def test_it_lies_in_the_run_directory_whole_and_alone(tmp_path: Path) -> None:
     folder = finish(tmp_path / "run", [0.2, 0.8])
     assert write_page(folder) == folder / "report.html"
@@ -74,9 +86,9 @@ def test_it_lies_in_the_run_directory_whole_and_alone(tmp_path: Path) -> None:
         write_page(tmp_path)
 
 
-@pytest.mark.parametrize("make", [lambda at: begin(at), lambda at: finish(at, [0.2, 0.5, 0.1, 0.8], samples=4)])
-def test_opening_it_needs_no_network_and_runs_nothing(tmp_path: Path, make: Any) -> None:
-    read = page(make(tmp_path / "run"))
+@pytest.mark.parametrize("finished", [False, True])
+def test_opening_it_needs_no_network_and_runs_nothing(tmp_path: Path, often: Page, finished: bool) -> None:
+    read = often if finished else page(begin(tmp_path / "run"))
     for tag, attrs in read.tags:
         assert tag not in {"script", "img", "link", "iframe", "object", "embed", "base"}
         for name, value in attrs.items():
@@ -88,8 +100,8 @@ def test_opening_it_needs_no_network_and_runs_nothing(tmp_path: Path, make: Any)
     assert str(policy["content"]).startswith("default-src 'none'")
 
 
-def test_it_is_well_formed_for_every_reader(tmp_path: Path) -> None:
-    read = page(finish(tmp_path / "run", [0.2, 0.5, 0.1, 0.8], samples=4))
+def test_it_is_well_formed_for_every_reader(often: Page) -> None:
+    read = often
     assert not read.open  # every tag is closed, in order; handle_endtag saw to the rest
     assert read.named("html")[0]["lang"] == "en"
     levels = [int(tag[1]) for tag, _ in read.tags if re.fullmatch("h[1-6]", tag)]
@@ -103,10 +115,9 @@ def test_it_is_well_formed_for_every_reader(tmp_path: Path) -> None:
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in read.named("svg"))
 
 
-def test_what_models_wrote_is_text(tmp_path: Path) -> None:
-    read = page(finish(tmp_path / "run", [0.2, 0.8]))
-    assert read.words.count(EVIL) >= 2  # among the answers, and among the solutions
-    assert "<script" not in read.source and "<img" not in read.source
+def test_what_models_wrote_is_text(once: Page) -> None:
+    assert once.words.count(EVIL) >= 2  # among the answers, and among the solutions
+    assert "<script" not in once.source and "<img" not in once.source
 
 
 def test_a_round_that_is_not_finished_says_so(tmp_path: Path) -> None:
@@ -246,7 +257,7 @@ def test_a_run_of_which_nothing_could_be_judged_has_no_accuracy(tmp_path: Path) 
     assert "an accuracy that could not be judged" in page(finish(tmp_path / "run", [0.2, 0.6], unjudged=40)).words
 
 
-def test_a_search_shows_its_tree_and_how_far_its_values_can_be_believed(tmp_path: Path) -> None:
+def test_a_search_shows_its_tree_and_how_far_its_values_can_be_believed(tmp_path: Path, once: Page) -> None:
     page = Page(write_page(finish(tmp_path / "r", [0.2, 0.5], stepwise=True)))
     assert len(page.named("ul")) == 2 and len(page.named("li")) == len(TREE), (
         "the two below the first in a list of theirs"
@@ -259,8 +270,7 @@ def test_a_search_shows_its_tree_and_how_far_its_values_can_be_believed(tmp_path
     assert "Going back: 40 of 40 worked answers go back, of which 24 come out right" in page.words
     assert "where that is forbidden, accuracy is 0.250" in page.words
     assert "Values of steps and what came of them" in page.words
-    plain = Page(write_page(finish(tmp_path / "p", [0.2, 0.5])))
-    assert not plain.named("ul") and "Going back" not in plain.words and "Values of steps" not in plain.words
+    assert not once.named("ul") and "Going back" not in once.words and "Values of steps" not in once.words
 
 
 def test_it_stays_short(tmp_path: Path) -> None:
@@ -280,8 +290,8 @@ def test_a_long_text_keeps_its_ends() -> None:
     assert len(clip("a" * 5000)) < 1300
 
 
-def test_it_ends_with_the_recipe(tmp_path: Path) -> None:
-    words = page(finish(tmp_path / "run", [0.2, 0.8])).words
+def test_it_ends_with_the_recipe(once: Page) -> None:
+    words = once.words
     assert "num_held_out: 40" in words
     order = ["How it went", "Round by round", "Problems that moved", "What was sampled", "Where the time went"]
     places = [words.index(heading) for heading in [*order, "The recipe"]]
@@ -329,6 +339,7 @@ def test_a_problem_without_an_answer_says_so_wherever_it_stands(tmp_path: Path) 
     assert moved.count(" not known ") == MAX_MOVED
 
 
+@pytest.mark.slow
 def test_more_groups_than_a_chart_can_hold_are_cut_short_and_said_to_be(tmp_path: Path) -> None:
     groups = [str(n) for n in range(20)]
     folders = [finish(tmp_path / name, [0.2, 0.8], by="digits", groups=groups) for name in "ab"]
@@ -347,6 +358,7 @@ def test_a_long_name_may_break_anywhere_in_running_text(tmp_path: Path) -> None:
     assert {"p", "li", "h3", "dd"} <= {name.strip() for names in breaking for name in names.split(",")}
 
 
+@pytest.mark.slow
 def test_groups_that_are_no_words_have_charts_of_their_own(tmp_path: Path) -> None:
     folders = [finish(tmp_path / name, [0.2, 0.8, 0.1], by="digits", groups=["+", "-"]) for name in "ab"]
     for read in (page(folders[0]), Page(write_comparison(compare(folders), tmp_path / "both.html"))):

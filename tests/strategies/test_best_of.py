@@ -117,7 +117,14 @@ def test_the_majority_does_not_see_the_gold_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verifier", "known"), [("number", True), ("code", False), ("procedural", False), ("regex", False), ("all", False)]
+    ("verifier", "known"),
+    [
+        ("number", True),
+        ("code", False),
+        pytest.param("procedural", False, marks=pytest.mark.corpus),
+        ("regex", False),
+        ("all", False),
+    ],
 )
 def test_what_is_not_judged_by_the_answer_alone_agrees_by_its_letters(verifier: str, known: bool) -> None:
     one, completions = replace(SUM, verifier=verifier), [completion("x", n) for n in range(2)]

@@ -20,6 +20,7 @@ def failing_first(prompt: str) -> str:
     return RIGHT if "Mend!" in prompt else WRONG
 
 
+@pytest.mark.sandbox
 def test_an_error_is_shown_to_the_model_whose_mended_program_prints_the_answer() -> None:
     teacher = saying(failing_first)
     ended = attempts(SUM, teacher, OPTIONS)
@@ -35,6 +36,7 @@ def test_an_error_is_shown_to_the_model_whose_mended_program_prints_the_answer()
     assert [(verdict.score, verdict.verifier[:7]) for verdict in ended.verdicts] == [(1.0, "number@")]
 
 
+@pytest.mark.sandbox
 def test_several_programs_are_written_at_once_and_only_those_that_fail_are_mended() -> None:
     written = iter([RIGHT, WRONG, "I can't.", "```python\nprint(5)\n```"])
     mended = iter([RIGHT, WRONG])
@@ -57,6 +59,7 @@ def test_several_programs_are_written_at_once_and_only_those_that_fail_are_mende
     assert [verdict.score for verdict in ended.verdicts][-1] == 0.0
 
 
+@pytest.mark.sandbox
 def test_the_program_itself_can_be_taught_with_its_output_as_the_answer() -> None:
     ended = attempts(SUM, saying(failing_first), OPTIONS | {"rows": "program"})
     assert told(ended.rollouts) == [(f"{RIGHT}\nAnswer: 4", "mended", True)]
@@ -107,6 +110,7 @@ def _fresh_check() -> Iterator[None]:
     sandbox.check.cache_clear()
 
 
+@pytest.mark.sandbox
 @pytest.mark.usefixtures("_fresh_check")
 def test_a_machine_without_a_sandbox_is_told_before_a_model_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = {"name": "x", "model": {"name": "smollm2-135m"}, "task": {"name": "arithmetic"}}
@@ -118,6 +122,7 @@ def test_a_machine_without_a_sandbox_is_told_before_a_model_loads(monkeypatch: p
         program.check(parsed)
 
 
+@pytest.mark.sandbox
 def test_what_it_prints_in_a_task_of_plain_text_stands_alone() -> None:
     one = Problem.of("2 + 2 =", "4", "number")
     written = iter(["print('It is')\n\nprint(x)", "```python\nprint('It is')\n\nprint(2 + 2)"])
@@ -133,6 +138,7 @@ def test_what_it_prints_in_a_task_of_plain_text_stands_alone() -> None:
     ]
 
 
+@pytest.mark.sandbox
 def test_a_failed_program_that_holds_the_answer_is_not_right_by_accident() -> None:
     written = "The answer is 4.\n```python\nx = 1 / 0  # 4\n```\n4"
     ended = attempts(SUM, saying(lambda _: written), OPTIONS | {"retries": 0})
@@ -141,6 +147,7 @@ def test_a_failed_program_that_holds_the_answer_is_not_right_by_accident() -> No
     assert [step.text for step in ended.rollouts[0].steps] == [written]
 
 
+@pytest.mark.sandbox
 def test_a_long_error_and_a_long_output_are_clipped_for_the_next_prompt() -> None:
     loud = "```python\nprint('a' * 900 + 'end')\nraise ValueError('b' * 900)\n```"
     teacher = saying(lambda prompt: RIGHT if "Mend!" in prompt else loud)

@@ -12,6 +12,8 @@ from byheart import recipe, registry
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.engine
+
 FACTS = [(2, 3), (5, 5), (7, 8)]
 SMALL = {"samples": 2, "max_tokens": 24}
 SHOTS = [{"prompt": f"What is {a} times {b}?", "response": f"{a} times {b} is {a * b}."} for a, b in ((2, 4), (3, 6))]

@@ -84,7 +84,12 @@ def test_choices(copies: Path, options: Callable[..., Any], name: str) -> None:
         assert score(problem, f"It is {both}.", asked) == 0.0
 
 
-@pytest.mark.parametrize("task", [{"name": "mbpp"}, {"name": "humaneval"}], ids=lambda task: task["name"])
+@pytest.mark.sandbox
+@pytest.mark.parametrize(
+    "task",
+    [{"name": "mbpp"}, pytest.param({"name": "humaneval"}, marks=pytest.mark.corpus)],
+    ids=lambda task: task["name"],
+)
 def test_code(copies: Path, options: Callable[..., Any], task: dict[str, Any]) -> None:
     path = HUMANEVAL if task["name"] == "humaneval" else copies / task["name"]
     asked = options(**task, path=str(path), num_held_out=20)
@@ -98,6 +103,7 @@ def test_code(copies: Path, options: Callable[..., Any], task: dict[str, Any]) -
         assert score(problem, f"```python\n{other.answer}\n```", asked) == 0.0, problem
 
 
+@pytest.mark.corpus
 def test_countdown(options: Callable[..., Any]) -> None:
     asked = options(name="countdown")
     for problem in islice(source(asked, 0), 200):
@@ -106,6 +112,7 @@ def test_countdown(options: Callable[..., Any]) -> None:
             assert score(problem, f"<answer>{wrong}</answer>", asked) == 0.0, (problem, wrong)
 
 
+@pytest.mark.corpus
 def test_reasoning_gym(options: Callable[..., Any]) -> None:
     """Three problems of each generator that is quick; an answer that is a number is right, the next number is wrong."""
     from byheart.tasks import reasoning_gym

@@ -10,6 +10,8 @@ from byheart.errors import RecipeError, TaskError
 from byheart.tasks.reasoning_gym import problems
 from byheart.tasks.splits import source
 
+pytestmark = pytest.mark.corpus
+
 SUMS = {"name": "reasoning_gym", "dataset": "chain_sum", "config": {"min_terms": 2, "max_terms": 2}}
 
 

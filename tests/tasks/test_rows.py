@@ -33,7 +33,7 @@ def put(path: Path, found: list[dict[str, Any]]) -> None:
 
 
 def got(split: str, path: Path | None) -> list[dict[str, Any]]:
-    return [row for _, row in rows(HUB, split, None if path is None else str(path))]
+    return [row for _, row in rows(HUB, split, path)]
 
 
 @pytest.mark.parametrize(

@@ -211,14 +211,16 @@ def test_each_option_is_itself_and_no_other(words: list[list[str]], data: st.Dat
 @settled
 @given(st.text(max_size=60), st.lists(st.text(max_size=8), max_size=5))
 def test_no_text_makes_it_raise(response: str, texts: list[str]) -> None:
-    assert judged("A", response, texts).score in (0.0, 1.0, None)
+    judgement = judged("A", response, texts)
+    assert (judgement.score == 1.0) == (judgement.reason == "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_no_input_makes_it_slow(pattern: str) -> None:
     """Eight times the text takes about eight times as long, not sixty-four."""
     seconds = []
-    for size in (25_000, 200_000):
+    for size in (12_500, 100_000):
         text = pattern * (size // len(pattern)) + "x"
         seconds.append(timeit(partial(judged, "A", text), timer=process_time, number=1))
     assert seconds[1] < 1

@@ -9,6 +9,8 @@ from byheart.verifiers.execution import Options, verify
 
 from tests.conftest import verdicts_by
 
+pytestmark = pytest.mark.sandbox
+
 OPTIONS = Options(name="execution", test_time_limit=1.0, test_memory=0.25)
 
 

@@ -165,6 +165,7 @@ def test_caveats_of_every_part_are_said() -> None:
     assert not judge_by().asks
 
 
+@pytest.mark.sandbox
 def test_half_a_character_in_a_reason_can_be_written_to_a_file() -> None:
     code = "def f(x): raise ValueError(chr(0xd800) + chr(27))"
     problem = Problem("", "", None, "code", {"tests": [{"assert": "assert f(3) == 7"}]})

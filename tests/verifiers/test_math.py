@@ -363,4 +363,5 @@ def test_the_last_box_counts(first: int, last: int) -> None:
 @given(st.text(max_size=30), st.text(alphabet="0123456789xyabei\\{}[]()^_,.;:=<>+-*/!|$%& frcsqtπ±∪", max_size=20))
 def test_any_text_is_judged_and_nothing_is_raised(text: str, symbols: str) -> None:
     for gold, response in [(text, symbols), (symbols, text), (symbols, rf"\boxed{{{symbols}}}"), ("1", symbols)]:
-        assert judge(gold, response).score in (0.0, 1.0, None)
+        judgement = judge(gold, response)
+        assert (judgement.score == 1.0) == (judgement.reason == "")

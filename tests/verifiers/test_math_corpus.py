@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from byheart.strategies.driver import drive
 from byheart.types import Problem, Solver, Verify
 
@@ -16,6 +17,9 @@ from tests.conftest import judge_by
 
 LINES = Path(__file__).with_name("math_corpus.jsonl").read_text(encoding="utf-8").splitlines()
 ROWS: list[dict[str, Any]] = [json.loads(line) for line in LINES]
+
+
+pytestmark = pytest.mark.corpus
 
 
 def scores() -> list[float | None]:

@@ -85,6 +85,7 @@ def test_another_model_behind_a_url_gives_the_opinion(server: tuple[str, list[di
     assert len(asked) == 3  # the one that failed was asked for again
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_leaves_it_unjudged() -> None:
     remote = {"name": "remote_judge", "url": "http://127.0.0.1:9/v1", "model": "m", "alone": True, "workers": 1}
     [verdict] = verdicts_by(remote, PROBLEM, ["it is 4"])

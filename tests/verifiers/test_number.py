@@ -340,8 +340,9 @@ def test_a_fraction_is_its_value_and_no_other(a: int, b: int) -> None:
 @given(st.text(max_size=60), st.text(alphabet="0123456789 .,/-+%$\\{}fracboxedeE^×*½\u2212\n", max_size=60))
 def test_no_text_makes_it_raise(text: str, hostile: str) -> None:
     for one in (text, hostile):
-        assert judged("5", one).score in (0.0, 1.0)
-        assert judged(one, "5").score in (0.0, 1.0, None)
+        for judgement in (judged("5", one), judged(one, "5")):
+            assert (judgement.score == 1.0) == (judgement.reason == "")
+        assert judged("5", one).score is not None
 
 
 PATTERNS = [
@@ -369,11 +370,12 @@ PATTERNS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_no_input_makes_it_slow(pattern: str) -> None:
     """Eight times the text takes about eight times as long, not sixty-four."""
     seconds = []
-    for size in (25_000, 200_000):
+    for size in (12_500, 100_000):
         text = pattern * (size // len(pattern)) + "x"
         both = lambda said=text: (judged("5", said), judged(said, "5"))
         seconds.append(timeit(both, timer=process_time, number=1))  # without the garbage collector's own time

@@ -18,7 +18,10 @@ from tests.conftest import ROOT
 
 PLACE = "tests.verifiers.misbehaving:verify"
 PROBLEM = Problem.of("What?", "42", "misbehaving")
-LIMITS = Options(name="misbehaving", time_limit=1.0, memory=0.5, workers=2)
+LIMITS = Options(name="misbehaving", time_limit=0.5, memory=0.5, workers=2)
+UNHURRIED = LIMITS.model_copy(update={"time_limit": 30.0})
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +40,10 @@ def judged(pool: Pool, responses: list[str], options: Options = LIMITS) -> list[
 @pytest.mark.parametrize(
     ("response", "reason"),
     [
-        ("sleep 30", "took more than 1 s"),
-        ("spin", "took more than 1 s"),
-        ("hang", "took more than 1 s"),
-        ("exit 0", "took more than 1 s"),  # a worker may end well between two tasks, so nobody wonders at a 0
+        ("sleep 30", "took more than 0.5 s"),
+        ("spin", "took more than 0.5 s"),
+        ("hang", "took more than 0.5 s"),
+        ("exit 0", "took more than 0.5 s"),  # a worker may end well between two tasks, so nobody wonders at a 0
         ("exit 3", "died (exit code 3)"),
         ("crash", f"died (exit code {-signal.SIGSEGV})"),
         ("memory 4", "took more than 0.5 GiB"),
@@ -56,16 +59,12 @@ def test_what_goes_wrong_is_unjudged_and_the_next_is_judged(pool: Pool, response
 
 
 def test_the_clock_starts_with_the_work_not_with_the_wait(pool: Pool) -> None:
-    assert [one.score for one in judged(pool, ["sleep 0.4"] * 10)] == [1.0] * 10  # 2 s of work behind a limit of 1 s
+    assert [one.score for one in judged(pool, ["sleep 0.2"] * 10)] == [1.0] * 10  # 1 s of work behind half of one
 
 
-def test_a_hang_costs_its_limit_and_nothing_else(pool: Pool) -> None:
-    began = time.monotonic()
-    found = judged(pool, ["spin" if place % 25 == 0 else "fine" for place in range(200)])
-    assert [one.score for one in found] == [None if place % 25 == 0 else 1.0 for place in range(200)]
-    assert (
-        time.monotonic() - began < 2 * 8 * LIMITS.time_limit / 2
-    )  # eight hangs, two workers; half as much again for CI
+def test_what_hangs_costs_no_other_verdict(pool: Pool) -> None:
+    found = judged(pool, ["spin" if place % 50 == 0 else "fine" for place in range(200)])
+    assert [one.score for one in found] == [None if place % 50 == 0 else 1.0 for place in range(200)]
 
 
 def test_the_worker_that_died_is_replaced(pool: Pool) -> None:
@@ -77,7 +76,7 @@ def test_the_worker_that_died_is_replaced(pool: Pool) -> None:
 
 
 def test_memory_is_counted_for_each_verification_and_given_back(pool: Pool) -> None:
-    assert [one.score for one in judged(pool, ["memory 0.3"] * 8)] == [1.0] * 8
+    assert [one.score for one in judged(pool, ["memory 0.3"] * 8, UNHURRIED)] == [1.0] * 8
 
 
 def test_it_works_off_the_main_thread(pool: Pool) -> None:
@@ -98,23 +97,23 @@ def test_nothing_is_left_after_close() -> None:
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-def test_workers_end_with_their_parent(tmp_path: object) -> None:
+def test_workers_end_with_their_parent_even_where_one_is_busy_in_c() -> None:
     code = (
         "from tests.verifiers.test_pool import *\n"
         "pool = Pool()\n"
-        "pids = {one.answer for one in judged(pool, ['sleep 0.1'] * 4)}\n"
-        "pool.submit(PLACE, PROBLEM, 'sleep 60', Options(name='misbehaving', time_limit=60.0))\n"
-        "time.sleep(1)  # it is at it\n"
-        "print(*pids, flush=True)\n"
+        "print(*{one.answer for one in judged(pool, ['sleep 0.1'] * 4, UNHURRIED)}, flush=True)\n"
+        "pool.submit(PLACE, PROBLEM, 'sleep 60', Options(name='misbehaving', time_limit=60.0, workers=2))\n"
+        "pool.submit(PLACE, PROBLEM, 'hang', LIMITS)\n"
         "time.sleep(60)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert parent.stdout
     pids = [int(pid) for pid in parent.stdout.readline().split()]
-    assert pids
+    assert len(pids) == 2
+    time.sleep(0.3)  # they are at it
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 30  # the one in C gets twice its limit and two seconds of processor time
     while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.1)
     assert not any(psutil.pid_exists(pid) for pid in pids)
@@ -133,23 +132,3 @@ def test_what_can_not_be_sent_to_a_worker_costs_its_own_verdict(pool: Pool) -> N
 def test_what_a_library_prints_is_not_among_our_results(pool: Pool, capfd: pytest.CaptureFixture[str]) -> None:
     judged(pool, ["print loud"])
     assert "loud" not in capfd.readouterr().out
-
-
-def test_a_worker_whose_parent_was_killed_does_not_run_for_ever() -> None:
-    code = (
-        "from tests.verifiers.test_pool import *\n"
-        "pool = Pool()\n"
-        "print(*{one.answer for one in judged(pool, ['sleep 0.1'] * 4)}, flush=True)\n"
-        "pool.submit(PLACE, PROBLEM, 'hang', LIMITS)\n"
-        "time.sleep(60)\n"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert parent.stdout
-    pids = [int(pid) for pid in parent.stdout.readline().split()]
-    time.sleep(0.3)
-    os.kill(parent.pid, signal.SIGKILL)
-    parent.wait()
-    until = time.monotonic() + 30  # of processor time it gets twice its limit and two seconds
-    while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not any(psutil.pid_exists(pid) for pid in pids)

@@ -10,6 +10,8 @@ import reasoning_gym
 from byheart.types import Judgement, Problem
 from byheart.verifiers.procedural import Options, extract, verify
 
+pytestmark = pytest.mark.corpus
+
 SEED = {"seed": 11, "size": 4}
 DATASETS = [
     *("advanced_geometry", "arc_1d", "binary_matrix", "bitwise_arithmetic", "calendar_arithmetic", "chain_sum"),
