@@ -38,7 +38,7 @@ def test_a_model_on_this_machine_is_read_from_its_config(smollm: Path) -> None:
     assert estimate.shape(models.Options(name=str(smollm))) == SMOLLM
 
 
-@pytest.mark.slow
+@pytest.mark.torch
 @pytest.mark.parametrize("name", [*estimate.KNOWN, "SmolLM2-135M"])
 def test_a_shape_and_its_adapter_have_the_parameters_of_the_model_itself(name: str) -> None:
     import torch
