@@ -56,7 +56,7 @@ def pack(
     view = measured(run)
     one = _round(run, view.finished, n)
     chosen = recipe.parse(view.recipe).at(one.n)
-    base = base or models.hub_name(chosen.model.name)
+    base = base or models.hub_name(chosen.model)
     if base is None:
         raise InputError(
             f"{run}: the base model {chosen.model.name} is a directory, which nobody else has: name it as it is on the "
@@ -220,7 +220,7 @@ def _pack_model(folder: Path, chosen: recipe.Recipe, known: dict[str, Any]) -> N
     card.save(folder / "README.md")
     shutil.copy(one.folder / "metrics.json", folder)
     raw = chosen.resolved()
-    if models.hub_name(chosen.model.name) is None:
+    if models.hub_name(chosen.model) is None:
         raw["model"]["name"] = base  # and no directory of this machine
     (folder / "recipe.yaml").write_text(yaml.safe_dump(raw, sort_keys=False), "utf-8")
 

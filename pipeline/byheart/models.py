@@ -49,14 +49,15 @@ def find(options: Options) -> Path | None:
     """The model's directory if it is on this machine, else None. Raises ModelError where the name can mean nothing."""
     name = options.name
     if name in BUILTIN:
-        path = _cache(name)
-        return path if path.is_dir() else None
-    path = Path(name).expanduser()
-    if path.is_dir():
+        built = _cache(name)
+        return built if built.is_dir() else None
+    path = options.locate(name)
+    if path and path.is_dir():
         return _checked(path, options)
-    if path.is_absolute() or name.count("/") != 1 or name.startswith((".", "~")):
+    if name.count("/") != 1 or name.startswith(("/", ".", "~")):
         raise ModelError(
-            f"model.name: {name!r} is no directory here, no hub id (owner/name), and not one of {_names()}"
+            f"model.name: {name!r} is not a hub id (owner/name), not built in ({_names()}), and not a directory; "
+            f"looked for {options.places(name)}"
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -82,25 +83,26 @@ def adapter(options: Options) -> Path:
     """The directory of `options.adapter`, downloaded first if need be. Raises ModelError where it can't be had or was
     made for another model."""
     assert options.adapter
-    path = Path(options.adapter).expanduser()
+    path = options.locate(options.adapter)
     if "://" in options.adapter:
         path = storage.adapter(options.adapter)
-    elif not path.is_dir():
+    elif path is None or not path.is_dir():
         name, _, revision = options.adapter.partition("@")
         path = _snapshot(name, "model.adapter", ["*.json", "*.safetensors", "*.jinja"], revision or None)
     if not (path / "adapter_model.safetensors").is_file():
         raise ModelError(f"model.adapter: {options.adapter} has no adapter_model.safetensors; full weights are a model")
-    made_for, known = _read(path / "adapter_config.json").get("base_model_name_or_path"), hub_name(options.name)
+    made_for, known = _read(path / "adapter_config.json").get("base_model_name_or_path"), hub_name(options)
     if known and made_for not in (known, str(find(options))):
         raise ModelError(f"model.adapter: {options.adapter} was made for {made_for}, and model.name is {options.name}")
     return path
 
 
-def hub_name(name: str) -> str | None:
+def hub_name(options: Options) -> str | None:
     """What the model is called on the hub; None where it is a directory."""
-    if name in BUILTIN:
-        return BUILTIN[name].hub
-    return None if Path(name).expanduser().is_dir() else name
+    if options.name in BUILTIN:
+        return BUILTIN[options.name].hub
+    path = options.locate(options.name)
+    return None if path and path.is_dir() else options.name
 
 
 def licence(name: str, kind: Literal["model", "dataset"] = "model") -> str | None:

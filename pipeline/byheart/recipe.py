@@ -7,6 +7,9 @@
 
 It becomes a frozen `Recipe`. A section's options live beside the code that uses them and are found through the
 section's `name`; an unknown key, a missing one or a wrong type is a RecipeError that says which, before anything runs.
+
+A relative path in a recipe is looked for beside the recipe's file, then in the working directory. What is recorded of a
+run is the path as written, so a run does not depend on the folder that its recipe lies in.
 """
 
 from __future__ import annotations
@@ -17,7 +20,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+)
 
 from byheart import registry
 from byheart.errors import RecipeError
@@ -32,6 +44,26 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    _folder: Path = PrivateAttr(default=Path())
+    """The folder of the recipe's file."""
+
+    def model_post_init(self, context: Any, /) -> None:
+        if context is not None:
+            self._folder = context
+
+    def locate(self, path: str) -> Path | None:
+        """Where `path`, the value of an option, is: beside the recipe's file, else in the working directory; None where
+        it is in neither."""
+        return next((place for place in self._places(path) if place.exists()), None)
+
+    def places(self, path: str) -> str:
+        """The places where `locate` looks for `path`, for the message of an error."""
+        return " and ".join(dict.fromkeys(str(place.absolute()) for place in self._places(path)))
+
+    def _places(self, path: str) -> list[Path]:
+        written = Path(path).expanduser()
+        return [self._folder / written, written]
+
 
 class Choice(Options):
     """Options of one member of a family; `name` is its registry key."""
@@ -41,22 +73,24 @@ class Choice(Options):
 
 def choice(family: str) -> Any:
     """The type of an option that is a member of `family`: its key, or a mapping with its `name` and options."""
-    return Annotated[Any, BeforeValidator(lambda value: chosen(family, value))]
+
+    def member(value: Any, info: ValidationInfo) -> Choice:
+        return chosen(family, value, info.context)
+
+    return Annotated[Any, BeforeValidator(member)]
 
 
-def chosen(family: str, value: Any) -> Choice:
-    """The options that `value`, a key or a mapping, says of a member of `family`. Raises ValueError where there is no
-    such member, or its options do not fit."""
+def chosen(family: str, value: Any, folder: Path | None = None) -> Choice:
+    """The options that `value`, a key or a mapping, says of a member of `family`; paths in it are looked for in
+    `folder` first. Raises ValueError where there is no such member, or its options do not fit."""
     if isinstance(value, Choice):
         return value
     raw = {"name": value} if isinstance(value, str) else value
     if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
-        raise ValueError(
-            f"a key, or a mapping with a name, is wanted; known: {', '.join(registry.listed(family))}"
-        )
+        raise ValueError(f"a key, or a mapping with a name, is wanted; known: {', '.join(registry.listed(family))}")
     try:
         kind = registry.options(family, raw["name"])
-        found: Choice = kind.model_validate(raw)
+        found: Choice = kind.model_validate(raw, context=folder)
     except RecipeError as error:
         raise ValueError(str(error)) from None
     except ValidationError as error:
@@ -87,8 +121,8 @@ class Recipe(Options):
     were generated: the control that compares two strategies at equal cost. `schedule` says options that change, round
     by round, the last one for all that follow: {"curation.target": [full, shortest, answer]}.
 
-    `accelerate` says how training is spread over processes: a config file of accelerate's, or the name of one in
-    recipes/accelerate. Without it there is one on each GPU of this machine. It decides no result.
+    `accelerate` says how training is spread over processes: a config file of accelerate's, or the name of a shipped one
+    (recipes/accelerate). Without it there is one on each GPU of this machine. It decides no result.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -124,7 +158,7 @@ class Recipe(Options):
         raw = self.resolved()
         for key, values in self.schedule.items():
             _put(raw, key, values[min(n, len(values)) - 1])
-        return _parsed(raw, f"schedule, round {n}")
+        return _parsed(raw, f"schedule, round {n}", self._folder)
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, defaults filled in: what recipe.yaml of a run holds."""
@@ -154,13 +188,13 @@ def read(path: Path, overrides: list[str] | None = None) -> Recipe:
         raise RecipeError(f"{path}: a recipe is a YAML mapping, this is {_kind(raw)}")
     for override in overrides or []:
         _override(raw, override)
-    return parse(raw, str(path))
+    return parse(raw, str(path), path.absolute().parent)
 
 
-def parse(raw: dict[str, Any], where: str = "recipe") -> Recipe:
-    """The frozen Recipe that the mapping `raw` says. Raises RecipeError naming every key that is wrong, in any of the
-    rounds that its schedule tells apart."""
-    recipe = _parsed(raw, where)
+def parse(raw: dict[str, Any], where: str = "recipe", folder: Path | None = None) -> Recipe:
+    """The frozen Recipe that the mapping `raw` says; paths in it are looked for in `folder` first. Raises RecipeError
+    naming every key that is wrong, in any of the rounds that its schedule tells apart."""
+    recipe = _parsed(raw, where, folder)
     for key, values in recipe.schedule.items():
         if key != "strategy" and (not key.startswith(SCHEDULED) or key.endswith(".name")):
             raise RecipeError(
@@ -174,7 +208,7 @@ def parse(raw: dict[str, Any], where: str = "recipe") -> Recipe:
     return recipe
 
 
-def _parsed(raw: dict[str, Any], where: str) -> Recipe:
+def _parsed(raw: dict[str, Any], where: str, folder: Path | None) -> Recipe:
     fields: dict[str, Any] = {}
     raw = dict(raw)
     for section in [*FAMILIES, *SECTIONS]:
@@ -195,7 +229,7 @@ def _parsed(raw: dict[str, Any], where: str) -> Recipe:
         fields[section] = kind
     exact = _exact(**fields)
     try:
-        return exact.model_validate(raw)
+        return exact.model_validate(raw, context=folder)
     except ValidationError as error:
         raise RecipeError("\n".join(f"{where}: {_say(problem, exact)}" for problem in error.errors())) from None
 

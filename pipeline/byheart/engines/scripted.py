@@ -31,7 +31,8 @@ class Options(recipe.Choice):
 
 class Scripted:
     def __init__(self, options: Options, base: Path, model: models.Options, log: Path) -> None:
-        self._answers: dict[str, Any] = json.loads(Path(options.script).read_text("utf-8"))
+        script = options.locate(options.script) or Path(options.script)
+        self._answers: dict[str, Any] = json.loads(script.read_text("utf-8"))
         self._options = options
         self._queue: deque[tuple[int, Generate | Score]] = deque()
         self._tickets = 0

@@ -31,24 +31,27 @@ def check(recipe: Recipe) -> None:
     options = recipe.objective
     if options.name != "none" and options.quantized and not (gpus() and find_spec("bitsandbytes")):
         raise RecipeError("objective.quantized: 4 bits want an NVIDIA GPU and bitsandbytes (pip install bitsandbytes)")
-    if options.name == "none" or recipe.accelerate is None:
+    if options.name == "none":
         return
-    found, wanted = _config(recipe.accelerate), processes(recipe.accelerate)
+    config = configured(recipe)
+    if config is None:
+        return
+    found, wanted = _config(config), processes(config)
     if found["distributed_type"] == "DEEPSPEED" and find_spec("deepspeed") is None:
         raise RecipeError(f"accelerate: {recipe.accelerate} wants deepspeed, which is not here: pip install deepspeed")
     if found["distributed_type"] == "DEEPSPEED" and options.quantized:
         raise RecipeError(
             "objective.quantized: ZeRO-3 can't shard a base model of 4 bits; say accelerate: fsdp2, or ddp"
         )
-    if _several(recipe.accelerate) and (len(nodes()) < 2 or "BYHEART_ON_EACH_NODE" not in os.environ):
+    if _several(config) and (len(nodes()) < 2 or "BYHEART_ON_EACH_NODE" not in os.environ):
         raise RecipeError(
             f"accelerate: {recipe.accelerate} is for several machines, and none are named: start the run by "
             'scripts/slurm or scripts/nodes, or say BYHEART_NODES="host1 host2" and BYHEART_ON_EACH_NODE=... in the '
             "environment"
         )
-    if not found.get("use_cpu") and _each(recipe.accelerate) > gpus():
+    if not found.get("use_cpu") and _each(config) > gpus():
         raise RecipeError(
-            f"accelerate: {recipe.accelerate} wants {_each(recipe.accelerate)} GPU(s), and there are {gpus()}; without "
+            f"accelerate: {recipe.accelerate} wants {_each(config)} GPU(s), and there are {gpus()}; without "
             "it, training takes what there is"
         )
     parts = wanted * options.accumulation
@@ -57,6 +60,23 @@ def check(recipe: Recipe) -> None:
             f"objective.batch_size: {options.batch_size} rows a step can't be shared alike by {wanted} processes "
             f"(accelerate: {recipe.accelerate}) in {options.accumulation} turns; take a multiple of {parts}"
         )
+
+
+def configured(recipe: Recipe) -> str | None:
+    """The config of accelerate that `recipe` names, if any: the path of a file, or the name of a shipped one. Raises
+    RecipeError where there is neither."""
+    name = recipe.accelerate
+    if name is None:
+        return None
+    path = recipe.locate(name)
+    if path and path.is_file():
+        return str(path.absolute())
+    if name not in _shipped():
+        raise RecipeError(
+            f"accelerate: {name} is no file, and not one of {', '.join(_shipped())} (`accelerate config` writes one); "
+            f"looked for {recipe.places(name)}"
+        )
+    return name
 
 
 def command(config: str | None, options: Any) -> list[str]:
@@ -121,12 +141,12 @@ def gpus() -> int:
     return len(machine.gpus())
 
 
+def _shipped() -> list[str]:
+    return sorted(one.stem for one in CONFIGS.glob("*.yaml"))
+
+
 def _file(config: str) -> Path:
-    for path in (Path(config), CONFIGS / f"{config}.yaml"):
-        if path.is_file():
-            return path.resolve()
-    known = ", ".join(sorted(one.stem for one in CONFIGS.glob("*.yaml")))
-    raise RecipeError(f"accelerate: {config} is no file, and not one of {known}; `accelerate config` writes one")
+    return CONFIGS / f"{config}.yaml" if config in _shipped() else Path(config).absolute()
 
 
 def _config(config: str) -> dict[str, Any]:

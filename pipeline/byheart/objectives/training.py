@@ -133,7 +133,11 @@ def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
     log = work.dir / "train.log"
     with log.open("w", encoding="utf-8") as errors:
         child = subprocess.Popen(
-            [*launch.command(work.recipe.accelerate, work.recipe.objective), "byheart.objectives.training", str(job)],
+            [
+                *launch.command(launch.configured(work.recipe), work.recipe.objective),
+                "byheart.objectives.training",
+                str(job),
+            ],
             stdin=subprocess.PIPE,  # closed by the system when we end; the child ends then too
             stdout=subprocess.PIPE,
             stderr=errors,

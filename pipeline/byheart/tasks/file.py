@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 from byheart.errors import TaskError
 from byheart.progress import console
@@ -27,7 +26,9 @@ def problems(options: Options, seed: int) -> Iterator[Problem]:
     by_prompt: dict[str, tuple[Problem, str]] = {}
     ids: dict[str, str] = {}
     again = 0
-    for where, row in rows.read(Path(options.path).expanduser()):
+    path = rows.local(options)
+    assert path, "it has no default"
+    for where, row in rows.read(path):
         try:
             problem = columns.problem(options, row)
         except ValueError as error:

@@ -62,7 +62,7 @@ def problems(hub: Hub, split: str, options: Any, seed: int, make: Make) -> Itera
     Raises TaskError where the rows can't be had, and, with the row's place, at one that can't be used.
     """
     found = []
-    for where, row in rows(hub, split, options.path):
+    for where, row in rows(hub, split, local(options)):
         for column in hub.columns:
             if row.get(column) in (None, "", []):
                 raise TaskError(f"{where}: nothing in column {column!r}; it has {', '.join(row)}")
@@ -78,24 +78,34 @@ def problems(hub: Hub, split: str, options: Any, seed: int, make: Make) -> Itera
 
 def held_out(hub: Hub, split: str, options: Any, seed: int, make: Make) -> Iterator[Problem] | None:
     """The problems of the official test split; None where `path` is one file, out of which all splits are taken."""
-    if options.path is not None and Path(options.path).expanduser().is_file():
+    path = local(options)
+    if path and path.is_file():
         return None
     return problems(hub, split, options, seed, make)
 
 
-def rows(hub: Hub, split: str, path: str | None) -> Iterator[tuple[str, Row]]:
+def local(options: Any) -> Path | None:
+    """Where `options.path` is; None where it is not given. Raises TaskError where it does not exist."""
+    if options.path is None:
+        return None
+    path: Path | None = options.locate(options.path)
+    if path is None:
+        raise TaskError(f"task.path: no file {options.path}; looked for {options.places(options.path)}")
+    return path
+
+
+def rows(hub: Hub, split: str, path: Path | None) -> Iterator[tuple[str, Row]]:
     """('where it is', row) for every row of `split`, from the local copy in `path` or else from the hub."""
     if path is None:
         yield from _from_hub(hub, split)
         return
-    folder = Path(path).expanduser()
-    if folder.is_file():
-        yield from read(folder)
+    if path.is_file():
+        yield from read(path)
         return
     for part in split.split("+"):
-        files = _files(folder, part, hub.config)
+        files = _files(path, part, hub.config)
         if not files:
-            raise TaskError(f"task.path: {folder} has not all of {_wanted(hub)}")
+            raise TaskError(f"task.path: {path} has not all of {_wanted(hub)}")
         for file in files:
             yield from read(file)
 
@@ -103,7 +113,7 @@ def rows(hub: Hub, split: str, path: str | None) -> Iterator[tuple[str, Row]]:
 def read(path: Path) -> Iterator[tuple[str, Row]]:
     """('FILE, line N', row) for every row of a file. Raises TaskError, with the line, where it is none."""
     if not path.is_file():
-        raise TaskError(f"task.path: no file {path}")
+        raise TaskError(f"task.path: {path} is not a file")
     if not os.access(path, os.R_OK):
         raise TaskError(f"task.path: {path} may not be read")
     if path.suffix == ".parquet":
