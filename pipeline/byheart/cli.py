@@ -29,6 +29,21 @@ RunDir = Annotated[
 Where = Annotated[str, typer.Argument(help="a run directory, e.g. runs/addition, or its URL, e.g. s3://bucket/x")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"byheart {machine.version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def byheart(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version and the commit")
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def run(
     recipe: RecipeArgument,
@@ -196,15 +211,16 @@ def publish(
             typer.echo(address)
 
 
-@app.command()
-def doctor() -> None:
+@app.command("doctor")
+def doctor_() -> None:
     """What was found on this machine, what is missing, and the command that mends it."""
-    from byheart.doctor import examine
-    from byheart.report import terminal
+    from byheart import doctor
 
-    findings = examine()
-    terminal.show_findings(findings)
-    raise typer.Exit(1 if any(finding.mend and finding.needed for finding in findings) else 0)
+    wanting = False
+    for finding in doctor.examine():
+        doctor.show(finding)
+        wanting |= bool(finding.mend and finding.needed)
+    raise typer.Exit(1 if wanting else 0)
 
 
 @app.command()

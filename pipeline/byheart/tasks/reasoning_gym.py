@@ -19,6 +19,7 @@ from byheart import recipe, registry
 from byheart.errors import TaskError
 from byheart.tasks import splits
 from byheart.types import Problem
+from byheart.verifiers import procedural
 
 HASHED = ("isomorphic_strings", "knight_swap", "polynomial_multiplication", "ransom_note", "word_ladder")
 """What these ask or answer depends on the order of a set, and so on Python's hash seed (reasoning-gym 0.1.25)."""
@@ -48,6 +49,7 @@ class Options(splits.Options):
 
     @model_validator(mode="after")
     def _sound(self) -> Options:
+        procedural.require()
         known = _generators()
         if self.dataset not in known:
             raise ValueError(f"reasoning-gym has no {self.dataset!r}{registry.nearest(self.dataset, known)}")

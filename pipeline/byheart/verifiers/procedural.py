@@ -20,17 +20,21 @@ import math
 import operator
 import re
 from collections.abc import Callable, Set
+from contextlib import suppress
 from copy import deepcopy
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from functools import cache
+from importlib import import_module
 from typing import Any
 
-import reasoning_gym
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from byheart.types import Judgement, Problem
 from byheart.verifiers import marks, number, pool
+
+with suppress(ModuleNotFoundError):
+    import reasoning_gym  # at the top, so that the pool's workers start with it in memory
 
 LIBRARIES = ("reasoning-gym",)
 """What a verdict depends on besides this code."""
@@ -45,6 +49,22 @@ class Options(pool.Options):
     """`threshold`: the score, in 0..1, that counts as right; without it the full one does."""
 
     threshold: float | None = Field(default=None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _installed(self) -> Options:
+        require()
+        return self
+
+
+def require() -> None:
+    """Raises ValueError, with the command that installs it, where reasoning-gym can't be imported."""
+    try:
+        import_module("reasoning_gym")
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"the package reasoning-gym is needed and {error.name} is not installed; install it, and a C compiler for "
+            "one of its packages, by: pip install 'reasoning-gym>=0.1.25,<0.2'"
+        ) from None
 
 
 def verify(problem: Problem, response: str, options: Options) -> Judgement:
