@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from byheart.types import Problem, Solver, Verdict, Verify
 from byheart.verifiers.judge import Judge
 from byheart.verifiers.pool import Pool
 from hypothesis import settings
+
+from tests.warm import Warm
 
 ROOT = Path(__file__).parent.parent
 
@@ -70,41 +74,62 @@ def smollm() -> Path:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory, smollm: Path) -> Path:
     """A Llama with random weights and SmolLM2's tokenizer and chat template."""
-    from transformers import AutoTokenizer
-
-    return save_tiny(tmp_path_factory.mktemp("models") / "tiny", AutoTokenizer.from_pretrained(smollm))
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    path.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(smollm / name, path)
+    return save_tiny(path, json.loads((smollm / "config.json").read_text())["vocab_size"], bos=1, eos=2)
 
 
 @pytest.fixture(scope="session")
 def tiny_llama3(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama with random weights and a tokenizer in Llama 3's manner: BOS, headers, <|eot_id|>."""
-    return save_tiny(tmp_path_factory.mktemp("models") / "tiny-llama3", llama3_tokenizer())
+    path, words = tmp_path_factory.mktemp("models") / "tiny-llama3", llama3_tokenizer()
+    words.save_pretrained(path)
+    return save_tiny(path, len(words), bos=words.bos_token_id, eos=words.eos_token_id)
 
 
-def save_tiny(path: Path, tokenizer: object) -> Path:
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+def save_tiny(path: Path, vocab_size: int, bos: int, eos: int) -> Path:
+    """Two layers of a Llama beside the tokenizer in `path`, written without torch, whose import takes seconds."""
+    import numpy
+    from safetensors.numpy import save_file
 
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),  # type: ignore[arg-type]
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=256,
-        bos_token_id=tokenizer.bos_token_id,  # type: ignore[attr-defined]
-        eos_token_id=tokenizer.eos_token_id,  # type: ignore[attr-defined]
-        tie_word_embeddings=True,
-        initializer_range=0.3,
-    )
-    LlamaForCausalLM(config).save_pretrained(path)
-    tokenizer.save_pretrained(path)  # type: ignore[attr-defined]
+    hidden, inner, kv = 64, 128, 32
+    random = numpy.random.default_rng(0)
+    shapes: dict[str, tuple[int, ...]] = {"embed_tokens": (vocab_size, hidden), "norm": (hidden,)}
+    for layer in ("layers.0.", "layers.1."):
+        shapes |= {layer + "input_layernorm": (hidden,), layer + "post_attention_layernorm": (hidden,)}
+        shapes |= {f"{layer}self_attn.{name}_proj": (hidden, hidden) for name in "qo"}
+        shapes |= {f"{layer}self_attn.{name}_proj": (kv, hidden) for name in "kv"}
+        shapes |= {f"{layer}mlp.{name}_proj": (inner, hidden) for name in ("gate", "up")}
+        shapes |= {layer + "mlp.down_proj": (hidden, inner)}
+    tensors = {
+        f"model.{name}.weight": (random.normal(0, 0.3, shape) if len(shape) == 2 else numpy.ones(shape)).astype(
+            numpy.float32
+        )
+        for name, shape in shapes.items()
+    }
+    save_file(tensors, path / "model.safetensors", {"format": "pt"})
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "dtype": "float32",
+        "vocab_size": vocab_size,
+        "hidden_size": hidden,
+        "intermediate_size": inner,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 256,
+        "bos_token_id": bos,
+        "eos_token_id": eos,
+        "tie_word_embeddings": True,
+    }
+    (path / "config.json").write_text(json.dumps(config))
     return path
 
 
-def llama3_tokenizer() -> object:
+def llama3_tokenizer() -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -125,10 +150,23 @@ def llama3_tokenizer() -> object:
     )
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """A process that has imported what commands need."""
+    one = Warm()
+    yield one
+    one.close()
+
+
 @pytest.fixture
-def byheart(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def byheart(tmp_path: Path, warm: Warm) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line in a process of its own, in `tmp_path`."""
-    return lambda *arguments: python(tmp_path, "-m", "byheart.cli", *arguments)
+    return lambda *arguments: warm.run(arguments, tmp_path, environment())
+
+
+def environment(**more: str) -> dict[str, str]:
+    """That of a process in which a test runs our code: its messages are not broken, nor coloured."""
+    return os.environ | {"COLUMNS": "160", "NO_COLOR": "1"} | more
 
 
 def python(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -136,9 +174,26 @@ def python(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedPro
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160", "NO_COLOR": "1"} | env,
+        env=environment(**{"PYTHONPATH": str(ROOT), **env}),
         capture_output=True,
         text=True,
         timeout=280,
         check=False,
     )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("sandbox") and not shutil.which("bwrap"):
+        pytest.skip("bubblewrap is not installed: apt-get install bubblewrap, or dnf install bubblewrap")
+
+
+MARKERS = {"engine", "sandbox", "train", "ray", "corpus", "torch", "slow"}
+
+
+@pytest.fixture(autouse=True)
+def light(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test without a marker imports neither torch nor vllm: `make test-quick` promises that."""
+    heavy = {"torch", "vllm"} - sys.modules.keys()
+    yield
+    if not MARKERS & {marker.name for marker in request.node.iter_markers()}:
+        assert not heavy & sys.modules.keys(), "mark what imports torch"

@@ -66,6 +66,11 @@ class Hub:
             raise Failure(404, "RepoNotFound")
         return self.repos[place]
 
+    def clear(self) -> None:
+        """Back to an empty hub."""
+        for one in (self.repos, self.blobs, self.faults, self.sent, self.asked):
+            one.clear()
+
     # What the client asks for
 
     def create(self, body: bytes) -> Any:

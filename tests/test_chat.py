@@ -9,6 +9,8 @@ import pytest
 from byheart import chat
 from byheart.types import Prompt
 
+pytestmark = pytest.mark.torch
+
 CHAT: Prompt = [{"role": "user", "content": "What is 23 + 27?"}]
 
 
@@ -63,6 +65,7 @@ def test_smollm_ends_a_turn_with_im_end(tiny: Path) -> None:
     assert words.decode(chat.encode_prompt(words, CHAT)).endswith("<|im_start|>assistant\n")
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("model", ["tiny", "tiny_llama3"])
 @pytest.mark.parametrize("prompt", [CHAT, "What is 23 + 27?"])
 def test_trl_prefers_among_exactly_those_tokens(
@@ -99,6 +102,7 @@ def test_trl_prefers_among_exactly_those_tokens(
         assert batch["attention_mask"][place].tolist() == [1] * length + [0] * (len(mask) - length)
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("model", ["tiny", "tiny_llama3"])
 def test_trl_trains_exactly_those_tokens(model: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """The batch that the real SFTTrainer would feed its model: nothing cut, prompt and padding without loss."""

@@ -23,6 +23,8 @@ from byheart.verifiers import code
 
 from tests.attacks import ATTACKS
 
+pytestmark = pytest.mark.sandbox
+
 OPTIONS = code.Options(name="code", test_time_limit=0.7, test_memory=0.25)
 ANSWER = 40961
 ASSERTS = [{"assert": f"assert f(3) == {ANSWER}"}, {"assert": f"assert abs(f(3) - {ANSWER}) < 1e-6"}]

@@ -15,8 +15,9 @@ from byheart.errors import InputError
 from byheart.recipe import parse
 from byheart.run import Run
 
-from tests.conftest import python
+from tests.conftest import environment, python
 from tests.loopback import TOKEN, Hub, Repo, serving
+from tests.warm import Warm
 
 RECIPE = """
 name: r
@@ -30,8 +31,12 @@ evaluation: {{num_train: 4}}
 BASE = ("--base", "someone/tiny", "--licence", "mit")
 
 
+Call = Callable[..., "subprocess.CompletedProcess[str]"]
+pytestmark = [pytest.mark.train, pytest.mark.torch]
+
+
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Path, warm: Warm) -> Path:
     """A run of one round: scripted solutions, a real adapter on a tiny Llama."""
     folder = tmp_path_factory.mktemp("trained")
     sums = {
@@ -41,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
     better = {f"adapter: {asked}": [answer] for asked, answer in sums.items()}
     (folder / "script.json").write_text(json.dumps(script | better))
     (folder / "r.yaml").write_text(RECIPE.format(model=tiny))
-    done = python(folder, "-m", "byheart.cli", "run", "r.yaml")
+    done = warm.run(["run", "r.yaml"], folder, environment())
     assert done.returncode == 0, done.stderr
     return folder / "runs/r"
 
@@ -51,30 +56,49 @@ def run(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "r"))
 
 
-@pytest.fixture
-def there() -> Iterator[Hub]:
+@pytest.fixture(scope="module")
+def loopback() -> Iterator[Hub]:
     with serving() as one:
         yield one
 
 
 @pytest.fixture
-def call(there: Hub, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Python in a process of its own, for which the hub is the one on loopback."""
-    env = {
-        "HF_ENDPOINT": there.address,
-        "HF_HOME": str(tmp_path / "cache"),
-        "HF_TOKEN": TOKEN,
-        "HF_HUB_DISABLE_XET": "1",  # it speaks git-lfs, not xet
-    }
-    return lambda *arguments: python(tmp_path, *arguments, **env)
+def there(loopback: Hub) -> Iterator[Hub]:
+    yield loopback
+    loopback.clear()
 
 
-def publish(call: Callable[..., subprocess.CompletedProcess[str]], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return call("-m", "byheart.cli", "publish", "r", "--to", "me/sums", *arguments)
+@pytest.fixture(scope="module")
+def env(loopback: Hub, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """For what the hub is the one on loopback."""
+    return environment(
+        HF_ENDPOINT=loopback.address,
+        HF_HOME=str(tmp_path_factory.mktemp("cache")),
+        HF_TOKEN=TOKEN,
+        HF_HUB_DISABLE_XET="1",  # it speaks git-lfs, not xet
+    )
 
 
+@pytest.fixture(scope="module")
+def to_loopback(env: dict[str, str]) -> Iterator[Warm]:
+    one = Warm(env)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def call(to_loopback: Warm, there: Hub, env: dict[str, str], tmp_path: Path) -> Call:
+    """The command line, for which the hub is the one on loopback."""
+    return lambda *arguments: to_loopback.run(arguments, tmp_path, env)
+
+
+def publish(call: Call, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return call("publish", "r", "--to", "me/sums", *arguments)
+
+
+@pytest.mark.slow
 def test_what_was_pushed_loads(
-    call: Callable[..., subprocess.CompletedProcess[str]], there: Hub, run: Path, tiny: Path
+    call: Call, there: Hub, run: Path, tiny: Path, env: dict[str, str], tmp_path: Path
 ) -> None:
     done = publish(call, *BASE)
     assert done.returncode == 0, done.stderr
@@ -87,7 +111,8 @@ def test_what_was_pushed_loads(
     assert {"adapter_model.safetensors", "README.md", "metrics.json", "recipe.yaml", "tokenizer.json"} <= set(files)
     assert "training_args.bin" not in files, "a pickle"
     assert files["adapter_model.safetensors"] == (run / "round-001/adapter/adapter_model.safetensors").read_bytes()
-    loads = call(
+    loads = python(
+        tmp_path,
         "-c",
         f"""
 import datasets, torch
@@ -102,6 +127,7 @@ model = PeftModel.from_pretrained(base, "me/sums", revision="round-001")
 print(torch.equal(before, model(ids).logits), model.peft_config["default"].base_model_name_or_path)
 AutoTokenizer.from_pretrained("me/sums")
 """,
+        **env,
     )
     assert loads.returncode == 0, loads.stderr
     rows, adapter = loads.stdout.splitlines()
@@ -109,9 +135,7 @@ AutoTokenizer.from_pretrained("me/sums")
     assert adapter == "False someone/tiny"
 
 
-def test_the_cards_say_what_it_is(
-    call: Callable[..., subprocess.CompletedProcess[str]], there: Hub, run: Path, tiny: Path
-) -> None:
+def test_the_cards_say_what_it_is(call: Call, there: Hub, run: Path, tiny: Path) -> None:
     done = publish(call, *BASE, "--dry-run")
     assert done.returncode == 0 and not there.asked, done.stderr
     numbers = json.loads((run / "round-001/metrics.json").read_text())["splits"]["held_out"]["after"]["fast"]
@@ -126,8 +150,9 @@ def test_the_cards_say_what_it_is(
         assert file.is_dir() or str(tiny).encode() not in file.read_bytes(), "a place on this machine"
 
 
+@pytest.mark.slow
 def test_merged_weights_take_the_place_of_the_adapter(
-    call: Callable[..., subprocess.CompletedProcess[str]], there: Hub, run: Path
+    call: Call, there: Hub, run: Path, env: dict[str, str], tmp_path: Path
 ) -> None:
     assert publish(call, *BASE).returncode == 0
     there.repos["me/sums"].files["NOTES.txt"] = b"mine"
@@ -137,7 +162,12 @@ def test_merged_weights_take_the_place_of_the_adapter(
     files = set(there.repos["me/sums"].commits[there.repos["me/sums"].tags["round-001"]])
     assert {"model.safetensors", "config.json", "NOTES.txt"} <= files
     assert not {"adapter_config.json", "adapter_model.safetensors"} & files
-    loads = call("-c", "from transformers import AutoModelForCausalLM as M; print(M.from_pretrained('me/sums').device)")
+    loads = python(
+        tmp_path,
+        "-c",
+        "from transformers import LlamaForCausalLM; print(LlamaForCausalLM.from_pretrained('me/sums').device)",
+        **env,
+    )
     assert loads.stdout.strip() == "cpu", loads.stderr
 
 
@@ -154,7 +184,7 @@ def test_merged_weights_take_the_place_of_the_adapter(
     ids=["401", "403", "409", "429", "500", "cut"],
 )
 def test_what_fails_is_said_and_nothing_is_half_pushed(
-    call: Callable[..., subprocess.CompletedProcess[str]],
+    call: Call,
     there: Hub,
     run: Path,
     fault: tuple[str, str],
@@ -177,9 +207,7 @@ def test_what_fails_is_said_and_nothing_is_half_pushed(
     assert [len(repo.commits) for repo in there.repos.values()] == [1, 1]
 
 
-def test_a_connection_that_is_cut_half_way_is_tried_again(
-    call: Callable[..., subprocess.CompletedProcess[str]], there: Hub, run: Path
-) -> None:
+def test_a_connection_that_is_cut_half_way_is_tried_again(call: Call, there: Hub, run: Path) -> None:
     there.faults["PUT", "/blobs/"] = [0]
     done = publish(call, *BASE)
     assert done.returncode == 0, done.stderr
@@ -187,7 +215,7 @@ def test_a_connection_that_is_cut_half_way_is_tried_again(
 
 
 def test_the_same_again_changes_nothing_and_another_round_of_the_same_name_is_refused(
-    call: Callable[..., subprocess.CompletedProcess[str]], there: Hub, run: Path
+    call: Call, there: Hub, run: Path
 ) -> None:
     assert publish(call, *BASE).returncode == publish(call, *BASE).returncode == 0
     assert [len(repo.commits) for repo in there.repos.values()] == [1, 1]
@@ -269,13 +297,12 @@ def test_a_scorer_goes_with_its_policy_and_comes_with_it(run: Path, tmp_path: Pa
         assert (folder / "adapter_model.safetensors").is_file()
 
 
-def test_a_run_starts_from_what_was_published(
-    call: Callable[..., subprocess.CompletedProcess[str]], trained: Path, run: Path, tmp_path: Path
-) -> None:
+@pytest.mark.slow
+def test_a_run_starts_from_what_was_published(call: Call, trained: Path, run: Path, tmp_path: Path) -> None:
     assert publish(call, *BASE).returncode == 0
     for name in ("r.yaml", "script.json"):
         shutil.copy(trained.parent.parent / name, tmp_path)
-    again = ("-m", "byheart.cli", "run", "r.yaml", "--run-dir", "again", "--from")
+    again = ("run", "r.yaml", "--run-dir", "again", "--from")
     for missing, said in {
         "me/sums@round-009": "has no revision round-009",
         "me/nothing": "the hub has no me/nothing",
@@ -289,7 +316,3 @@ def test_a_run_starts_from_what_was_published(
     assert now["splits"]["held_out"]["before"]["fast"]["accuracy"] == 1.0
     refused = call(*again, "me/sums@round-001", "model.name=smollm2-135m")
     assert refused.returncode == 2 and "was made for someone/tiny" in refused.stderr, refused.stderr
-
-
-if __name__ == "__main__":
-    pytest.main([__file__])

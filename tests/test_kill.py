@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,15 +16,17 @@ import pytest
 from byheart.files import Journal
 from byheart.types import Attempts
 
-from tests.conftest import ROOT, interruptible
+from tests.conftest import environment, interruptible
+from tests.warm import Warm
+
+pytestmark = [pytest.mark.train, pytest.mark.torch]
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
-# The command line, but the process is killed as it is about to put the file VICTIM in its place.
+# Before a command: its process is killed as it is about to put the file VICTIM in its place.
 MURDER = """
-import os, signal, sys
+import os, signal
 from pathlib import Path
-from byheart import cli
 victim = os.environ["VICTIM"]
 for name in ("replace", "rename"):
     def spy(self, target, real=getattr(Path, name)):
@@ -33,7 +34,6 @@ for name in ("replace", "rename"):
             os.kill(os.getpid(), signal.SIGKILL)
         return real(self, target)
     setattr(Path, name, spy)
-cli.main()
 """
 # What each stage puts in place, in the order of a round; the train stage's child is killed with it in a test below.
 VICTIMS = [
@@ -90,7 +90,7 @@ def kill_when(folder: Path, arguments: list[str], moment: Callable[[Path], bool]
     child = subprocess.Popen(
         [sys.executable, "-m", "byheart.cli", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -106,7 +106,8 @@ def kill_when(folder: Path, arguments: list[str], moment: Callable[[Path], bool]
     assert not alive, "a process outlived the command that started it"
 
 
-def test_kill_in_every_stage_then_the_same_result(byheart: Call, recipe: list[str], tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_kill_in_every_stage_then_the_same_result(byheart: Call, warm: Warm, recipe: list[str], tmp_path: Path) -> None:
     undisturbed = byheart(*recipe, "--run-dir", "calm")
     assert undisturbed.returncode == 0, undisturbed.stderr
 
@@ -123,15 +124,7 @@ def test_kill_in_every_stage_then_the_same_result(byheart: Call, recipe: list[st
             journal.write_text(journal.read_text() + '{"problem_id": "torn')
         if victim == "policy.json":  # and in the midst of training
             kill_when(tmp_path, recipe, training, alone=False)
-        done = subprocess.run(
-            [sys.executable, "-c", MURDER, *recipe],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "VICTIM": victim},
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
+        done = warm.run(recipe, tmp_path, environment(VICTIM=victim), before=MURDER)
         assert done.returncode == -signal.SIGKILL, (victim, done.stderr)
     finished = byheart(*recipe)
     assert finished.returncode == 0, finished.stderr
@@ -143,7 +136,7 @@ def test_a_stopped_command_says_how_to_go_on(byheart: Call, recipe: list[str], t
     child = subprocess.Popen(
         [sys.executable, "-m", "byheart.cli", *recipe, "engine.delay=0.5"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=environment(),
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=interruptible,
@@ -160,7 +153,7 @@ def test_a_second_process_is_refused(byheart: Call, recipe: list[str], tmp_path:
     child = subprocess.Popen(
         [sys.executable, "-m", "byheart.cli", *recipe, "engine.delay=0.5"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=environment(),
         stderr=subprocess.DEVNULL,
     )
     try:

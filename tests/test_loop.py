@@ -7,6 +7,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+pytestmark = [pytest.mark.engine, pytest.mark.train]
+
 RECIPE = """
 name: small
 model: {name: smollm2-135m, max_context: 128}
@@ -50,14 +54,11 @@ def test_two_rounds_with_real_parts(
     assert not torch.allclose(before, after, atol=1e-3)
     assert {path.name for path in (run / "round-001/adapter").iterdir()} >= {"adapter_model.safetensors", "README.md"}
 
-    # The after of round 1 is the before of round 2 where it was promoted.
+    # The after of round 1 is the before of round 2, since it was promoted.
     one, two = (json.loads((run / f"round-00{n}/metrics.json").read_text()) for n in (1, 2))
-    if one["promoted"]:
-        assert two["before"] == one["after"]
-        was, now = one["splits"]["held_out"]["after"], two["splits"]["held_out"]["before"]
-        assert (now["fast"], now["worked"]) == (was["fast"], was["worked"])
-    else:
-        assert two["before"] == one["before"]
+    assert one["promoted"] and two["before"] == one["after"]
+    was, now = one["splits"]["held_out"]["after"], two["splits"]["held_out"]["before"]
+    assert (now["fast"], now["worked"]) == (was["fast"], was["worked"])
     assert (run / "report.html").stat().st_size > 1000
     for word in ("held out", "newly solved", "tokens an answer", "the same command does round 3"):
         assert word in done.stdout

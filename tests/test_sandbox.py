@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ import pytest
 from byheart import sandbox
 from byheart.errors import SandboxError
 from byheart.sandbox import Limits, Outcome, Sandbox
+
+pytestmark = pytest.mark.sandbox
 
 LIMITS = Limits(seconds=2.0, memory=2**28, output=2**20)
 
@@ -273,24 +276,26 @@ def kill(those: set[psutil.Process]) -> None:
 
 
 @pytest.mark.parametrize("isolation", ["bubblewrap", "rlimits"])
-def test_nothing_outlives_an_owner_that_is_killed(isolation: str) -> None:
+def test_nothing_outlives_an_owner_that_is_killed(isolation: str, tmp_path: Path) -> None:
     script = f"""
 from byheart.sandbox import Sandbox
 box = Sandbox(isolation="{isolation}")
 assert box.run_program("print(1)").stdout == "1\\n"
-print(box._scratch or "", flush=True)
+print("begun", flush=True)
 box.run_program("import time\\nwhile True: time.sleep(1)")
 """
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as owner:
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=env) as owner:
         assert owner.stdout is not None
-        scratch = owner.stdout.readline().decode().strip()
+        owner.stdout.readline()
         time.sleep(0.3)
         children = psutil.Process(owner.pid).children(recursive=True)
         assert len(children) == {"bubblewrap": 3, "rlimits": 2}[isolation]
         os.kill(owner.pid, signal.SIGKILL)
     assert psutil.wait_procs(children, timeout=5)[1] == []
-    if scratch:
-        Path(scratch).rmdir()  # of rlimits an empty directory is left
+    for left in tmp_path.iterdir():
+        assert isolation == "rlimits"
+        left.rmdir()  # of rlimits an empty directory is left
 
 
 def test_without_bubblewrap_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -315,7 +320,7 @@ def test_where_bubblewrap_does_not_start_it_says_why(monkeypatch: pytest.MonkeyP
 
 
 def test_without_libseccomp_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    sandbox._filter.cache_clear()
+    sandbox.syscall_filter.cache_clear()
     monkeypatch.setitem(sys.modules, "pyseccomp", None)
     with pytest.raises(SandboxError, match="libseccomp"), Sandbox(isolation="rlimits") as box:
         box.run_program("print(1)")
@@ -326,15 +331,17 @@ def test_the_sandbox_of_this_machine_is_there() -> None:
     sandbox.check("bubblewrap")
 
 
-def test_rlimits_still_refuses_processes_sockets_and_signals_and_tidies_up() -> None:
-    before = set(Path("/tmp").glob("byheart-*"))
+def test_rlimits_still_refuses_processes_sockets_and_signals_and_tidies_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with Sandbox(LIMITS, "rlimits") as box:
         for code in ("os.fork()", "os.kill(os.getppid(), 0)", "socket.socket()", "os.execv('/bin/true', ['true'])"):
             assert "PermissionError" in box.run_program(f"import os, socket\n{code}").stderr
         code = "import os\nos.makedirs('a/b')\nopen('a/b/c', 'w').close()\nprint(os.getcwd())"
         assert Path(box.run_program(code).stdout.strip()).name.startswith("byheart-")
-        assert set(Path("/tmp").glob("byheart-*")) == before
-    assert set(Path("/tmp").glob("byheart-*")) == before
+        assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())
 
 
 def test_honest_solutions_that_use_more_of_the_language() -> None:

@@ -174,7 +174,3 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     ):
         [line] = said(started(tmp_path, ROOT / "scripts" / script, "addition"))
         assert words in line
-
-
-if __name__ == "__main__":
-    pytest.main([__file__])

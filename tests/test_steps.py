@@ -52,6 +52,7 @@ def test_a_step_that_has_come_to_its_end_is_known(kind: Kind, text: str) -> None
 
 
 @pytest.mark.parametrize("chatting", [True, False])
+@pytest.mark.torch
 @pytest.mark.parametrize(("model", "apart"), [("tiny", "\n"), ("tiny_llama3", "\n"), ("tiny_llama3", ".\n\n")])
 def test_the_tokens_of_the_steps_are_those_of_the_whole_answer(
     model: str, apart: str, chatting: bool, request: pytest.FixtureRequest

@@ -15,7 +15,8 @@ from byheart import models, storage
 from byheart.errors import InputError, RunError
 from fsspec.implementations.local import LocalFileSystem
 
-from tests.conftest import python
+from tests.conftest import environment
+from tests.warm import Warm
 
 Byheart = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -56,6 +57,8 @@ def part(files: dict[str, bytes], *within: str) -> dict[str, bytes]:
 # By the command line
 
 
+@pytest.mark.train
+@pytest.mark.slow
 def test_a_run_at_a_url_is_gone_on_with_from_there(
     byheart: Byheart, recipe: list[str], tmp_path: Path, here: Path
 ) -> None:
@@ -94,6 +97,7 @@ def test_a_run_at_a_url_is_gone_on_with_from_there(
     assert (copied / "adapter_model.safetensors").read_bytes() == once["round-001/adapter/adapter_model.safetensors"]
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("url", "code", "said"),
     [
@@ -103,21 +107,23 @@ def test_a_run_at_a_url_is_gone_on_with_from_there(
     ],
 )
 def test_what_cannot_be_reached_is_said_before_a_model_loads(
-    tmp_path: Path, recipe: list[str], here: Path, url: str, code: int, said: str
+    tmp_path: Path, warm: Warm, recipe: list[str], here: Path, url: str, code: int, said: str
 ) -> None:
-    without = "import sys; sys.modules['s3fs'] = None; from byheart import cli; cli.main()"
+    without = "import sys; sys.modules['s3fs'] = None"
     for command in ([*recipe, "--run-dir", url], ["status", url], [*recipe, "--from", url])[: 3 if code == 2 else 2]:
-        done = python(tmp_path, "-c", without, *command)
+        done = warm.run(command, tmp_path, environment(), without)
         assert done.returncode == code, done.stderr
         assert said in done.stderr and "Traceback" not in done.stderr and "starting the engine" not in done.stderr
 
 
+@pytest.mark.torch
 def test_there_is_no_run(byheart: Byheart, tmp_path: Path, here: Path) -> None:
     done = byheart("status", f"file://{tmp_path}/bucket/typo")
     assert done.returncode == 2 and "there is no run" in done.stderr
     assert not (here / "runs").exists() and not (tmp_path / "bucket").exists()
 
 
+@pytest.mark.torch
 def test_a_command_that_fails_leaves_what_was_finished(
     byheart: Byheart, recipe: list[str], tmp_path: Path, here: Path
 ) -> None:
@@ -356,6 +362,7 @@ def test_a_directory_is_itself(tmp_path: Path) -> None:
 # Adapters
 
 
+@pytest.mark.torch
 def test_an_adapter_that_changed_is_another(url: str, tmp_path: Path, tiny: Path) -> None:
     (store := tmp_path / "bucket/x").mkdir(parents=True)
     options = models.Options(name=str(tiny), adapter=url)
@@ -369,7 +376,3 @@ def test_an_adapter_that_changed_is_another(url: str, tmp_path: Path, tiny: Path
     assert models.adapter(options) == first
     (store / "adapter_model.safetensors").write_text("two")
     assert (models.adapter(options) / "adapter_model.safetensors").read_text() == "two"
-
-
-if __name__ == "__main__":
-    pytest.main([__file__])

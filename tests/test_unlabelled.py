@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as parquet
+import pytest
+
+pytestmark = [pytest.mark.train, pytest.mark.torch]
 
 RECIPE = """
 name: r

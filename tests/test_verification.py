@@ -73,6 +73,7 @@ def test_options_and_combinations_are_said_in_yaml(tmp_path: Path) -> None:
     assert judged(tmp_path, "{name: all, of: [number, exact]}", row)[1][0]["score"] == 0.0
 
 
+@pytest.mark.slow
 def test_more_rows_than_are_read_ahead_keep_their_order_though_some_hang(tmp_path: Path) -> None:
     rows = [{"n": n, "answer": "4", "response": "a" * 30 + "!" if n == 700 else "4"} for n in range(2500)]
     good, found = judged(tmp_path, "{name: regex, pattern: '((a+)+$|4)', time_limit: 3.0}", *rows)
@@ -81,6 +82,7 @@ def test_more_rows_than_are_read_ahead_keep_their_order_though_some_hang(tmp_pat
     assert [row["n"] for row in found if row["score"] is None] == [700]
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("verifier", "why"),
     [
@@ -100,6 +102,7 @@ def test_a_verifier_that_is_not_known_or_not_for_here_is_refused(
     assert why in done.stderr
 
 
+@pytest.mark.torch
 def test_files_that_are_not_there_or_are_the_same(byheart: Call, tmp_path: Path) -> None:
     rows = written(tmp_path / "rows.jsonl", {"answer": "4", "response": "4"})
     assert byheart("verify", str(tmp_path / "none.jsonl"), "--verifier", "number").returncode == 2

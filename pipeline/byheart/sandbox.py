@@ -190,7 +190,7 @@ class Sandbox:
             "memory": self.limits.memory,
             "output": self.limits.output,
             "threads": 64 if self.isolation == "bubblewrap" and _linux() >= (5, 14) else None,
-            "filter": _filter().hex(),
+            "filter": syscall_filter().hex(),
         }
         if self.isolation == "bubblewrap":
             container, home = _bubblewrap(self.limits), _MOUNTED
@@ -319,7 +319,7 @@ _FORBIDDEN = """
 
 
 @cache
-def _filter() -> bytes:
+def syscall_filter() -> bytes:
     """The program for the kernel that refuses, with EPERM, what a solution has no use for. All else is allowed."""
     try:
         import pyseccomp as seccomp

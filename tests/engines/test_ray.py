@@ -19,7 +19,7 @@ import pytest
 from byheart import models, recipe
 from byheart.engines import Lazy
 from byheart.engines.ray import Options as RayOptions
-from byheart.engines.ray import Ray, Worker, _packed
+from byheart.engines.ray import Ray, Worker, packed
 from byheart.engines.transformers import Options as TransformersOptions
 from byheart.engines.transformers import Transformers
 from byheart.errors import EngineError, RecipeError
@@ -31,6 +31,8 @@ from byheart.strategies.spreading import Work, carried_out
 from byheart.types import Attempts, Branch, Generate, Keep, Policy, Problem, Problems, Score, Solver
 
 from tests.conftest import ROOT, judge_by
+
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -170,7 +172,7 @@ def test_a_worker_that_is_told_to_end_before_it_is_told_to_begin_waits_for_nothi
     """Ray may turn the two round: only what tells it to begin has something to wait for."""
     asked = problems(2)
     each = recipe.chosen("engines", {"name": "scripted", "script": script(tmp_path, asked)})
-    work, policy = Work(thinking, recipe.chosen("verifiers", "number"), "seed", None), _packed(Policy(str(tiny)))
+    work, policy = Work(thinking, recipe.chosen("verifiers", "number"), "seed", None), packed(Policy(str(tiny)))
 
     async def told() -> list[Attempts]:
         worker = Worker(each, models.Options(name=str(tiny)), Path.cwd())

@@ -31,6 +31,8 @@ from byheart.types import Completion, Generate, Message, Policy, Problem, Prompt
 from tests.conftest import judge_by
 from tests.engines.conftest import log_likelihood, log_probability
 
+pytestmark = pytest.mark.engine
+
 KEY = "aKeyThatNobodyMaySee"
 PROMPTS: list[Prompt] = [[Message(role="user", content=f"What is {a} + {b}?")] for a in (3, 14) for b in (5, 26)]
 RESPONSES = ["8", "3 + 5 = 8, and that is all there is to say.", "", "word " * 200]
@@ -266,7 +268,7 @@ def test_a_scorer_that_values_steps_says_so_by_its_signs(engine: Server, tiny: P
     [values] = asked(engine, Score(PROMPTS[0], RESPONSES))
     model = AutoModelForCausalLM.from_pretrained(scorer.parent / "merged", dtype=torch.float32)
     for response, value in zip(RESPONSES[:-1], values[:-1], strict=True):
-        ids = chat.encode_prompt(engine._tokenizer, PROMPTS[0], response)
+        ids = chat.encode_prompt(models.tokenizer(tiny), PROMPTS[0], response)
         with torch.no_grad():
             signs = model(torch.tensor([ids])).logits[0, -1, [10, 12]]
         assert value == pytest.approx(float(signs.softmax(-1)[0]), abs=1e-4)

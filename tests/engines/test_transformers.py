@@ -13,6 +13,8 @@ from byheart.types import Completion, Generate, Message, Policy, Prompt, Score
 
 from tests.engines.conftest import log_likelihood
 
+pytestmark = pytest.mark.engine
+
 
 def chat(text: str) -> Prompt:
     return [Message(role="user", content=text)]

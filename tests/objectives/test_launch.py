@@ -68,6 +68,8 @@ def one(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return trained(make_job(tiny, folder), folder / "one", None)
 
 
+@pytest.mark.train
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "options"),
     [("cpu", {}), (None, {"accumulation": 2}), ("cpu", {"accumulation": 2, "gradient_checkpointing": True})],
@@ -85,6 +87,8 @@ def test_the_same_batch_gives_the_same_losses_and_the_same_adapter(
     assert any(numpy.abs(tensor).max() > 0.01 for name, tensor in whole.items() if "lora_B" in name)
 
 
+@pytest.mark.train
+@pytest.mark.slow
 def test_two_machines_come_to_the_same(job: Job, tmp_path: Path, one: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     import numpy
 
@@ -99,6 +103,8 @@ def test_two_machines_come_to_the_same(job: Job, tmp_path: Path, one: Trained, m
     assert all(numpy.allclose(tensor, whole[name], atol=2e-4) for name, tensor in adapter.items())
 
 
+@pytest.mark.train
+@pytest.mark.slow
 def test_bfloat16_goes_with_turns_and_checkpointing(job: Job, tmp_path: Path, one: Trained) -> None:
     turns = {"accumulation": 2, "gradient_checkpointing": True}
     losses, adapter = trained(job, tmp_path / "narrow", None, precision="bfloat16", **turns)
@@ -106,6 +112,7 @@ def test_bfloat16_goes_with_turns_and_checkpointing(job: Job, tmp_path: Path, on
     assert all(tensor.dtype == "float32" for tensor in adapter.values()), "what is trained keeps its precision"
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("config", CONFIGS)
 def test_accelerate_reads_its_configs(config: str) -> None:
     from accelerate.commands.config.config_args import load_config_from_file
@@ -175,7 +182,3 @@ def test_a_process_for_each_gpu_that_can_share_the_batch(
 def test_how_training_is_spread_decides_no_result() -> None:
     raw: dict[str, Any] = {"name": "r", "model": {"name": "m"}, "task": {"name": "arithmetic"}}
     assert recipe.parse(raw).digest() == recipe.parse(raw | {"accelerate": "cpu"}).digest()
-
-
-if __name__ == "__main__":
-    pytest.main([__file__])

@@ -15,6 +15,8 @@ from byheart.objectives import preference, sft, vstar
 from byheart.objectives.training import Job
 from byheart.recipe import Recipe, parse
 
+pytestmark = pytest.mark.train
+
 FEW: dict[str, Any] = {
     "min_steps": 3,
     "max_steps": 3,

@@ -9,6 +9,8 @@ import pytest
 from byheart.objectives.sft import Options, fit, last_checkpoint
 from byheart.objectives.training import Job
 
+pytestmark = pytest.mark.train
+
 
 def weights(folder: Path) -> dict[str, Any]:
     from safetensors.numpy import load_file

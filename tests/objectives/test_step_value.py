@@ -17,6 +17,8 @@ from byheart.types import Policy
 
 from tests.objectives.conftest import write
 
+pytestmark = pytest.mark.train
+
 FEW: dict[str, Any] = {"min_steps": 2, "max_steps": 2, "batch_size": 4}
 STEPS = ["a = 1\n", "b = 2\n", "so 3"]
 
@@ -108,7 +110,7 @@ def test_a_file_in_trls_own_format_is_learnt_as_well(job: Job, tmp_path: Path) -
     options = step_value.Options(name="step_value", **FEW, value_epochs=1.0, stepwise=str(file))
     assert step_value.fit(job, options) > 0
     assert (job.scorer / weights.SIGNS).is_file()
-    assert step_value._more(job, str(file))[0]["completions"] == ["a\n", "b\n", "c"]
+    assert step_value.stepwise(job, str(file))[0]["completions"] == ["a\n", "b\n", "c"]
 
 
 def test_without_a_valued_step_the_policy_alone_is_trained(job: Job, capsys: pytest.CaptureFixture[str]) -> None:

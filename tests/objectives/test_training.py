@@ -14,6 +14,8 @@ from byheart.objectives.training import Job, read_policy, train
 from byheart.run import Run, Stage
 from byheart.types import Dataset, Policy
 
+pytestmark = [pytest.mark.train, pytest.mark.slow]
+
 PAIRED = {"name": "vstar", "min_steps": 2, "max_steps": 2, "batch_size": 4, "max_pair_steps": 2}
 
 

@@ -16,6 +16,8 @@ from byheart.objectives.training import Job
 from tests.conftest import ROOT
 from tests.objectives.conftest import write
 
+pytestmark = [pytest.mark.train, pytest.mark.slow]
+
 FEW: dict[str, Any] = {"min_steps": 4, "max_steps": 4, "batch_size": 4, "learning_rate": 0.01}
 STEPWISE = [
     {

@@ -116,7 +116,7 @@ class Ray:
         self.seconds = 0.0
 
     def load(self, policy: Policy) -> None:
-        self._policy = self._ray.put(_packed(policy))
+        self._policy = self._ray.put(packed(policy))
 
     def submit(self, request: object) -> int:
         raise AssertionError("work is spread over the workers, who ask engines of their own")
@@ -361,7 +361,7 @@ _Packed = tuple[Policy, dict[str, dict[str, bytes]]]
 """A policy, and the files of its adapter and its scorer, by role and name."""
 
 
-def _packed(policy: Policy) -> _Packed:
+def packed(policy: Policy) -> _Packed:
     folders = {"policy": policy.adapter, "scorer": policy.scorer}
     files = {
         role: {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}

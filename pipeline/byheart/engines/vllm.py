@@ -186,7 +186,7 @@ class VLLM:
             try:
                 import vllm
 
-                self._beside = _beside()
+                self._beside = serves_adapters()
                 self._params: Any = vllm.SamplingParams
                 self._final: Any = vllm.sampling_params.RequestOutputKind.FINAL_ONLY
                 context, sequences = self._context, at_once(self._options, self._beside)
@@ -321,7 +321,7 @@ class VLLM:
         )
 
 
-def _beside() -> bool:
+def serves_adapters() -> bool:
     """Whether adapters are served beside the base, as on a GPU, and not merged into it."""
     from vllm.platforms import current_platform
 

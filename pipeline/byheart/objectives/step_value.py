@@ -77,7 +77,7 @@ def learn(job: Job, options: Options) -> float:
     tokenizer, model = sft.base_model(job, options)
     model = PeftModel.from_pretrained(model, job.adapter, is_trainable=True)
     files = [job.steps] if job.steps.is_file() else []
-    rows = [row for file in files for row in sft.read(job, file)] + _more(job, options.stepwise)
+    rows = [row for file in files for row in sft.read(job, file)] + stepwise(job, options.stepwise)
     trainer = value_trainer(
         job, options, tokenizer, model, datasets.Dataset.from_list([encoded(tokenizer, row) for row in rows])
     )
@@ -145,7 +145,7 @@ def value_trainer(job: Job, options: Options, tokenizer: Any, model: Any, rows: 
     )
 
 
-def _more(job: Job, file: str | None) -> list[Example]:
+def stepwise(job: Job, file: str | None) -> list[Example]:
     """The solutions of `file`, JSON Lines or Parquet. Between steps that end without one there is a line break, as trl
     puts it there."""
     import datasets
