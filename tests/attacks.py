@@ -13,9 +13,11 @@ ATTACKS = {
                 seen.append(open(CANARY).read())
             except OSError:
                 pass
-            for top in ("/work", "/home", "/root", "/tmp", "/dev", "/etc", "/var", "/run", "/proc", "/byheart"):
-                for folder, _, names in os.walk(top):
-                    if "python" in folder or "site-packages" in folder:
+            tops = set(os.listdir("/")) - {"bin", "lib", "lib64", "sbin", "sys", "usr"}
+            for top in sorted(tops, key=lambda name: (name == "proc", name)):
+                for folder, below, names in os.walk(f"/{top}"):
+                    if "python" in folder:  # its own library, which may lie anywhere and is large
+                        below.clear()
                         continue
                     for name in names[:50]:
                         try:
