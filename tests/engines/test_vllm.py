@@ -226,8 +226,9 @@ def test_split_over_two_processes_a_step_ends_with_its_mark_goes_on_from_there_a
     whole = said[1][0][0]
     words = models.tokenizer(tiny)
     begun = words.decode(whole["tokens"][:4])
-    word = words.decode(whole["tokens"][5:6]).strip()
-    assert word, "the tiny model says something there"
+    said_words = [words.decode([token]).strip() for token in whole["tokens"][4:]]
+    # vLLM forbids a word also after a space, where that is as many tokens.
+    word = next(one for one in said_words if one and len(words.encode(one)) == len(words.encode(f" {one}")) == 1)
     mark = begun[-2:]
     *_, swapped, _, again, step, rest, without = run(
         tiny, tmp_path / "c.log", adapter, mark=[mark, begun, word], split=2

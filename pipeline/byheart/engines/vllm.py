@@ -185,7 +185,9 @@ class VLLM:
         with _quiet(self._log):
             try:
                 import vllm
+                import vllm.exceptions
 
+                self._refusals = (ValueError, vllm.exceptions.VLLMClientError)
                 self._beside = serves_adapters()
                 self._params: Any = vllm.SamplingParams
                 self._final: Any = vllm.sampling_params.RequestOutputKind.FINAL_ONLY
@@ -257,7 +259,7 @@ class VLLM:
         }
         try:
             self._add("policy", str(ticket), tokens, params, request.turn)
-        except ValueError as error:
+        except self._refusals as error:
             raise PromptError(f"vLLM refuses a prompt of {len(tokens)} tokens: {error}") from error
         self._open[str(ticket)] = request
 
