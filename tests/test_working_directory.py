@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
-from byheart import weights
+from byheart import hub, machine, weights
 from byheart.errors import EngineError
 
 NAMES = ("pipeline", "byheart", "types", "json")
@@ -98,7 +99,13 @@ objective: {{name: sft, min_steps: 1, max_steps: 1, batch_size: 2}}
 evaluation: {{num_train: 2}}
 """)
     byheart(folder, "run", "r.yaml")
-    assert (folder / "runs/r/round-001/adapter/adapter_model.safetensors").is_file()
+    one = folder / "runs/r/round-001"
+    assert (one / "adapter/adapter_model.safetensors").is_file()
+    # And since a whole round is dear: what it was computed with is in all of its cards.
+    published, _ = hub.pack(folder / "runs/r", 1, "me/sums", base="someone/tiny", licence="mit")
+    for card in (one / "adapter", one / "dataset", published.folder):
+        made_with = f"| made with | byheart `{machine.version()}`, python `{platform.python_version()}`"
+        assert made_with in (card / "README.md").read_text()
 
 
 @pytest.mark.engine

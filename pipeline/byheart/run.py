@@ -4,6 +4,7 @@
     runs/<name>/state.json             rounds finished, the policy each ended with, the round to reach
     runs/<name>/measures/              answers of each policy to the development and held-out problems
     runs/<name>/round-001/stages.json  per stage: status, digest of its inputs, seconds
+    runs/<name>/round-001/environments.jsonl  the versions, hardware and weights it was computed with
     runs/<name>/round-001/...          what the stages wrote
 
 A stage whose inputs have the digest on record is read, not redone. Whole files are written beside their place, synced
@@ -15,6 +16,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -23,15 +25,17 @@ import yaml
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
-from byheart import models, progress, recipe, storage, weights
+from byheart import machine, models, progress, recipe, storage, weights
 from byheart.errors import RunError
-from byheart.files import read_json, room, write_json, write_text
+from byheart.files import read_json, read_records, room, write_json, write_records, write_text
 from byheart.recipe import Recipe
-from byheart.types import Dataset, Policy, Record, digest
+from byheart.types import Dataset, Environment, Policy, Record, digest
 
 T = TypeVar("T")
 
 STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
+
+ENVIRONMENTS = "environments.jsonl"
 
 _SAMPLED = ("right", "cut_off", "wrong", "unjudged", "overlapping", "solved", "unique")
 _KEPT = ("unproved", "rows", "rows_new", "hinted", "pairs", "stepwise", "backtracking")
@@ -55,6 +59,11 @@ class Stage:
     def round_dir(self, n: int) -> Path:
         """The directory of a round of the same run."""
         return round_dir(self.run_dir, n)
+
+    @property
+    def environments(self) -> list[Environment]:
+        """What this round was computed with so far."""
+        return read_environments(self.dir)
 
     def progress(self, total: int, doing: str, unit: str) -> progress.Progress:
         return progress.Progress(total, f"round {self.round} {doing}", unit)
@@ -181,6 +190,8 @@ class Run:
         began = time.monotonic()
         with room(self.dir):
             work.dir.mkdir(exist_ok=True)
+            if name != STAGES[0]:  # which gets the model, and computes nothing with it
+                self._note_environment(n)
             self._note(n, name, {"status": "started", "digest": mark})
             result = function(work, *inputs)
         after = [(one.seconds, one.start_seconds, one.swap_seconds) for one in engines]
@@ -254,6 +265,18 @@ class Run:
     def _note(self, n: int, name: str, record: dict[str, Any]) -> None:
         write_json(self.round_dir(n) / "stages.json", self.records(n) | {name: record})
 
+    @cached_property
+    def _environment(self) -> Environment:
+        """Found out once a command, since the weights of a large model take long to read."""
+        model = self.recipe.model
+        return Environment(machine.versions(), machine.hardware(), models.hub_name(model), *models.identity(model))
+
+    def _note_environment(self, n: int) -> None:
+        """Versions may change within a run, even within a round: that is recorded and shown, and not refused."""
+        known = read_environments(self.round_dir(n))
+        if self._environment not in known:
+            write_records(self.round_dir(n) / ENVIRONMENTS, [*known, self._environment])
+
     def _write_recipe(self) -> None:
         text = yaml.safe_dump(self.recipe.resolved(), sort_keys=False)
         rest = ", ".join(recipe.UNDECIDING)
@@ -284,6 +307,13 @@ class Run:
 def round_dir(folder: Path, n: int) -> Path:
     """The directory of round `n` (from 1) of the run in `folder`."""
     return folder / f"round-{n:03d}"
+
+
+def read_environments(folder: Path) -> list[Environment]:
+    """What the round in `folder` was computed with: several where versions changed on the way, none where it is of an
+    older version of byheart."""
+    path = folder / ENVIRONMENTS
+    return read_records(path, Environment) if path.exists() else []
 
 
 def changes(folder: Path, new: Recipe) -> list[str]:

@@ -259,6 +259,31 @@ class Dataset(Record):
     num_stepwise: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Environment(Record):
+    """What a round was computed with. It decides nothing: it is recorded so that a result can be traced and repeated.
+
+    `versions` are those of Python, of byheart with its commit, and of the libraries that sample and train. `hardware`
+    names the GPUs, or the processor where there are none. `hub` is what the model is called on the hub, None where it
+    is a directory; `revision` its commit there, or where else it came from; `weights` the SHA-256 of its weights: that
+    of the file, or of what `sha256sum` prints for several. The last two are None where the model is not on this
+    machine.
+    """
+
+    versions: dict[str, str]
+    hardware: str
+    hub: str | None
+    revision: str | None
+    weights: str | None
+
+    def facts(self) -> dict[str, str]:
+        """Each fact by its name, such as {"torch": "2.13.0", "model": "meta-llama/Llama-3.2-1B", ...}; what is not
+        known is not in it."""
+        sha256 = self.weights and f"sha256:{self.weights}"
+        model = {"model": self.hub, "model revision": self.revision, "model weights": sha256}
+        return {**self.versions, "hardware": self.hardware, **{key: value for key, value in model.items() if value}}
+
+
 # What a strategy may ask for, and what it is answered with.
 
 
@@ -391,6 +416,7 @@ __all__ = [
     "Completion",
     "Dataset",
     "Engine",
+    "Environment",
     "Example",
     "FinishReason",
     "Generate",

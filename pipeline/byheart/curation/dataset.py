@@ -57,6 +57,7 @@ def write_dataset(
             (part / name).mkdir()
             _write(part / name / _FILE, some, schema)
     known = {"recipe": work.recipe, "round": work.round, "notes": work.notes, "options": options, "judge": judge}
+    known["environments"] = work.environments
     write_text(part / "README.md", render_card("dataset_card.md", rows=rows[:3], text=text, **known))
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)

@@ -191,6 +191,7 @@ def _record(work: Stage, policy: Policy) -> None:
 
 def _card(work: Stage, dataset: Dataset, policy: Policy, options: Any, adapter: Path) -> None:
     known = {"recipe": work.recipe, "round": work.round, "notes": work.notes, "options": options}
+    known["environments"] = work.environments
     scores = adapter == policy.scorer
     card = render_card("model_card.md", dataset=dataset, policy=policy, scores=scores, **known)
     write_text(adapter / "README.md", card)

@@ -13,11 +13,11 @@ from byheart.errors import InputError
 from byheart.evaluation import Measure, read_measure
 from byheart.evaluation.comparing import GREEDY
 from byheart.files import read_json
-from byheart.run import STAGES
+from byheart.run import STAGES, read_environments
 from byheart.strategies.sampling import read_rollouts
 from byheart.strategies.verifying import read_verdicts
 from byheart.tasks.splits import read_problems
-from byheart.types import Attempts, Branch, Problem, Rollout, Verdict
+from byheart.types import Attempts, Branch, Environment, Problem, Rollout, Verdict
 
 LEFT_OUT = {
     "num_overlapping": "overlapping with measured problems",
@@ -54,6 +54,11 @@ class Round:
         """What metrics.json of a finished round says."""
         assert self.metrics, f"round {self.n} is not finished"
         return self.metrics
+
+    @property
+    def environments(self) -> list[Environment]:
+        """What the round was computed with, in order where that changed on the way; empty in runs of older versions."""
+        return read_environments(self.folder)
 
     @property
     def promoted(self) -> bool:
@@ -124,6 +129,18 @@ class RunView:
             key.startswith(("evaluation.fast", "evaluation.worked")) for key in self.recipe.get("schedule", {})
         )
         return GREEDY if scheduled or ways["fast"] != ways["worked"] else ("fast",)
+
+    def environments(self) -> list[tuple[int, dict[str, str]]]:
+        """What the run was computed with: the number of its first round with all facts, then that of each later one in
+        which some changed, with these."""
+        changes: list[tuple[int, dict[str, str]]] = []
+        known: dict[str, str] = {}
+        for one in self.rounds:
+            for facts in (environment.facts() for environment in one.environments):
+                if changed := {name: fact for name, fact in facts.items() if known.get(name) != fact}:
+                    changes.append((one.n, changed))
+                known = facts
+        return changes
 
     def decided_by(self, one: Round) -> str:
         """Which answers to the development problems decided whether a round was promoted."""

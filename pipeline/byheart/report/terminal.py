@@ -91,7 +91,8 @@ def show_result(folder: Path) -> None:
 
 
 def show_status(folder: Path) -> None:
-    """One line a round; accuracies are of the held-out problems."""
+    """One line a round; accuracies are of the held-out problems. Then the versions, the hardware and the weights that
+    the run began with, and those that changed from some round on."""
     run = measured(folder)
     table = Table(title=f"{run.recipe['name']}: {run.recipe['model']['name']}, task {run.recipe['task']['name']}")
     kinds = (*run.greedy, "slow")
@@ -113,6 +114,9 @@ def show_status(folder: Path) -> None:
             unknown = [""] * len((*kinds, "by heart", "tokens"))
             table.add_row(str(one.n), f"after {done[-1]}" if done else "begun", *unknown, rows, seconds, "")
     console.print(table)
+    for n, facts in run.environments():
+        said = ", ".join(f"{name} {fact}" for name, fact in facts.items())
+        console.print(f"from round {n}: {said}", markup=False, soft_wrap=True)
 
 
 def show_comparison(found: Comparison, by_round: bool) -> None:
