@@ -4,7 +4,7 @@ compared value by value, adapters included. All must be exactly equal, apart fro
 usage: scripts/equal [REFERENCE]
 
 Each commit runs in a checkout with an environment of its own. Each run is pinned to one core and so single-threaded,
-which makes float32 arithmetic repeatable, also on a busy machine; as many runs as there are cores (and 6 GiB of free
+which makes float32 arithmetic repeatable, also on a busy machine; as many runs as there are cores (and 7 GiB of free
 memory each) go on at once. Runs are kept in build/equal/COMMIT; a finished one is not repeated, and an interrupted one
 is resumed. Prints what was equal and leaves the same table in build/equal. Exits with 1 if anything differs, or if a
 technique did nothing, so that there was nothing to compare.
@@ -67,7 +67,7 @@ PARTS = {
 
 SMALL = {
     "model.dtype": "float32",
-    "engine.max_sequences": 64,
+    "engine.max_sequences": 32,
     "task.num_train": 32,
     "task.num_dev": 8,
     "task.num_held_out": 8,
@@ -143,7 +143,7 @@ def run_all(sides: list[tuple[Checkout, dict[str, str]]]) -> dict[str, list[Path
     """By recipe, the run directories of all sides, in their order. Ends the program with a message if a run fails."""
     cores = sorted(os.sched_getaffinity(0))
     free: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for core in cores[: max(1, psutil.virtual_memory().available // (6 * 2**30))]:
+    for core in cores[: max(1, psutil.virtual_memory().available // (7 * 2**30))]:
         free.put(core)
 
     def work(job: tuple[list[str], Path]) -> None:
