@@ -12,6 +12,7 @@ from byheart.types import (
     Branch,
     Completion,
     Dataset,
+    Environment,
     Policy,
     Problem,
     Problems,
@@ -80,6 +81,9 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     ),
     Dataset: st.builds(Dataset, paths, numbers, texts, numbers),
     WorkedExample: st.builds(WorkedExample, texts, texts),
+    Environment: st.builds(
+        Environment, st.dictionaries(texts, texts, max_size=3), texts, *[st.none() | texts for _ in range(3)]
+    ),
 }
 kinds = pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
 
