@@ -197,7 +197,7 @@ class Sandbox:
         else:
             container, home = [], Path(zygote.__file__).parent.parent
             self._scratch = tempfile.mkdtemp(prefix="byheart-")
-        scratch = self._scratch or "/tmp"
+        scratch = self._scratch or _scratch_folder()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with tempfile.TemporaryFile() as complaints:
             with theirs:
@@ -206,7 +206,7 @@ class Sandbox:
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=complaints,
-                    cwd=scratch,
+                    cwd=self._scratch or "/",
                     env=_ENVIRONMENT | {"HOME": scratch, "TMPDIR": scratch},
                     start_new_session=True,
                 )
@@ -265,16 +265,25 @@ def _require(isolation: Isolation) -> None:
         )
 
 
+def _pythons() -> list[str]:
+    """The folders in which Python and its packages lie, which are seen in the container under their own names."""
+    return sorted({sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix)})
+
+
+def _scratch_folder() -> str:
+    """Where a solution may write: /tmp, unless Python lies in it, which would then be seen beside the files written."""
+    return "/scratch" if any(Path(prefix).is_relative_to("/tmp") for prefix in _pythons()) else "/tmp"
+
+
 def _bubblewrap(limits: Limits) -> list[str]:
     """bwrap and its options, up to the command."""
-    mounts = ["--size", str(limits.scratch), "--tmpfs", "/tmp"]
+    mounts = ["--size", str(limits.scratch), "--tmpfs", _scratch_folder()]
     for name in ("/usr", "/lib", "/lib32", "/lib64", "/libx32"):
         if (path := Path(name)).is_symlink():
             mounts += ["--symlink", str(path.readlink()), name]
         elif path.exists():
             mounts += ["--ro-bind", name, name]
-    pythons = {sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix)}
-    for prefix in sorted(pythons):
+    for prefix in _pythons():
         if not Path(prefix).is_relative_to("/usr"):
             mounts += ["--ro-bind", prefix, prefix]
     mounts += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
@@ -295,7 +304,7 @@ def _bubblewrap(limits: Limits) -> list[str]:
         ],
         *["--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"],
         *mounts,
-        *["--remount-ro", "/", "--chdir", "/tmp", "--"],
+        *["--remount-ro", "/", "--chdir", _scratch_folder(), "--"],
     ]
 
 
