@@ -418,6 +418,7 @@ except RunError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["file", "journal", "record", "metrics", "opening"])
 def test_no_room_left_is_said_plainly_and_harms_nothing(tmp_path: Path, what: str) -> None:
     if what != "opening":

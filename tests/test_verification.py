@@ -62,9 +62,9 @@ def test_a_bad_row_is_said_with_its_line_and_the_others_are_judged(
     good, rows = judged(tmp_path, "number", fine, "", bad, fine)
     assert not good
     assert [row["score"] for row in rows] == [1.0, 1.0]
-    said = " ".join(capsys.readouterr().err.split())
-    assert "rows.jsonl, line 3" in said
-    assert why in said
+    said = "".join(capsys.readouterr().err.split())  # however long the name of the folder is, lines break somewhere
+    assert "rows.jsonl,line3" in said
+    assert why.replace(" ", "") in said
 
 
 def test_options_and_combinations_are_said_in_yaml(tmp_path: Path) -> None:
