@@ -8,7 +8,7 @@ PINS := scripts/setup pyproject.toml $(addprefix requirements/,cpu.txt torch-cpu
 PYTEST = $(BIN)/pytest --numprocesses 2 --dist loadfile
 LONG := engine or ray or corpus or slow
 
-.PHONY: setup iterate run test test-quick test-rest test-all check bench bench-slow report push clean lock format
+.PHONY: setup iterate run test test-quick test-rest test-all check bench bench-slow mutate report push clean lock format
 
 iterate run: .venv/.ready
 	@$(BIN)/byheart run $(RECIPE) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(RUN),--run-dir $(RUN))
@@ -49,6 +49,9 @@ bench: .venv/.dev
 
 bench-slow: .venv/.dev
 	@$(BIN)/python scripts/bench/slow.py
+
+mutate: .venv/.dev
+	@scripts/mutate
 
 report: .venv/.ready
 	@$(BIN)/byheart report $(or $(RUN),runs/addition)
