@@ -74,6 +74,7 @@ def test_the_pins_are_what_the_package_declares(extras: list[str], files: list[s
 # What an extra brings
 
 
+@pytest.mark.slow  # reasoning-gym takes a second or two to import
 @pytest.mark.parametrize("made", [{"verifier": "exact"}, {}], ids=["the task", "its verifier"])
 def test_reasoning_gym_is_asked_for_by_its_name(monkeypatch: pytest.MonkeyPatch, made: dict[str, str]) -> None:
     pytest.importorskip("reasoning_gym")
@@ -160,8 +161,8 @@ def installed(
 def test_recipes_and_configs_are_found(installed: Run, tmp_path: Path) -> None:
     listed = installed(tmp_path, "recipes").stdout
     assert {file.stem for file in (ROOT / "recipes").glob("*.yaml")} <= set(listed.split())
-    for arguments in (["addition"], ["self_ask"], ["addition", "accelerate=cpu", "objective.batch_size=8"]):
-        dry = installed(tmp_path, "run", *arguments, "--dry-run")
+    for name in ("addition", "self_ask"):
+        dry = installed(tmp_path, "run", name, "--dry-run")
         assert dry.returncode == 0 and "nothing was done" in dry.stdout, dry.stderr
     sharded = installed(tmp_path, "run", "addition", "accelerate=fsdp2", "--dry-run")
     assert "fsdp2 wants 1 GPU(s), and there are 0" in sharded.stderr, "the config was read"
@@ -171,7 +172,7 @@ ROUND = """
 name: r
 model: {{name: {model}, max_context: 128}}
 task: {{name: file, path: problems.jsonl, verifier: number, num_train: 4, num_dev: 2, num_held_out: 2}}
-engine: transformers
+engine: {{name: transformers}}
 strategy: {{name: direct, samples: 8, enough: 1, max_samples: 16, max_tokens: 4}}
 objective: {{name: sft, min_steps: 1, max_steps: 1, batch_size: 4}}
 evaluation: {{num_train: 2, num_slow: 1, fast: {{max_tokens: 4}}, worked: {{max_tokens: 4}}}}
