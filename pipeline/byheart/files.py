@@ -46,19 +46,30 @@ class Journal(Generic[R]):
     def _parse(self, path: Path) -> Iterator[R]:
         *whole, _ = path.read_bytes().split(b"\n")  # what follows the last line break is torn
         for number, line in enumerate(whole, 1):
-            try:
-                yield self._kind.from_dict(json.loads(line))
-            except (ValueError, ValidationError) as error:
-                raise RunError(f"{path}, line {number}: not a {self._kind.__name__} of this version: {error}") from None
+            yield _record(self._kind, line, path, number)
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob(f"{self._name}-*.jsonl"))
 
 
 def read_records(path: Path, kind: type[R]) -> list[R]:
-    """The records of a file that was written whole."""
-    with path.open(encoding="utf-8") as lines:
-        return [kind.from_dict(json.loads(line)) for line in lines]
+    """The records of a file that was written whole. Raises RunError where another version wrote them otherwise."""
+    with path.open("rb") as lines:
+        return [_record(kind, line, path, number) for number, line in enumerate(lines, 1)]
+
+
+def _record(kind: type[R], line: bytes, path: Path, number: int) -> R:
+    try:
+        return kind.from_dict(json.loads(line))
+    except ValidationError as error:
+        first = error.errors()[0]
+        why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except ValueError as error:
+        why = f"not JSON ({error})"
+    raise RunError(
+        f"{path}, line {number}: not a {kind.__name__} of this version of byheart ({why}); the version that wrote it "
+        "can read it"
+    )
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:

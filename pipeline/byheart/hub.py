@@ -187,6 +187,8 @@ def _round(run: Path, finished: list[Round], n: int | None) -> Round:
     found = {one.n: one for one in finished if (one.folder / "adapter/adapter_model.safetensors").is_file()}
     if n not in found:
         asked = "no policy of it was promoted" if n is None else f"round {n} is not finished, or made no adapter"
+        if any(one.n == n and (one.folder / "adapter").is_dir() for one in finished):
+            asked = f"the weights of round {n} are missing: it has no adapter/adapter_model.safetensors"
         known = ", ".join(map(str, found)) or "none"
         raise InputError(f"{run}: {asked}; rounds with an adapter: {known} (--round N)")
     return found[n]
