@@ -144,14 +144,14 @@ def installed(
     [site] = folder.glob("lib/python*/site-packages")
     # Such a line adds the folder, and does not run the .pth files in it, of which one brings this checkout's byheart.
     (site / "pinned.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    what = [archives["wheel"]] if request.param == "wheel" else ["--no-build-isolation", "-e", checkout]
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-index", "--no-deps"]
+    what = [str(archives["wheel"])] if request.param == "wheel" else ["--no-build-isolation", "-e", str(checkout)]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-index", "--no-deps"]
     subprocess.run([*pip, *what], check=True, capture_output=True)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     environment |= {"COLUMNS": "160", "NO_COLOR": "1", "CUDA_VISIBLE_DEVICES": ""}
 
     def run(where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [folder / "bin/byheart", *arguments]
+        command = [str(folder / "bin/byheart"), *arguments]
         return subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True)
 
     return run

@@ -37,10 +37,8 @@ def setup(tmp_path: Path) -> Setup:
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "noted").write_text("")
-        command = [tmp_path / "scripts/setup", *arguments]
-        return subprocess.run(
-            command, cwd=tmp_path, env={"PATH": str(programs)} | environment, capture_output=True, text=True
-        )
+        command, path = [str(tmp_path / "scripts/setup"), *arguments], {"PATH": str(programs)}
+        return subprocess.run(command, cwd=tmp_path, env=path | environment, capture_output=True, text=True)
 
     return run
 
