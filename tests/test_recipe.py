@@ -183,6 +183,8 @@ def test_recipes_come_with_byheart() -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_recipe_is_sound_and_says_what_to_expect(path: Path) -> None:
+    if path.stem in ("countdown", "reasoning_gym"):
+        pytest.importorskip("reasoning_gym")
     assert recipe.read(path).name == path.stem
     header = path.read_text().splitlines()[0]
     assert header.startswith("# ")

@@ -105,6 +105,7 @@ def test_code(copies: Path, options: Callable[..., Any], task: dict[str, Any]) -
 
 @pytest.mark.corpus
 def test_countdown(options: Callable[..., Any]) -> None:
+    pytest.importorskip("reasoning_gym")
     asked = options(name="countdown")
     for problem in islice(source(asked, 0), 200):
         assert score(problem, f"I tried.\n<answer>{problem.answer}</answer>", asked) == 1.0, problem
@@ -116,10 +117,10 @@ def test_countdown(options: Callable[..., Any]) -> None:
 def test_reasoning_gym(options: Callable[..., Any]) -> None:
     """Three problems of each generator that is quick; an answer that is a number is right, the next number is wrong."""
     from byheart.tasks import reasoning_gym
-    from reasoning_gym.factory import DATASETS
 
+    datasets = pytest.importorskip("reasoning_gym.factory").DATASETS
     slow = {"arc_agi", "futoshiki", "intermediate_integration", "rearc", "sokoban", "zebra_puzzles"}
-    left = set(DATASETS) - slow - set(reasoning_gym.HASHED) - set(reasoning_gym.UNFIT)
+    left = set(datasets) - slow - set(reasoning_gym.HASHED) - set(reasoning_gym.UNFIT)
     assert len(left) > 90
     rng = random.Random(0)
     for dataset in sorted(left):

@@ -5,12 +5,12 @@ from itertools import islice
 from typing import Any
 
 import pytest
-import reasoning_gym
 from byheart.errors import RecipeError, TaskError
 from byheart.tasks.reasoning_gym import problems
 from byheart.tasks.splits import source
 
 pytestmark = pytest.mark.corpus
+reasoning_gym = pytest.importorskip("reasoning_gym")
 
 SUMS = {"name": "reasoning_gym", "dataset": "chain_sum", "config": {"min_terms": 2, "max_terms": 2}}
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import reasoning_gym
 from byheart.types import Judgement, Problem
 from byheart.verifiers.procedural import Options, extract, verify
 
 pytestmark = pytest.mark.corpus
+reasoning_gym = pytest.importorskip("reasoning_gym")
 
 SEED = {"seed": 11, "size": 4}
 DATASETS = [
