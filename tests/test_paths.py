@@ -118,11 +118,8 @@ def test_what_is_recorded_and_what_decides_is_the_path_as_written(folder: Path, 
 
 
 def test_every_shipped_recipe_has_its_data_wherever_it_is_run(folder: Path) -> None:
-    found = {}
-    for path in SHIPPED.glob("*.yaml"):
-        task = recipe.read(path).task
-        if task.name == "file":
-            found[path.stem] = len(list(source(task, 0)))
+    with_data = [path for path in SHIPPED.glob("*.yaml") if "name: file" in path.read_text()]
+    found = {path.stem: len(list(source(recipe.read(path).task, 0))) for path in with_data}
     assert found == {"self_ask": 24}
 
 

@@ -12,8 +12,9 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from byheart import hub, machine, weights
+from byheart import hub, weights
 from byheart.errors import EngineError
+from byheart.run import read_environments
 
 NAMES = ("pipeline", "byheart", "types", "json")
 """Modules of the user's: two that a child needs of us, two that it needs of the standard library."""
@@ -50,7 +51,7 @@ def byheart(folder: Path, *arguments: str, **env: str) -> None:
 
 def started(folder: Path, *command: str, **env: str) -> None:
     ours = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONSAFEPATH")}
-    done = subprocess.run(command, cwd=folder, env=ours | env, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, cwd=folder, env=ours | env, capture_output=True, text=True, timeout=580, check=False)
     assert imported(folder) == "", done.stderr
     assert done.returncode == 0, done.stderr
 
@@ -85,6 +86,7 @@ def test_a_verifier_of_a_command_that_was_itself_started_with_m(tmp_path: Path) 
 
 @pytest.mark.train
 @pytest.mark.ray
+@pytest.mark.timeout(600)
 def test_a_round_with_workers_of_ray_and_training(folder: Path, tiny: Path) -> None:
     words = "What is {} + {}? Reply with just the number."
     answers = {words.format(a, b): [f"{a} + {b} = {a + b}", f"{a + b}"] for a in range(100) for b in range(100)}
@@ -103,8 +105,9 @@ evaluation: {{num_train: 2}}
     assert (one / "adapter/adapter_model.safetensors").is_file()
     # And since a whole round is dear: what it was computed with is in all of its cards.
     published, _ = hub.pack(folder / "runs/r", 1, "me/sums", base="someone/tiny", licence="mit")
+    used = read_environments(one)[0].versions
+    made_with = f"| made with | byheart `{used['byheart']}`, python `{platform.python_version()}`"
     for card in (one / "adapter", one / "dataset", published.folder):
-        made_with = f"| made with | byheart `{machine.version()}`, python `{platform.python_version()}`"
         assert made_with in (card / "README.md").read_text()
 
 
@@ -128,7 +131,7 @@ evaluation: {{num_train: 1, num_slow: 0, worked: {{max_tokens: 4}}, fast: {{max_
     assert (folder / "runs/r/start/merged/model.safetensors").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.torch
 def test_converting(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     with pytest.raises(EngineError, match=r"none\.gguf"):
