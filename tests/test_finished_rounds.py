@@ -1,0 +1,47 @@
+"""What a finished round leaves: the scorer of its policy, what was curated, and measures that only its redoing ends."""
+
+import json
+from pathlib import Path
+
+from byheart import recipe
+from byheart.run import Run
+from byheart.types import Policy
+
+
+def opened(folder: Path, redo_from: int | None = None) -> Run:
+    raw = {"name": "t", "model": {"name": "m"}, "task": {"name": "arithmetic"}}
+    return Run(folder / "run", recipe.parse(raw), None, redo_from)
+
+
+def test_a_policy_is_read_with_its_scorer(tmp_path: Path) -> None:
+    with opened(tmp_path) as run:
+        folder = run.round_dir(1)
+        folder.mkdir()
+        policy = Policy("m", folder / "adapter", "adapter-1", folder / "scorer/adapter")
+        run.finish(1, policy, {})
+        assert run.policy(1) == policy
+
+
+def test_what_was_curated_is_among_the_metrics(tmp_path: Path) -> None:
+    notes = {"status": "done", "seconds": 1.5, "hint_share": 0.25, "unique_rate": 0.5}
+    with opened(tmp_path) as run:
+        folder = run.round_dir(1)
+        folder.mkdir()
+        (folder / "stages.json").write_text(json.dumps({"curate": notes}))
+        run.finish(1, Policy("m"), {"promoted": True})
+    found = json.loads((folder / "metrics.json").read_text())
+    assert found == {"promoted": True, "curation": {"hint_share": 0.25, "unique_rate": 0.5}}
+
+
+def test_measures_are_set_aside_with_the_first_round_only(tmp_path: Path) -> None:
+    with opened(tmp_path) as run:
+        (run.dir / "measures").mkdir()
+        for n in (1, 2):
+            run.round_dir(n).mkdir()
+            run.finish(n, Policy("m"), {})
+    with opened(tmp_path, redo_from=2) as run:
+        assert (run.dir / "measures").is_dir()
+        assert (run.dir / "replaced-1/round-002").is_dir()
+    with opened(tmp_path, redo_from=1) as run:
+        assert not (run.dir / "measures").exists()
+        assert (run.dir / "replaced-2/measures").is_dir()
