@@ -204,7 +204,7 @@ def loading() -> Finding:
 def _anew(names: dict[str, str]) -> str:
     found = [name if _version(name) else f"{name}-cpu" for name in names]
     again = " ".join(f"{name}=={_version(name)}" for name in found)
-    return _made() or f"what else is missing here first; then pip install --force-reinstall --no-deps {again}"
+    return _made() or f"what is missing above, first; else: pip install --force-reinstall --no-deps {again}"
 
 
 def _model() -> Finding:

@@ -48,7 +48,7 @@ def checkout(revision: str, root: Path = ROOT) -> Checkout:
         _git(root, "worktree", "add", "--detach", str(folder), commit)
     if _git(folder, "status", "--porcelain", "--untracked-files=no") != "":
         sys.exit(f"{folder} is no clean checkout of {commit}: git worktree remove --force {folder}, then try again")
-    if subprocess.run(["make", "setup"], cwd=folder, env=environment(), check=False).returncode:
+    if subprocess.run(["make", "--silent", "setup"], cwd=folder, env=environment(), check=False).returncode:
         sys.exit(f"the environment of {commit} could not be set up; `make setup` in {folder} says why")
     return Checkout(commit, folder)
 
