@@ -210,15 +210,6 @@ def show_recipes(paths: list[Path]) -> None:
     console.print(table)
 
 
-def show_findings(findings: list[Any]) -> None:
-    """What doctor found, and what mends it."""
-    for one in findings:
-        mark = "[green]ok[/]  " if not one.mend else "[red]miss[/]" if one.needed else "[yellow]none[/]"
-        console.print(f"{mark} {one.what:14} {escape(one.found)}")
-        if one.mend:
-            console.print(f"       {'':12} mend: {escape(one.mend)}")
-
-
 def show_plan(plan: dict[str, Any]) -> None:
     """The resolved recipe and what each stage would do."""
     console.print(plan["recipe"], markup=False)
