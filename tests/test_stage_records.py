@@ -23,7 +23,7 @@ def read(folder: Path) -> list[Step]:
 @stage(read)
 def worked(work: Stage, engine: Any, fails: bool = False) -> list[Step]:
     """A stage that keeps its engine busy, and in the end fails where it is told to."""
-    engine.seconds, engine.start_seconds, engine.swap_seconds = 3.0004, 20.0, 0.5
+    engine.seconds, engine.start_seconds, engine.swap_seconds = 3.2504, 20.0, 0.5004
     write_records(work.dir / "steps.jsonl", [])
     if fails:
         raise OSError("the disk is on fire")
@@ -37,7 +37,7 @@ def test_seconds_of_the_engine_are_those_since_the_stage_began(tmp_path: Path) -
         run.stage(1, "load", worked, engine)
         record = run.records(1)["load"]
     keys = ("generating_seconds", "engine_start_seconds", "swap_seconds", "training_seconds")
-    assert [record[key] for key in keys] == [2.0, 0.0, 0.5, 0.0]
+    assert [record[key] for key in keys] == [2.25, 0.0, 0.5, 0.0]  # to the millisecond
     assert record["resumed"] is False
 
 
