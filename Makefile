@@ -5,7 +5,7 @@
 RECIPE ?= addition
 BIN := .venv/bin
 PINS := scripts/setup pyproject.toml $(addprefix requirements/,cpu.txt torch-cpu.txt cuda.txt model.txt)
-PYTEST = $(BIN)/pytest --numprocesses 2 --dist loadfile
+PYTEST = $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 LONG := engine or ray or corpus or slow
 
 .PHONY: setup iterate run test test-quick test-rest test-all check bench bench-slow mutate report push clean lock format

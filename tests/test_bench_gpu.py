@@ -11,6 +11,7 @@ from byheart import machine
 
 from scripts.bench.gpu.__main__ import main
 from scripts.bench.gpu.workload import Workload
+from tests.conftest import python
 
 
 @pytest.fixture(autouse=True)
@@ -25,12 +26,14 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.engine
 @pytest.mark.train
 @pytest.mark.slow
-def test_a_dry_run_measures_every_part_and_leaves_its_figures(
-    smollm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # another process would import vLLM again
-    monkeypatch.chdir(tmp_path)
-    main(["--shape", "tiny", "objective.rank=8"])
+def test_a_dry_run_measures_every_part_and_leaves_its_figures(smollm: Path, tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        *("-m", "scripts.bench.gpu", "--shape", "tiny", "objective.rank=8"),
+        VLLM_ENABLE_V1_MULTIPROCESSING="0",  # another process would import vLLM again
+        CUDA_VISIBLE_DEVICES="",
+    )
+    assert done.returncode == 0, done.stderr
 
     found = json.loads((tmp_path / "gpu-tiny.json").read_text())
     assert found["overrides"] == ["objective.rank=8"]
@@ -51,7 +54,7 @@ def test_a_dry_run_measures_every_part_and_leaves_its_figures(
         assert row["steps"] == 2
         assert row["tokens_per_second"] > 0
         assert row["peak_memory_gib"] is None
-    shown = capsys.readouterr().out
+    shown = done.stdout
     assert "sampling: byheart with an adapter" in shown
     assert "training: bare PyTorch loop" in shown
 

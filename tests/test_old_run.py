@@ -24,14 +24,14 @@ def run(tmp_path: Path) -> Path:
 
 def said(*arguments: object) -> str:
     """What a command that succeeds prints, on one line."""
-    done = CliRunner().invoke(app, [str(one) for one in arguments])
+    done = CliRunner(env={"COLUMNS": "160"}).invoke(app, [str(one) for one in arguments])
     assert done.exit_code == 0, done.output
     return " ".join(done.output.replace("│", "").split())
 
 
 def refused(*arguments: object) -> str:
     """The message of a command that is refused."""
-    done = CliRunner().invoke(app, [str(one) for one in arguments])
+    done = CliRunner(env={"COLUMNS": "160"}).invoke(app, [str(one) for one in arguments])
     assert isinstance(done.exception, ByheartError), done.output
     assert "\n" not in str(done.exception)
     return str(done.exception)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from byheart import chat, models
@@ -32,6 +33,12 @@ def changed(model: Path, path: Path, seed: int) -> Path:
     get_peft_model(AutoModelForCausalLM.from_pretrained(model), settings).save_pretrained(path)
     assert plain(model, path) == path.parent / "merged"
     return path
+
+
+def a_word(tokenizer: Any, tokens: list[int]) -> str:
+    """The first word of `tokens` that vLLM can forbid: alone and after a space it is one token."""
+    words = (tokenizer.decode([token]).strip() for token in tokens)
+    return next(str(word) for word in words if len(tokenizer.encode(word)) == len(tokenizer.encode(f" {word}")) == 1)
 
 
 def log_likelihood(adapter: Path, prompt: Prompt, response: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -84,8 +85,14 @@ def until(so: Callable[[], bool]) -> None:
 
 
 def workers(of: int | None = None) -> list[psutil.Process]:
-    below = psutil.Process(of).children(recursive=True)
-    return [one for one in below if "ray::Worker" in " ".join(one.cmdline())]
+    return [one for one in psutil.Process(of).children(recursive=True) if "ray::Worker" in words(one)]
+
+
+def words(of: psutil.Process) -> str:
+    """Its command line, or nothing where it has just ended."""
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        return " ".join(of.cmdline())
+    return ""
 
 
 def test_a_thousand_problems_come_back_once_each_though_a_worker_is_killed(

@@ -16,7 +16,7 @@ from byheart.engines.transformers import Transformers
 from byheart.types import Generate, Message
 
 from tests.conftest import ROOT
-from tests.engines.conftest import log_likelihood, log_probability
+from tests.engines.conftest import a_word, log_likelihood, log_probability
 
 pytestmark = pytest.mark.engine
 SUMS = [(a, b) for a in (3, 14) for b in (5, 26)]
@@ -226,9 +226,7 @@ def test_split_over_two_processes_a_step_ends_with_its_mark_goes_on_from_there_a
     whole = said[1][0][0]
     words = models.tokenizer(tiny)
     begun = words.decode(whole["tokens"][:4])
-    said_words = [words.decode([token]).strip() for token in whole["tokens"][4:]]
-    # vLLM forbids a word also after a space, where that is as many tokens.
-    word = next(one for one in said_words if one and len(words.encode(one)) == len(words.encode(f" {one}")) == 1)
+    word = a_word(words, whole["tokens"][4:])
     mark = begun[-2:]
     *_, swapped, _, again, step, rest, without = run(
         tiny, tmp_path / "c.log", adapter, mark=[mark, begun, word], split=2

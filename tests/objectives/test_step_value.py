@@ -67,7 +67,7 @@ def test_a_value_is_learnt_at_the_end_of_each_step_and_nowhere_else(job: Job) ->
 def test_it_comes_to_say_what_steps_were_worth(job: Job) -> None:
     write(job.steps, rows())
     options = step_value.Options(
-        name="step_value", **FEW, value_epochs=30.0, value_learning_rate=0.005, max_value_steps=80
+        name="step_value", **FEW, value_epochs=30.0, value_learning_rate=0.01, max_value_steps=80
     )
     assert step_value.fit(job, options) > 0
     good, bad = (values(job, row) for row in rows()[:2])
