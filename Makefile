@@ -8,12 +8,18 @@ PINS := scripts/setup pyproject.toml $(addprefix requirements/,cpu.txt torch-cpu
 PYTEST = $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 LONG := engine or ray or corpus or slow
 
-.PHONY: setup iterate run test test-quick test-rest test-all check bench bench-slow mutate report push clean lock format
+.PHONY: always setup iterate run test test-quick test-rest test-all check bench bench-slow mutate report push clean lock format
 
 iterate run: .venv/.ready
 	@$(BIN)/byheart run $(RECIPE) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(RUN),--run-dir $(RUN))
 
 setup: .venv/.ready
+
+# Told to install system packages, set-up is run again, also where all else is in place.
+ifeq ($(BYHEART_SYSTEM_PACKAGES),1)
+.venv/.ready .venv/.dev: always
+endif
+always:
 
 .venv/.ready: $(PINS)
 	@scripts/setup

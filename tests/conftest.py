@@ -182,18 +182,18 @@ def python(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedPro
     )
 
 
+MARKERS = {"engine", "sandbox", "train", "ray", "corpus", "torch", "slow"}
+IMPORTED = pytest.StashKey[set[str]]()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("sandbox") and not shutil.which("bwrap"):
         pytest.skip("bubblewrap is not installed: apt-get install bubblewrap, or dnf install bubblewrap")
+    item.stash[IMPORTED] = {"torch", "vllm"} & sys.modules.keys()
 
 
-MARKERS = {"engine", "sandbox", "train", "ray", "corpus", "torch", "slow"}
-
-
-@pytest.fixture(autouse=True)
-def light(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test without a marker imports neither torch nor vllm: `make test-quick` promises that."""
-    heavy = {"torch", "vllm"} - sys.modules.keys()
-    yield
-    if not MARKERS & {marker.name for marker in request.node.iter_markers()}:
-        assert not heavy & sys.modules.keys(), "mark what imports torch"
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """A test without a marker imports neither torch nor vllm, nor do its fixtures: `make test-quick` promises that."""
+    heavy = {"torch", "vllm"} & sys.modules.keys() - item.stash.get(IMPORTED, set())
+    if heavy and not MARKERS & {marker.name for marker in item.iter_markers()}:
+        pytest.fail(f"it imports {', '.join(heavy)}: mark it")

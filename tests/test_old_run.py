@@ -6,9 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy
 import pytest
+from byheart import hub
 from byheart.cli import app
 from byheart.errors import ByheartError
+from byheart.report import terminal
+from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from tests.conftest import ROOT
@@ -17,21 +21,22 @@ OLD = ROOT / "tests/old_run/run"
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
-    """A copy of the old run, since some commands write into the run directory."""
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the old run, since some commands write into the run directory. No table is broken."""
+    monkeypatch.setattr(terminal.console, "width", 160)
     return shutil.copytree(OLD, tmp_path / "old")
 
 
 def said(*arguments: object) -> str:
     """What a command that succeeds prints, on one line."""
-    done = CliRunner(env={"COLUMNS": "160"}).invoke(app, [str(one) for one in arguments])
+    done = CliRunner().invoke(app, [str(one) for one in arguments])
     assert done.exit_code == 0, done.output
     return " ".join(done.output.replace("│", "").split())
 
 
 def refused(*arguments: object) -> str:
     """The message of a command that is refused."""
-    done = CliRunner(env={"COLUMNS": "160"}).invoke(app, [str(one) for one in arguments])
+    done = CliRunner().invoke(app, [str(one) for one in arguments])
     assert isinstance(done.exception, ByheartError), done.output
     assert "\n" not in str(done.exception)
     return str(done.exception)
@@ -77,6 +82,14 @@ def test_publish_says_that_there_are_no_weights(run: Path) -> None:
         f"{run}: the weights of round 2 are missing: it has no adapter/adapter_model.safetensors; rounds with an "
         "adapter: none (--round N)"
     )
+
+
+def test_with_weights_it_is_packed_for_publishing(run: Path) -> None:
+    for folder in run.glob("round-*/adapter"):
+        save_file({"weight": numpy.zeros(2, numpy.float32)}, folder / "adapter_model.safetensors")
+    model, data = hub.pack(run, None, "me/sums", licence="apache-2.0")
+    assert "base_model: HuggingFaceTB/SmolLM2-135M-Instruct" in (model.folder / "README.md").read_text("utf-8")
+    assert "me/sums" in (data.folder / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import byheart
 import pytest
 from byheart import recipe
 from packaging.requirements import Requirement
@@ -89,13 +90,19 @@ def test_reasoning_gym_is_asked_for_by_its_name(monkeypatch: pytest.MonkeyPatch,
 
 # The archives
 
-UNTRACKED = shutil.ignore_patterns(".*", "build", "dist", "runs", "__pycache__", "*.egg-info")
+UNTRACKED = shutil.ignore_patterns(
+    ".git", ".venv", ".*_cache", ".hypothesis", "build", "dist", "runs", "__pycache__", "*.egg-info"
+)
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of this checkout, since building writes into the folder."""
-    return shutil.copytree(ROOT, tmp_path_factory.mktemp("checkout") / "byheart", ignore=UNTRACKED)
+    """A copy of this checkout with a commit of its own, since building writes into the folder."""
+    folder = Path(shutil.copytree(ROOT, tmp_path_factory.mktemp("checkout") / "byheart", ignore=UNTRACKED))
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for words in (["init", "--quiet"], ["add", "."], [*who, "commit", "--quiet", "--message=all"]):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +132,7 @@ def test_the_wheel_and_the_source_archive_are_whole(archives: dict[str, Path]) -
         assert here and here - held == set()
     with tarfile.open(archives["source"]) as source:
         names = {name.partition("/")[2] for name in source.getnames()}
-    for name in ("tests/conftest.py", "requirements/cpu.txt", "scripts/setup", "Makefile", "SECURITY.md", "README.md"):
+    for name in ("tests/conftest.py", "requirements/cpu.txt", "scripts/setup", "Makefile", "SECURITY.md", ".ci/run"):
         assert name in names
     assert {f"recipes/{file.name}" for file in (ROOT / "recipes").glob("*.*")} <= names
 
@@ -155,6 +162,13 @@ def installed(
         return subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True)
 
     return run
+
+
+@pytest.mark.slow
+def test_it_says_the_commit_it_was_built_from(installed: Run, checkout: Path, tmp_path: Path) -> None:
+    words = ["git", "rev-parse", "--short=12", "HEAD"]
+    commit = subprocess.run(words, cwd=checkout, check=True, capture_output=True, text=True).stdout.strip()
+    assert installed(tmp_path, "--version").stdout.strip() == f"byheart {byheart.__version__} ({commit})"
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from byheart import models, recipe
 from byheart.engines.scripted import Scripted
 from byheart.errors import ByheartError, ModelError, RecipeError, TaskError
-from byheart.objectives import launch
+from byheart.objectives import launch, step_value
 from byheart.recipe import SHIPPED, Recipe
 from byheart.run import Run, changes, identity
 from byheart.tasks.splits import source
@@ -71,6 +71,15 @@ ELSEWHERE = {"model": 9, "accelerate": 9, "task": "elsewhere", "engine": "elsewh
 
 def test_all_paths_are_found_beside_the_recipe(folder: Path) -> None:
     assert found(recipe.read(folder / "mine.yaml")) == BESIDE
+
+
+def test_the_file_of_an_objective_is_found_there_too(folder: Path) -> None:
+    text = RECIPE + "objective: {name: step_value, stepwise: more.jsonl}\nevaluation: {samples: 4}\n"
+    (folder / "mine.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=r"looked for .*mine/more\.jsonl and .*elsewhere/more\.jsonl"):
+        step_value.check(recipe.read(folder / "mine.yaml"))
+    (folder / "more.jsonl").touch()
+    step_value.check(recipe.read(folder / "mine.yaml"))
 
 
 def test_also_where_the_recipe_is_named_by_a_relative_path_and_the_working_directory_changes_afterwards(

@@ -155,7 +155,11 @@ def _fits(wanted: Requirement) -> bool:
 
 def _install(*wanted: Requirement) -> str:
     """The command that installs them, into the environment that byheart runs in."""
-    return "pip install " + " ".join(f"'{one.name}{one.specifier}'" for one in wanted)
+    return "pip install " + " ".join(f"'{one.name}{_extras(one)}{one.specifier}'" for one in wanted)
+
+
+def _extras(wanted: Requirement) -> str:
+    return f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
 
 
 def _made() -> str:

@@ -76,8 +76,8 @@ def versions() -> dict[str, str]:
 
 @cache
 def version() -> str:
-    """The version of byheart with the commit where it is known: "0.1.0 (1a2b3c4d5e6f, modified)" in a checkout with
-    uncommitted changes, "0.1.0" where it was installed from a wheel."""
+    """The version of byheart with its commit: "0.1.0 (1a2b3c4d5e6f, modified)" where there were uncommitted changes,
+    "0.1.0" where the commit is not known."""
     commit = _checked_out(Path(byheart.__file__).parents[2]) or _installed_commit()
     return f"{byheart.__version__} ({commit})" if commit else byheart.__version__
 
@@ -95,9 +95,12 @@ def _checked_out(folder: Path) -> str | None:
 
 
 def _installed_commit() -> str | None:
-    """The commit that pip noted where it installed byheart from a repository."""
+    """The commit noted when the package was built (setup.py), or by pip where it came from a repository."""
     from importlib import metadata
 
+    built = Path(byheart.__file__).with_name("COMMIT")
+    if built.is_file():
+        return built.read_text("utf-8")
     try:
         noted = metadata.distribution("byheart").read_text("direct_url.json")
     except metadata.PackageNotFoundError:

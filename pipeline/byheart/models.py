@@ -181,7 +181,7 @@ def tokenizer(path: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(path)
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: the tokenizer can't be loaded: {' '.join(str(error).split())[:300]}") from None
 

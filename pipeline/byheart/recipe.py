@@ -45,11 +45,15 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     _folder: Path = PrivateAttr(default=Path())
-    """The folder of the recipe's file."""
 
     def model_post_init(self, context: Any, /) -> None:
         if context is not None:
             self._folder = context
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the recipe's file, beside which its paths are looked for first."""
+        return self._folder
 
     def locate(self, path: str) -> Path | None:
         """Where `path`, the value of an option, is: beside the recipe's file, else in the working directory; None where

@@ -16,7 +16,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -89,6 +88,7 @@ class Run:
         aside first. Raises RunError where another process holds the run, or it was made with another recipe.
         """
         self.dir, self.recipe, self.only = folder, recipe_, only
+        self._environment: Environment | None = None
         with room(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(folder / ".lock")
@@ -265,14 +265,14 @@ class Run:
     def _note(self, n: int, name: str, record: dict[str, Any]) -> None:
         write_json(self.round_dir(n) / "stages.json", self.records(n) | {name: record})
 
-    @cached_property
-    def _environment(self) -> Environment:
-        """Found out once a command, since the weights of a large model take long to read."""
-        model = self.recipe.model
-        return Environment(machine.versions(), machine.hardware(), models.hub_name(model), *models.identity(model))
-
     def _note_environment(self, n: int) -> None:
         """Versions may change within a run, even within a round: that is recorded and shown, and not refused."""
+        if self._environment is None or self._environment.weights is None:
+            # Found out once a command, since the weights of a large model take long to read, but not before they are
+            # here: a run that goes on on another machine gets the model only when the engine starts.
+            model = self.recipe.model
+            facts = machine.versions(), machine.hardware(), models.hub_name(model)
+            self._environment = Environment(*facts, *models.identity(model))
         known = read_environments(self.round_dir(n))
         if self._environment not in known:
             write_records(self.round_dir(n) / ENVIRONMENTS, [*known, self._environment])

@@ -264,10 +264,10 @@ class Environment(Record):
     """What a round was computed with. It decides nothing: it is recorded so that a result can be traced and repeated.
 
     `versions` are those of Python, of byheart with its commit, and of the libraries that sample and train. `hardware`
-    names the GPUs, or the processor where there are none. `hub` is what the model is called on the hub, None where it
-    is a directory; `revision` its commit there, or where else it came from; `weights` the SHA-256 of its weights: that
-    of the file, or of what `sha256sum` prints for several. The last two are None where the model is not on this
-    machine.
+    names the GPUs of the machine that the command runs on, or its processor where there are none. `hub` is what the
+    model is called on the hub, None where it is a directory; `revision` its commit there, or where else it came from;
+    `weights` the SHA-256 of its weights: that of the file, or of what `sha256sum` prints for several. The last two are
+    None where the model is not on this machine.
     """
 
     versions: dict[str, str]

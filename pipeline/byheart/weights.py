@@ -71,7 +71,9 @@ def convert(source: Path, target: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(
+        source.parent, gguf_file=source.name, dtype=torch.float32, trust_remote_code=False
+    )
     # transformers keeps the marks of the quantization on weights that are plain by now, and then refuses to save.
     for holder, marks in (
         (model, ("hf_quantizer", "is_quantized", "quantization_method")),
@@ -81,7 +83,7 @@ def convert(source: Path, target: Path) -> None:
             if hasattr(holder, mark):
                 delattr(holder, mark)
     model.save_pretrained(target)
-    AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(target)
+    AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name, trust_remote_code=False).save_pretrained(target)
 
 
 def merge(base: Path, adapter: Path) -> None:
@@ -89,8 +91,10 @@ def merge(base: Path, adapter: Path) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype="auto"), adapter)
-    save_merged(model, AutoTokenizer.from_pretrained(base), adapter)
+    model = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(base, dtype="auto", trust_remote_code=False), adapter
+    )
+    save_merged(model, AutoTokenizer.from_pretrained(base, trust_remote_code=False), adapter)
 
 
 def save_merged(model: Any, tokenizer: Any, adapter: Path) -> None:

@@ -1,7 +1,8 @@
 """A commit of this repository with an environment of its own, to hold another commit against.
 
 Its worktree and environment lie in build/checkouts/COMMIT, which git ignores. They are made by that commit's own
-`make setup`, once: about 90 seconds where uv has the packages in its cache.
+`make setup`, once: about 90 seconds where uv has the packages in its cache. Commits before 47c5a06 check no hashes, and
+their set-up installs bubblewrap without being told to where it is missing and apt-get is allowed.
 """
 
 from __future__ import annotations

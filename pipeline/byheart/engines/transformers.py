@@ -38,7 +38,7 @@ class Transformers:
         self._dtype = getattr(torch, automatic if model.dtype == "auto" else model.dtype)
         self._base, self._options, self._pickle = base, options, model.allow_pickle
         self._context = min(model.max_context, models.context_length(base))
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(base)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
         self._queue: list[tuple[int, Generate | Score, list[int]]] = []
         self._tickets = 0
         self.seconds = 0.0
@@ -82,7 +82,8 @@ class Transformers:
     def _read(self, path: Path, dtype: Any) -> Any:
         from transformers import AutoModelForCausalLM
 
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, use_safetensors=None if self._pickle else True)
+        safe = None if self._pickle else True
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, use_safetensors=safe, trust_remote_code=False)
         return model.to(self._device).eval()
 
     def _score(self) -> list[tuple[int, Any]]:

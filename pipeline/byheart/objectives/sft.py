@@ -161,8 +161,9 @@ def base_model(job: Job, options: Options) -> tuple[Any, Any]:
         dtype=dtype,
         quantization_config=four_bits,
         use_safetensors=None if job.allow_pickle else True,
+        trust_remote_code=False,
     )
-    return AutoTokenizer.from_pretrained(job.base), model
+    return AutoTokenizer.from_pretrained(job.base, trust_remote_code=False), model
 
 
 def read(job: Job, file: Path) -> Any:

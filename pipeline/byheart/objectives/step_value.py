@@ -52,8 +52,11 @@ def check(recipe: Recipe) -> None:
             "the objective step_value trains a value model, which is measured on samples of the development and "
             "held-out problems: say evaluation.samples: 4, or more"
         )
-    if stepwise is not None and not Path(stepwise).is_file():
-        raise RecipeError(f"objective.stepwise: there is no file {stepwise}")
+    file = stepwise and recipe.objective.locate(stepwise)
+    if stepwise is not None and not (file and file.is_file()):
+        raise RecipeError(
+            f"objective.stepwise: there is no file {stepwise}; looked for {recipe.objective.places(stepwise)}"
+        )
 
 
 def fit(job: Job, options: Options) -> float:
@@ -77,7 +80,9 @@ def learn(job: Job, options: Options) -> float:
     tokenizer, model = sft.base_model(job, options)
     model = PeftModel.from_pretrained(model, job.adapter, is_trainable=True)
     files = [job.steps] if job.steps.is_file() else []
-    rows = [row for file in files for row in sft.read(job, file)] + stepwise(job, options.stepwise)
+    rows = [row for file in files for row in sft.read(job, file)]
+    if options.stepwise and (more := options.locate(options.stepwise)):
+        rows += stepwise(job, more)
     trainer = value_trainer(
         job, options, tokenizer, model, datasets.Dataset.from_list([encoded(tokenizer, row) for row in rows])
     )
@@ -145,15 +150,13 @@ def value_trainer(job: Job, options: Options, tokenizer: Any, model: Any, rows: 
     )
 
 
-def stepwise(job: Job, file: str | None) -> list[Example]:
+def stepwise(job: Job, file: Path) -> list[Example]:
     """The solutions of `file`, JSON Lines or Parquet. Between steps that end without one there is a line break, as trl
     puts it there."""
     import datasets
 
-    if file is None:
-        return []
-    kind = "parquet" if file.endswith(".parquet") else "json"
-    rows = datasets.load_dataset(kind, data_files=file, split="train", cache_dir=str(job.scratch))
+    kind = "parquet" if file.suffix == ".parquet" else "json"
+    rows = datasets.load_dataset(kind, data_files=str(file), split="train", cache_dir=str(job.scratch))
     return [row | {"completions": _apart(row["completions"])} for row in rows]
 
 

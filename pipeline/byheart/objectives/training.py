@@ -47,6 +47,7 @@ class Job:
     out: Path
     seed: int
     allow_pickle: bool
+    folder: Path = Path()  # that of the recipe, for the paths in its options
 
     @property
     def rows(self) -> Path:
@@ -75,7 +76,7 @@ class Job:
         return cls(**row | paths)
 
 
-_PATHS = ("base", "adapter", "dataset", "scratch", "out")
+_PATHS = ("base", "adapter", "dataset", "scratch", "out", "folder")
 
 
 def read_policy(folder: Path) -> Policy:
@@ -107,6 +108,7 @@ def train(work: Stage, dataset: Dataset, policy: Policy, options: Any, engine: E
         out=work.dir / "adapter",
         seed=work.seed,
         allow_pickle=work.recipe.model.allow_pickle,
+        folder=options.folder.absolute(),
     )
     write_json(
         work.dir / "job.json",
@@ -247,7 +249,7 @@ def main(path: Path) -> None:
     if os.environ.get("RANK", "0") != "0":
         os.dup2(2, 1)  # to the log: on standard output it could come within a line of the first process
     job = Job.read(path)
-    options = registry.options("objectives", job.objective).model_validate(job.options)
+    options = registry.options("objectives", job.objective).model_validate(job.options, context=job.folder)
     seconds = registry.resolve("objectives", job.objective)(job, options)
     tell(train_seconds=seconds, notes={"num_processes": int(os.environ.get("WORLD_SIZE", "1"))})
 
