@@ -26,9 +26,9 @@ FILE = "train-00000-of-00001.parquet"
 
 def round_of(folder: Path) -> Path:
     """The directory of a round in which every technique left something."""
+    said = {"response": "7", "value": 0.5, "note": "mended"}
     rollouts = [
-        {"problem_id": name, "rollouts": [{"id": f"{name}1", "response": "7", "value": 0.5}], "tree": [{"parent": -1}]}
-        for name in "ab"
+        {"problem_id": name, "rollouts": [{"id": f"{name}1"} | said], "tree": [{"parent": -1}]} for name in "ab"
     ]
     verdicts = [{"rollout_id": f"{name}1", "verifier": "number@0a1b2c3d", "score": 1.0} for name in "ab"]
     rows = [{"rollout_id": "a1", "verifier": "number@0a1b2c3d", "completion": "7", "untrained": [[0, 1]]}]

@@ -18,6 +18,7 @@ import math
 import os
 import platform
 import queue
+import shutil
 import subprocess
 import sys
 import time
@@ -98,7 +99,7 @@ CASES = {
     ),
     "preference": Case(1, {"objective.max_pair_steps": 6}, ("pairs",)),
     "vstar": Case(2, {"task.num_train": 16, "objective.max_pair_steps": 6}, ("pairs", "scored")),
-    "backtrack": Case(2, {"task.num_train": 12, "objective.epochs": 1}, ("backtracks",)),
+    "backtrack": Case(2, {"task.num_train": 12, "objective.epochs": 6}, ("backtracks", "went back")),
     "q_star": Case(
         3,
         {"task.num_train": 12, "evaluation.samples": 2, "objective.max_value_steps": 6},
@@ -107,7 +108,7 @@ CASES = {
 }
 """The recipes to run. The techniques of some begin only in their second or third round."""
 
-COUNTS = ("rollouts", "right", "scored", "trees", "rows", "backtracks", "pairs", "valued steps", "tensors")
+COUNTS = ("rollouts", "right", "went back", "scored", "trees", "rows", "backtracks", "pairs", "valued steps", "tensors")
 ALWAYS = ("right", "rows", "tensors")
 """What every case must have, beside what it names."""
 
@@ -136,6 +137,8 @@ def done(words: list[str], folder: Path, core: int) -> None:
     if ended.returncode:
         tail = "\n".join(log.read_text("utf-8", "replace").splitlines()[-15:])
         raise RuntimeError(f"{' '.join(words[1:])} failed in {words[0]}; its log, {log}, ends:\n{tail}")
+    for merged in folder.glob("round-*/**/merged"):  # half a gigabyte each, and made from the adapters again if need be
+        shutil.rmtree(merged)
     finished.touch()
 
 
@@ -254,6 +257,7 @@ def counts(folder: Path) -> dict[str, int]:
     return {
         "rollouts": len(rollouts),
         "right": sum(verdict["score"] == 1 for verdict in found["verdicts"]),
+        "went back": sum(rollout["note"] in ("mended", "stuck") for rollout in rollouts),
         "scored": sum(rollout["value"] is not None for rollout in rollouts),
         "trees": sum(bool(one["tree"]) for one in found["rollouts"]),
         "rows": len(found["rows"]),
