@@ -24,6 +24,11 @@ from tests.warm import Warm
 
 ROOT = Path(__file__).parent.parent
 
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # before torch is imported: workers that share cores wait for each other's threads
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("byheart", deadline=None)  # how long an example takes says how busy the machine is
 settings.load_profile("byheart")
 
@@ -189,11 +194,12 @@ IMPORTED = pytest.StashKey[set[str]]()
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("sandbox") and not shutil.which("bwrap"):
         pytest.skip("bubblewrap is not installed: apt-get install bubblewrap, or dnf install bubblewrap")
-    item.stash[IMPORTED] = {"torch", "vllm"} & sys.modules.keys()
+    item.stash[IMPORTED] = set({"torch", "vllm"} & sys.modules.keys())
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """A test without a marker imports neither torch nor vllm, nor do its fixtures: `make test-quick` promises that."""
-    heavy = {"torch", "vllm"} & sys.modules.keys() - item.stash.get(IMPORTED, set())
+    known: set[str] = item.stash.get(IMPORTED, set())
+    heavy = ({"torch", "vllm"} & sys.modules.keys()) - known
     if heavy and not MARKERS & {marker.name for marker in item.iter_markers()}:
         pytest.fail(f"it imports {', '.join(heavy)}: mark it")

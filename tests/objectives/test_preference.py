@@ -63,6 +63,7 @@ def margins(job: Job, model_dir: Path) -> list[float]:
     ]
 
 
+@pytest.mark.slow
 def test_pairs_teach_the_fine_tuned_model_to_prefer_in_one_adapter(
     job: Job, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +116,7 @@ def test_without_a_pair_there_is_only_fine_tuning(job: Job, capsys: pytest.Captu
     assert "no pair" in reports(capsys.readouterr().out)[0]["say"]
 
 
+@pytest.mark.slow
 def test_the_verifier_is_a_second_adapter_and_a_kill_amid_it_costs_only_itself(
     job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

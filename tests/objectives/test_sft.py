@@ -48,6 +48,7 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path: Path) -> None:
     assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-100")
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_a_whole_checkpoint(job: Job, capfd: pytest.CaptureFixture[str]) -> None:
     """What an uninterrupted run would give, though a torn checkpoint lies on top."""
     import shutil
