@@ -175,8 +175,11 @@ def test_what_an_engine_raises_in_a_worker_is_raised_here(cluster: str, tmp_path
     assert len(again) == 3, "and the workers go on"
 
 
-def test_a_worker_that_is_told_to_end_before_it_is_told_to_begin_waits_for_nothing(tmp_path: Path, tiny: Path) -> None:
+def test_a_worker_that_is_told_to_end_before_it_is_told_to_begin_waits_for_nothing(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ray may turn the two round: only what tells it to begin has something to wait for."""
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")  # a worker sets it for good, and here that is for one test
     asked = problems(2)
     each = recipe.chosen("engines", {"name": "scripted", "script": script(tmp_path, asked)})
     work, policy = Work(thinking, recipe.chosen("verifiers", "number"), "seed", None), packed(Policy(str(tiny)))

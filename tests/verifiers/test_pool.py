@@ -14,7 +14,7 @@ import pytest
 from byheart.types import Judgement, Problem
 from byheart.verifiers.pool import Options, Pool, ended
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, environment
 
 PLACE = "tests.verifiers.misbehaving:verify"
 PROBLEM = Problem.of("What?", "42", "misbehaving")
@@ -106,7 +106,12 @@ def test_workers_end_with_their_parent_even_where_one_is_busy_in_c() -> None:
         "pool.submit(PLACE, PROBLEM, 'hang', LIMITS)\n"
         "time.sleep(60)\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment(PYTHONPATH=str(ROOT)),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert parent.stdout
     pids = [int(pid) for pid in parent.stdout.readline().split()]
     assert len(pids) == 2
