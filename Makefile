@@ -30,6 +30,7 @@ always:
 check: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	scripts/names pipeline scripts recipes
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry pipeline

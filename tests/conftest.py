@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import recipe
+from byheart.contracts import Verifier
 from byheart.strategies.driver import drive
 from byheart.types import Problem, Solver, Verdict, Verify
-from byheart.verifiers.judge import Judge
 from byheart.verifiers.pool import Pool
+from byheart.verifiers.service import VerifierService
 from hypothesis import settings
 
 from tests.warm import Warm
@@ -38,26 +38,26 @@ def interruptible() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def judge_by(verifier: Any = "number") -> Judge:
-    """A judge by this verifier, with workers of its own that start only when they are needed."""
-    return Judge(recipe.chosen("verifiers", verifier), Pool())
+def verifier_by(verifier: Any = "number") -> VerifierService:
+    """A service for this verifier, with workers of its own that start only when they are needed."""
+    return VerifierService(Verifier.parse(verifier), Pool())
 
 
 def verdicts_by(verifier: Any, problem: Problem, responses: Sequence[str], engine: Any = None) -> list[Verdict]:
     """What this verifier says of `responses`, asked as a strategy would ask it."""
-    found: list[Verdict] = []
+    collected: list[Verdict] = []
 
     def asks() -> Solver:
         [verdicts] = yield [Verify(problem, responses)]
-        found.extend(verdicts)
+        collected.extend(verdicts)
         return []
 
-    judge = judge_by(verifier)
+    service = verifier_by(verifier)
     try:
-        list(drive([(problem, asks())], engine, judge))
+        list(drive([(problem, asks())], engine, service))
     finally:
-        judge.close()
-    return found
+        service.close()
+    return collected
 
 
 # A chat template in the manner of Llama 3: it writes the beginning-of-text token itself and trims what it is given.
@@ -73,7 +73,7 @@ def smollm() -> Path:
     """The directory of SmolLM2-135M-Instruct."""
     from byheart import models
 
-    return models.fetch(models.Options(name="smollm2-135m"))
+    return models.fetch(models.ModelOptions(name="smollm2-135m"))
 
 
 @pytest.fixture(scope="session")
@@ -158,9 +158,9 @@ def llama3_tokenizer() -> Any:
 @pytest.fixture(scope="session")
 def warm() -> Iterator[Warm]:
     """A process that has imported what commands need."""
-    one = Warm()
-    yield one
-    one.close()
+    process = Warm()
+    yield process
+    process.close()
 
 
 @pytest.fixture

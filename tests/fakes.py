@@ -1,30 +1,38 @@
-"""An engine and a judge whose answers the test decides, and the real driver that runs a strategy between them."""
+"""An engine and a verifier whose answers the test decides, and the real driver that runs a strategy between them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from byheart import recipe
+from byheart.contracts import Session, Strategy
 from byheart.errors import PromptError
-from byheart.strategies.asking import begin
-from byheart.strategies.driver import Remembering, drive
+from byheart.evaluation import read_measure
+from byheart.evaluation.metrics import RoundMetrics
+from byheart.runs import Run
+from byheart.stages import Earlier, Made
+from byheart.strategies.driver import Retriever, drive
+from byheart.strategies.sampling import read_rollouts
+from byheart.strategies.verifying import read_verdicts
+from byheart.tasks.splits import read_problems
 from byheart.types import (
-    Attempts,
     Completion,
+    FinishReason,
     Generate,
-    Hearing,
+    Interaction,
     Policy,
     Problem,
     Prompt,
     Rollout,
+    RolloutGroup,
     Score,
     Verdict,
     Verify,
 )
-from byheart.verifiers.judge import Judge
+from byheart.verifiers.service import VerifierService
 
-from tests.conftest import judge_by
+from tests.conftest import verifier_by
 
 SUM = Problem.of([{"role": "user", "content": "What is 2 + 2?"}], "4", "number")
 PLAIN = Problem.of("2 + 2 =", "4", "number")
@@ -60,11 +68,9 @@ Words = str | Sequence[str | Completion] | PromptError
 """One text for all samples, or one for each; a text that ends in "~" was cut off there. An error refuses the prompt."""
 
 
-class FakeEngine(FakeService[Any, Any]):
+class FakeEngine(FakeService[Any, Any], Session):
     """Writes `says(request)` for Generate and gives `scores(request)` for Score. A prompt that holds `refuses` is
     refused when it is submitted. A text has a token for each word and one for its end."""
-
-    seconds = start_seconds = swap_seconds = 0.0
 
     def __init__(
         self,
@@ -85,9 +91,6 @@ class FakeEngine(FakeService[Any, Any]):
             raise PromptError("too long")
         return super().submit(request)
 
-    def rest(self) -> str:
-        return ""
-
     def close(self) -> None:
         self.open.clear()
 
@@ -100,14 +103,14 @@ class FakeEngine(FakeService[Any, Any]):
         if isinstance(request, Score):
             assert self.scores, "this test expects no request for scores"
             return self.scores(request)
-        said = self.says(request)
-        if isinstance(said, PromptError):
-            return said
-        written = [said] * request.n if isinstance(said, str) else said
-        assert len(written) == request.n
+        words = self.says(request)
+        if isinstance(words, PromptError):
+            return words
+        samples = [words] * request.n if isinstance(words, str) else words
+        assert len(samples) == request.n
         return [
-            one if isinstance(one, Completion) else completion(one, request.seed + place)
-            for place, one in enumerate(written)
+            sample if isinstance(sample, Completion) else completion(sample, request.seed + index)
+            for index, sample in enumerate(samples)
         ]
 
 
@@ -124,8 +127,8 @@ def in_turn(*texts: str) -> FakeEngine:
 
 def completion(written: str, seed: int = 0) -> Completion:
     """As many tokens as words and one for the end; cut off where `written` ends in "~"."""
-    finish = "length" if written.endswith("~") else "stop"
-    return Completion(written.removesuffix("~"), list(range(len(written.split()) + 1)), finish, "base", seed)  # type: ignore[arg-type]
+    finish: FinishReason = "length" if written.endswith("~") else "stop"
+    return Completion(written.removesuffix("~"), list(range(len(written.split()) + 1)), finish, "base", seed)
 
 
 def text(prompt: Prompt) -> str:
@@ -139,24 +142,24 @@ def ends_right(request: Verify) -> list[Verdict]:
     """Right is what ends in the gold answer; the last word is the answer."""
     answer = str(request.problem.answer)
     return [
-        Verdict("", "v", float(one.endswith(answer)), one.split()[-1] if one.split() else None, "")
-        for one in request.responses
+        Verdict("", "v", float(response.endswith(answer)), response.split()[-1] if response.split() else None, "")
+        for response in request.responses
     ]
 
 
-class FakeJudge(FakeService[Verify, list[Verdict]]):
-    """Gives the verdicts `judge(request)`, which asks nobody. `together` as in Judge."""
+class FakeVerifier(FakeService[Verify, list[Verdict]]):
+    """Gives the verdicts `verifier(request)` without further requests. `by_agreement` as in VerifierService."""
 
     def __init__(
         self,
-        judge: Callable[[Verify], list[Verdict]] = ends_right,
+        verifier: Callable[[Verify], list[Verdict]] = ends_right,
         choose: Choose | None = None,
-        together: bool = False,
+        by_agreement: bool = False,
     ) -> None:
-        super().__init__(judge, choose)
-        self.together = together
+        super().__init__(verifier, choose)
+        self.by_agreement = by_agreement
 
-    def hearing(self, request: Verify) -> Hearing | None:
+    def interaction(self, request: Verify) -> Interaction | None:
         return None
 
     def close(self) -> None:
@@ -167,22 +170,39 @@ def attempts(
     problem: Problem,
     engine: FakeEngine,
     strategy: dict[str, Any],
-    judge: Judge | FakeJudge | None = None,
-    recall: Remembering | None = None,
-) -> Attempts:
-    """What `strategy` comes to for `problem`; the judge is the real one, by number, unless another is given."""
-    asked: Any = judge or judge_by()
+    verifier: VerifierService | FakeVerifier | None = None,
+    retrieve: Retriever | None = None,
+) -> RolloutGroup:
+    """What `strategy` comes to for `problem`; the verifier is the real `number`, unless another is given."""
+    service: Any = verifier or verifier_by()
     try:
-        [ended] = drive(
-            [(problem, begin(problem, recipe.chosen("strategies", strategy)))], engine, asked, recall=recall
-        )
+        [ended] = drive([(problem, Strategy.parse(strategy).solve(problem))], engine, service, retrieve=retrieve)
     finally:
-        asked.close()
+        service.close()
     assert all(rollout.prompt == problem.prompt for rollout in ended.rollouts), "a help is in the trained prompt"
     assert len({rollout.id for rollout in ended.rollouts}) == len(ended.rollouts)
     return ended
 
 
-def told(rollouts: list[Rollout]) -> list[tuple[str, str, bool]]:
-    """(response, note, chosen) of each."""
-    return [(rollout.response, rollout.note, rollout.chosen) for rollout in rollouts]
+def summary(rollouts: list[Rollout]) -> list[tuple[str, str, bool]]:
+    """(response, note, selected) of each."""
+    return [(rollout.response, rollout.note, rollout.selected) for rollout in rollouts]
+
+
+NO_METRICS = RoundMetrics("base", "base", False, False, "worked", False, {})
+"""Of a round in which nothing was measured."""
+
+
+def earlier_rounds(run: Run, n: int) -> list[Earlier]:
+    """The rounds before round `n` as far as their files are there, whatever is on record of them."""
+
+    def made(read: Callable[[Path], Any], folder: Path) -> Made[Any]:
+        return Made(folder.name, lambda: read(folder))
+
+    readers = (read_problems, read_measure("baseline"), read_rollouts, read_verdicts)
+    folders = {before: run.round_dir(before) for before in range(1, n)}
+    return [
+        Earlier(before, *(made(read, folder) for read in readers))
+        for before, folder in folders.items()
+        if folder.is_dir()
+    ]

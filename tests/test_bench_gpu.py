@@ -29,15 +29,15 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_dry_run_measures_every_part_and_leaves_its_figures(smollm: Path, tmp_path: Path) -> None:
     done = python(
         tmp_path,
-        *("-m", "scripts.bench.gpu", "--shape", "tiny", "objective.rank=8"),
+        *("-m", "scripts.bench.gpu", "--shape", "tiny", "objective.lora_r=8"),
         VLLM_ENABLE_V1_MULTIPROCESSING="0",  # another process would import vLLM again
         CUDA_VISIBLE_DEVICES="",
     )
     assert done.returncode == 0, done.stderr
 
     found = json.loads((tmp_path / "gpu-tiny.json").read_text())
-    assert found["overrides"] == ["objective.rank=8"]
-    assert found["settings"]["objective"]["rank"] == 8
+    assert found["overrides"] == ["objective.lora_r=8"]
+    assert found["settings"]["objective"]["lora_r"] == 8
     assert found["machine"]["gpu"] is None
     assert {"byheart", "torch", "trl", "peft"} <= found["versions"].keys()
     sampling, training = found["sampling"], found["training"]

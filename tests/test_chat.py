@@ -74,8 +74,8 @@ def test_trl_prefers_among_exactly_those_tokens(
     """The batch that the real DPOTrainer would feed its model: each half of a pair is as if it were trained alone."""
     import pyarrow
     import pyarrow.parquet as parquet
-    from byheart.objectives.preference import Options, preference_trainer
-    from byheart.objectives.training import Job
+    from byheart.contracts import Job
+    from byheart.objectives.preference import Preference, preference_trainer
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
@@ -86,12 +86,12 @@ def test_trl_prefers_among_exactly_those_tokens(
         name: text if isinstance(prompt, str) else [{"role": "assistant", "content": text}]
         for name, text in said.items()
     }
-    job = Job("preference", {}, path, None, tmp_path, tmp_path, tmp_path, seed=0, allow_pickle=False)
+    job = Job({"name": "preference"}, path, None, tmp_path, tmp_path, tmp_path, seed=0, allow_pickle=False)
     job.pairs.parent.mkdir()
     parquet.write_table(pyarrow.Table.from_pylist([{"prompt": prompt, **completions}]), job.pairs)
     lora = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
     model_ = get_peft_model(AutoModelForCausalLM.from_pretrained(path), lora)
-    trainer = preference_trainer(job, Options(name="preference"), words, model_)
+    trainer = preference_trainer(job, Preference(), words, model_)
     batch = next(iter(trainer.get_train_dataloader()))
     for place, name in enumerate(said):
         row = chat.encode_example(words, {"prompt": prompt, "completion": completions[name]})
@@ -107,13 +107,13 @@ def test_trl_prefers_among_exactly_those_tokens(
 def test_trl_trains_exactly_those_tokens(model: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """The batch that the real SFTTrainer would feed its model: nothing cut, prompt and padding without loss."""
     import datasets
-    from byheart.objectives.sft import Options, settings, tokenized
-    from byheart.objectives.training import Job
+    from byheart.contracts import Job
+    from byheart.objectives.sft import SFT, settings, tokenized
     from transformers import AutoModelForCausalLM
     from trl import SFTTrainer
 
     path = request.getfixturevalue(model)
-    job = Job("sft", {}, path, None, tmp_path, tmp_path, tmp_path, seed=0, allow_pickle=False)
+    job = Job({"name": "sft"}, path, None, tmp_path, tmp_path, tmp_path, seed=0, allow_pickle=False)
     words = tokenizer(path)
     examples = [
         {"prompt": CHAT, "completion": [{"role": "assistant", "content": text}]}
@@ -121,7 +121,7 @@ def test_trl_trains_exactly_those_tokens(model: str, request: pytest.FixtureRequ
     ]
     trainer = SFTTrainer(
         AutoModelForCausalLM.from_pretrained(path),
-        args=settings(job, Options(name="sft"), len(examples)),
+        args=settings(job, SFT(), len(examples)),
         train_dataset=tokenized(datasets.Dataset.from_list(examples), words),
         processing_class=words,
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from byheart.run import STAGES
+from byheart import STAGES
 
 from tests.conftest import python
 

@@ -1,49 +1,97 @@
-"""The examples of CONTRIBUTING.md do what it says."""
+"""The examples of CONTRIBUTING.md do what it says: the smallest member of each family, in at most twenty lines."""
+
+from __future__ import annotations
 
 import re
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 
 import pytest
-from byheart import recipe, tasks, verifiers
+from byheart import models
+from byheart.contracts import Engine, Job, Objective, Strategy, Task
+from byheart.engines.lazy import Lazy
 from byheart.tasks.splits import source
-from byheart.types import Problem
+from byheart.types import Generate, Policy, Problem
 
 from tests.conftest import ROOT, verdicts_by
+from tests.fakes import SUM, attempts, in_turn
+
+TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+EXAMPLES = dict(re.findall(r"```python\n# pipeline/byheart/(\w+/\w+)\.py\n(.*?)```", TEXT, re.DOTALL))
 
 
-@pytest.fixture
-def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+@pytest.fixture(autouse=True)
+def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each example as a module under its file's name, registered as the text says."""
-    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    blocks = dict(re.findall(r"```python\n# pipeline/byheart/(\w+/\w+)\.py\n(.*?)```", text, re.DOTALL))
     monkeypatch.syspath_prepend(str(tmp_path))
-    for place, code in blocks.items():
-        family, key = place.split("/")
+    for location, code in EXAMPLES.items():
+        family, key = location.split("/")
         (tmp_path / f"example_{key}.py").write_text(code)
-        registered = re.search(rf'`"{key}": "byheart\.{family}\.{key}:(\w+)"`', text)
-        assert registered, f"the registry line of {key} is not in the text"
-        registry = {"tasks": tasks, "verifiers": verifiers}[family].REGISTRY
-        monkeypatch.setitem(registry, key, f"example_{key}:{registered[1]}")
-    yield blocks
-    for place in blocks:
-        sys.modules.pop(f"example_{place.split('/')[1]}", None)
+        line = re.search(rf'`"{key}": "byheart\.{family}\.{key}:(\w+)"`', TEXT)
+        assert line, f"the registry line of {key} is not in the text"
+        monkeypatch.setitem(import_module(f"byheart.{family}").REGISTRY, key, f"example_{key}:{line[1]}")
+    yield
+    for location in EXAMPLES:
+        sys.modules.pop(f"example_{location.split('/')[1]}", None)
 
 
-def test_the_task(examples: dict[str, str]) -> None:
-    options = recipe.chosen("tasks", {"name": "squares", "highest": 5})
-    problems = list(islice(source(options, 0), 10))
+def test_each_family_has_one_and_it_is_short() -> None:
+    families = [location.split("/")[0] for location in EXAMPLES]
+    assert sorted(families) == ["engines", "objectives", "strategies", "tasks", "verifiers"]
+    for code in EXAMPLES.values():
+        assert sum(bool(line.strip()) for line in code.splitlines()) <= 20
+
+
+def test_the_task() -> None:
+    task = Task.parse({"name": "squares", "highest": 5})
+    problems = list(islice(source(task, 0), 10))
     assert sorted(int(problem.answer or "") for problem in problems) == [0, 1, 4, 9, 16, 25]
     for problem in problems:
         right, wrong = verdicts_by("number", problem, [f"It is {problem.answer}", f"It is {problem.answer}1"])
         assert (right.score, wrong.score) == (1.0, 0.0)
 
 
-def test_the_verifier_is_twenty_lines_and_works(examples: dict[str, str]) -> None:
-    assert sum(bool(line.strip()) for line in examples["verifiers/palindrome"].splitlines()) <= 20
-    found = verdicts_by("palindrome", Problem.of("?", "5", "palindrome"), ["Level!", "apple", "noon"])
-    assert [verdict.score for verdict in found] == [1.0, 0.0, 0.0]
+def test_the_strategy() -> None:
+    assert Strategy.parse("second_thought").model_dump() == {"name": "second_thought", "max_tokens": 64}
+    engine = in_turn("it is 5", "it is 4")
+    group = attempts(SUM, engine, {"name": "second_thought"})
+    assert [rollout.response for rollout in group.rollouts] == ["it is 5", "it is 4"]
+    assert [verdict.score for verdict in group.verdicts] == [0.0, 1.0]
+    assert [request.temperature for request in engine.taken] == [0.5, 1.0]
+    assert len(attempts(SUM, in_turn("it is 4"), {"name": "second_thought"}).rollouts) == 1
+
+
+def test_the_verifier() -> None:
+    verdicts = verdicts_by("palindrome", Problem.of("?", "5", "palindrome"), ["Level!", "apple", "noon"])
+    assert [verdict.score for verdict in verdicts] == [1.0, 0.0, 0.0]
     [unjudged] = verdicts_by("palindrome", Problem.of("?", "five", "palindrome"), ["level"])
     assert unjudged.score is None
+
+
+def test_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "fetch", lambda options: tmp_path)
+    with Lazy(Engine.parse("parrot"), models.ModelOptions(name="m"), tmp_path / "log") as session:
+        first, second = session.submit(Generate("x", n=2, seed=7)), session.submit(Generate("y"))
+        replies = dict(session.poll())
+        assert [(reply.text, reply.policy, reply.seed) for reply in replies[first]] == [
+            ("I do not know.", "base", 7),
+            ("I do not know.", "base", 8),
+        ]
+        session.load(Policy("m", tmp_path, "adapter-1"))
+        assert [reply.policy for reply in replies[second]] == ["base"]
+        session.submit(Generate("z"))
+        [(_, [reply])] = session.poll()
+        assert reply.policy == "adapter-1"
+
+
+@pytest.mark.train
+def test_the_objective(tiny: Path, tmp_path: Path) -> None:
+    from peft import PeftConfig
+
+    objective = Objective.parse({"name": "fresh", "lora_r": 4})
+    job = Job(objective.model_dump(), tiny, None, tmp_path, tmp_path / "scratch", tmp_path / "adapter", 0, False)
+    assert objective.fit(job) == 0.0
+    assert PeftConfig.from_pretrained(job.out).r == objective.adapter_rank() == 4

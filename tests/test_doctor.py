@@ -14,13 +14,13 @@ from byheart import doctor
 def pretend(folder: Path, **versions: str) -> None:
     """Packages of these versions in `folder`: what pip leaves to tell them, and no code."""
     for name, version in versions.items():
-        told = folder / f"{name}-{version}.dist-info/METADATA"
-        told.parent.mkdir(parents=True)
-        told.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        metadata = folder / f"{name}-{version}.dist-info/METADATA"
+        metadata.parent.mkdir(parents=True)
+        metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
 
 
-def found(extra: str) -> dict[str, doctor.Finding]:
-    return {one.what: one for one in doctor.packages(extra)}
+def findings(extra: str) -> dict[str, doctor.Finding]:
+    return {finding.name: finding for finding in doctor.packages(extra)}
 
 
 @pytest.fixture
@@ -33,32 +33,32 @@ def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_torch_for_cuda_is_not_what_a_cpu_needs(first: Path) -> None:
     pretend(first, torch="2.13.0", torchvision="0.28.0")
-    torch = found("cpu")["torch"]
-    assert torch.mend == "pip install uv && uv pip install --torch-backend cpu 'torch==2.13.0'"
-    assert not found("cuda")["torch"].mend
+    torch = findings("cpu")["torch"]
+    assert torch.fix == "pip install uv && uv pip install --torch-backend cpu 'torch==2.13.0'"
+    assert not findings("cuda")["torch"].fix
 
 
 def test_what_is_built_for_cuda_beside_torch_for_cpus_is_taken_away(first: Path) -> None:
     pretend(first, torch="2.13.0+cpu", torchvision="0.28.0", torchaudio="2.11.0+cpu")
-    findings = found("cpu")
-    assert not findings["torch"].mend
-    assert findings["torchvision"].mend == "pip uninstall --yes torchvision"
+    by_name = findings("cpu")
+    assert not by_name["torch"].fix
+    assert by_name["torchvision"].fix == "pip uninstall --yes torchvision"
 
 
 def test_a_version_that_does_not_fit_is_named_with_one_that_does(first: Path) -> None:
     pretend(first, transformers="4.9.0", rich="1.0")
-    findings = found("cpu")
-    assert "4.9.0" in findings["transformers"].found
-    assert findings["transformers"].mend == "pip install 'transformers<6,>=5.19'"
-    assert "rich 1.0" in findings["libraries"].found
-    assert findings["libraries"].mend == "pip install 'rich>=14'"
+    by_name = findings("cpu")
+    assert "4.9.0" in by_name["transformers"].status
+    assert by_name["transformers"].fix == "pip install 'transformers<6,>=5.19'"
+    assert "rich 1.0" in by_name["libraries"].status
+    assert by_name["libraries"].fix == "pip install 'rich>=14'"
 
 
-def test_an_environment_of_make_is_mended_by_make(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_of_make_is_made_again_by_make(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(first, transformers="4.9.0", torch="2.13.0")
     monkeypatch.setattr(sys, "prefix", str(Path(doctor.__file__).parents[2] / ".venv"))
-    findings = found("cpu")
-    assert findings["transformers"].mend == findings["torch"].mend == "make clean setup"
+    by_name = findings("cpu")
+    assert by_name["transformers"].fix == by_name["torch"].fix == "make clean setup"
 
 
 @pytest.mark.sandbox
@@ -77,7 +77,7 @@ def test_it_works_where_nothing_else_does(tmp_path: Path) -> None:
     assert done.returncode == 1 and not done.stderr, done.stderr
     [loading] = [line for line in done.stdout.splitlines() if " loading " in line]
     assert loading.startswith("miss") and "transformers: RuntimeError: operator torchvision::nms" in loading
-    assert "mend: " in done.stdout.partition(loading)[2].lstrip().splitlines()[0]
+    assert "fix: " in done.stdout.partition(loading)[2].lstrip().splitlines()[0]
     assert "ok   sandbox" in done.stdout
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from byheart import estimate, machine, models, plan, recipe
-from byheart.engines import placed
+from byheart.contracts import Engine
+from byheart.engines.ray import Ray
+from byheart.engines.vllm import VLLM
 from byheart.errors import EngineError
 from byheart.machine import Gpu
+from byheart.objectives.sft import SFT
 from byheart.recipe import Recipe
 
 GIB = 2**30
@@ -24,6 +27,13 @@ def llama(name: str, *overrides: str) -> tuple[Recipe, estimate.Shape]:
     return found, estimate.KNOWN[found.model.name]
 
 
+def training_bytes(*overrides: str) -> float:
+    """Bytes that training the 1B Llama on GSM8K takes of one GPU."""
+    changed, model = llama("llama-3.2-1b-gsm8k", *overrides)
+    assert isinstance(changed.objective, SFT)
+    return estimate.training(changed, changed.objective, model, 1)
+
+
 @pytest.mark.parametrize("path", LLAMAS, ids=lambda path: path.stem)
 def test_a_recipe_for_gpus_fits_one_and_is_quicker_on_eight(path: Path) -> None:
     one, model = llama(path.stem)
@@ -35,7 +45,7 @@ def test_a_recipe_for_gpus_fits_one_and_is_quicker_on_eight(path: Path) -> None:
 
 
 def test_a_model_on_this_machine_is_read_from_its_config(smollm: Path) -> None:
-    assert estimate.shape(models.Options(name=str(smollm))) == SMOLLM
+    assert estimate.shape(models.ModelOptions(name=str(smollm))) == SMOLLM
 
 
 @pytest.mark.torch
@@ -66,13 +76,13 @@ def test_a_shape_and_its_adapter_have_the_parameters_of_the_model_itself(name: s
     ("overrides", "less"),
     [
         (["objective.gradient_checkpointing=true"], 10 * GIB),
-        (["objective.accumulation=8"], 5 * GIB),
-        (["objective.quantized=true"], 1.4 * GIB),
-        (["objective.rank=8"], 0.05 * GIB),
+        (["objective.gradient_accumulation_steps=8"], 5 * GIB),
+        (["objective.load_in_4bit=true"], 1.4 * GIB),
+        (["objective.lora_r=8"], 0.05 * GIB),
     ],
 )
 def test_each_way_to_take_less_takes_less(overrides: list[str], less: float) -> None:
-    plain, changed = (estimate.training(*llama("llama-3.2-1b-gsm8k", *more), 1) for more in ([], overrides))
+    plain, changed = (training_bytes(*more) for more in ([], overrides))
     assert plain - changed > less
 
 
@@ -96,10 +106,9 @@ def test_time_goes_by_what_is_sampled_and_by_the_gpus_that_share_a_batch() -> No
 
 
 def test_a_pair_takes_twice_the_memory_of_a_row() -> None:
-    one, model = llama("llama-3.2-1b-gsm8k")
-    paired, _ = llama("llama-3.2-1b-gsm8k", "objective.name=preference", "curation.pairs=1")
-    kept = 8 * 1024 * model.kept(False)
-    assert estimate.training(paired, model, 1) - estimate.training(one, model, 1) == kept
+    _, model = llama("llama-3.2-1b-gsm8k")
+    paired = training_bytes("objective.name=preference", "curation.pairs=1")
+    assert paired - training_bytes() == 8 * 1024 * model.activations(False)
 
 
 def test_gpus_are_those_that_a_process_started_here_would_see(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,11 +125,14 @@ def test_gpus_are_those_that_a_process_started_here_would_see(tmp_path: Path, mo
 
 
 def test_what_does_not_fit_is_said_with_a_way_out() -> None:
-    said = estimate.said(
-        *llama("llama-3.2-1b-gsm8k", "objective.accumulation=1"), [SMALL], {"train": 1, "dev": 1, "held_out": 1}, 9
+    said = estimate.lines(
+        *llama("llama-3.2-1b-gsm8k", "objective.gradient_accumulation_steps=1"),
+        [SMALL],
+        {"train": 1, "dev": 1, "held_out": 1},
+        9,
     )
-    assert "it does NOT fit" in said[0] and "accumulation, gradient_checkpointing: true" in said[-1]
-    said = estimate.said(*llama("llama-3.1-8b-math"), [SMALL], {"train": 1, "dev": 1, "held_out": 1}, 9)
+    assert "it does NOT fit" in said[0] and "gradient_accumulation_steps, gradient_checkpointing: true" in said[-1]
+    said = estimate.lines(*llama("llama-3.1-8b-math"), [SMALL], {"train": 1, "dev": 1, "held_out": 1}, 9)
     assert "it does NOT fit" in said[0] and "15 GiB in bfloat16, do not fit 1 GPU(s)" in said[1]
 
 
@@ -129,8 +141,8 @@ def test_what_does_not_fit_is_said_with_a_way_out() -> None:
     [
         ([H100], {}, None),
         ([H100] * 8, {}, (8, 1)),
-        ([H100] * 8, {"tensor_parallel": 2}, (4, 2)),
-        ([H100] * 8, {"data_parallel": 3}, (3, 1)),
+        ([H100] * 8, {"tensor_parallel_size": 2}, (4, 2)),
+        ([H100] * 8, {"data_parallel_size": 3}, (3, 1)),
         ([Gpu("", GIB // 5)] * 4, {}, EngineError),
         ([Gpu("", GIB)] * 3, {}, (3, 1)),
     ],
@@ -140,17 +152,18 @@ def test_copies_and_splits_by_what_there_is(
 ) -> None:
     """SmolLM2 has 257 MiB in bfloat16 and 9 heads, which no number of GPUs but 1 divides."""
     monkeypatch.setattr(machine, "gpus", lambda: gpus)
-    asked = recipe.chosen("engines", {"name": "vllm", **options})
+    asked = Engine.parse({"name": "vllm", **options})
     if expected is EngineError:
         with pytest.raises(EngineError, match="do not fit 4"):
-            placed(asked, smollm)
+            asked.placed(smollm)
         return
-    found = placed(asked, smollm)
+    found = asked.placed(smollm)
     if expected is None:
-        assert found.name == "vllm" and (found.tensor_parallel, found.data_parallel) == (1, 1)
+        assert isinstance(found, VLLM) and (found.tensor_parallel_size, found.data_parallel_size) == (1, 1)
     else:
+        assert isinstance(found, Ray) and isinstance(found.worker_engine, VLLM)
         assert (found.name, found.address) == ("ray", "local")
-        assert (found.workers, found.each.tensor_parallel) == expected
+        assert (found.num_workers, found.worker_engine.tensor_parallel_size) == expected
 
 
 def test_a_dry_run_says_whether_it_fits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tests.attacks import ATTACKS
 
 pytestmark = pytest.mark.sandbox
 
-OPTIONS = code.Options(name="code", test_time_limit=0.7, test_memory=0.25)
+OPTIONS = code.Code(test_time_limit=0.7, test_memory=0.25)
 ANSWER = 40961
 ASSERTS = [{"assert": f"assert f(3) == {ANSWER}"}, {"assert": f"assert abs(f(3) - {ANSWER}) < 1e-6"}]
 PROGRAM = [{"input": "3\n", "output": f"{ANSWER}\n"}]
@@ -85,7 +85,7 @@ def hostile(attack: str, outside: Outside) -> str:
 
 def judged(solution: str, tests: list[dict[str, str]], entry_point: str = "f") -> Judgement:
     problem = Problem.of("", None, "code", {"tests": tests, "entry_point": entry_point})
-    return code.verify(problem, f"```python\n{solution}\n```", OPTIONS)
+    return OPTIONS.verify(problem, f"```python\n{solution}\n```")
 
 
 def assert_unharmed(outside: Outside, judgement: Judgement) -> None:
@@ -178,16 +178,16 @@ import time
 from byheart.types import Problem
 from byheart.verifiers import code
 from tests.attacks import ATTACKS
-options = code.Options(name="code", test_time_limit=1.0, test_memory=0.25)
+options = code.Code(test_time_limit=1.0, test_memory=0.25)
 problem = Problem.of("", None, "code", {"tests": [{"assert": "assert f(3) == 4"}, {"input": "", "output": "4"}]})
 def rate():
     for _ in range(3):
-        assert code.verify(problem, "```python\\ndef f(x): return x + 1\\nprint(4)\\n```", options).score == 1.0
+        assert options.verify(problem, "```python\\ndef f(x): return x + 1\\nprint(4)\\n```").score == 1.0
     best = 9e9
     for _ in range(5):
         start = time.perf_counter()
         for _ in range(10):
-            code.verify(problem, "```python\\ndef f(x): return x + 1\\nprint(4)\\n```", options)
+            options.verify(problem, "```python\\ndef f(x): return x + 1\\nprint(4)\\n```")
         best = min(best, time.perf_counter() - start)
     return best
 """

@@ -13,7 +13,7 @@ import yaml
 from byheart import hub, models
 from byheart.errors import InputError
 from byheart.recipe import parse
-from byheart.run import Run
+from byheart.runs import Run
 
 from tests.conftest import environment, python
 from tests.loopback import TOKEN, Hub, Repo, serving
@@ -25,10 +25,10 @@ model: {{name: {model}, max_context: 128}}
 task: {{name: arithmetic, num_train: 8, num_dev: 8, num_held_out: 8}}
 engine: {{name: scripted, script: script.json}}
 strategy: {{name: direct, samples: 2, enough: 1, max_samples: 2}}
-objective: {{name: sft, min_steps: 1, max_steps: 1, batch_size: 4}}
+objective: {{name: sft, min_optimizer_steps: 1, max_optimizer_steps: 1, global_batch_size: 4}}
 evaluation: {{num_train: 4}}
 """
-BASE = ("--base", "someone/tiny", "--licence", "mit")
+BASE = ("--base", "someone/tiny", "--license", "mit")
 
 
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -58,8 +58,8 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def loopback() -> Iterator[Hub]:
-    with serving() as one:
-        yield one
+    with serving() as hub_:
+        yield hub_
 
 
 @pytest.fixture
@@ -81,9 +81,9 @@ def env(loopback: Hub, tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
 
 @pytest.fixture(scope="module")
 def to_loopback(env: dict[str, str]) -> Iterator[Warm]:
-    one = Warm(env)
-    yield one
-    one.close()
+    warm_ = Warm(env)
+    yield warm_
+    warm_.close()
 
 
 @pytest.fixture
@@ -172,14 +172,14 @@ def test_merged_weights_take_the_place_of_the_adapter(
 
 
 @pytest.mark.parametrize(
-    ("fault", "statuses", "said"),
+    ("fault", "statuses", "message"),
     [
         (("POST", "/api/repos/create"), [401], "hf auth login"),
         (("POST", "/api/repos/create"), [403], "your token may not write there"),
         (("POST", "/commit/"), [409], "somebody else pushed at the same time"),
-        (("POST", "/commit/"), [429] * 20, "asked too often"),
-        (("POST", "/commit/"), [500] * 20, "the same command goes on"),
-        (("POST", "/commit/"), [0] * 20, "the same command goes on"),
+        (("POST", "/commit/"), [429] * 20, "limits the rate of requests"),
+        (("POST", "/commit/"), [500] * 20, "the same command continues"),
+        (("POST", "/commit/"), [0] * 20, "the same command continues"),
     ],
     ids=["401", "403", "409", "429", "500", "cut"],
 )
@@ -189,11 +189,11 @@ def test_what_fails_is_said_and_nothing_is_half_pushed(
     run: Path,
     fault: tuple[str, str],
     statuses: list[int],
-    said: str,
+    message: str,
 ) -> None:
     there.faults[fault] = statuses
     done = publish(call, *BASE)
-    assert done.returncode == 7 and said in done.stderr, done.stderr
+    assert done.returncode == 7 and message in done.stderr, done.stderr
     assert "is not published" in done.stderr and "Traceback" not in done.stderr
     assert "/tree/" not in done.stdout
     assert not any(repo.commits or repo.tags for repo in there.repos.values())
@@ -228,9 +228,9 @@ def test_the_same_again_changes_nothing_and_another_round_of_the_same_name_is_re
 
 
 def test_what_may_not_be_published_is_not(run: Path) -> None:
-    with pytest.raises(InputError, match="OWNER/NAME is wanted"):
+    with pytest.raises(InputError, match="OWNER/NAME is expected"):
         hub.pack(run, None, "sums")
-    with pytest.raises(InputError, match="name it as it is on the hub with --base"):
+    with pytest.raises(InputError, match="give its name on the hub with --base"):
         hub.pack(run, None, "me/sums")
     with pytest.raises(InputError, match="which forbids"):
         hub.pack(run, None, "me/sums", "someone/tiny", "cc-by-nc-nd-4.0")
@@ -251,20 +251,20 @@ def asked(there: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
     return there
 
 
-def test_the_licence_of_a_base_model_is_asked_of_the_hub(asked: Hub, run: Path) -> None:
+def test_the_license_of_a_base_model_is_asked_of_the_hub(asked: Hub, run: Path) -> None:
     for name, card in {"a/mit": {"license": "mit"}, "a/other": {"license": "other", "license_name": "x-nd"}}.items():
         asked.repos[name] = Repo(card=card)
     asked.repos["a/none"] = Repo()
-    assert models.licence("a/mit") == "mit"
+    assert models.license("a/mit") == "mit"
     with pytest.raises(InputError, match="x-nd, which forbids"):
         hub.pack(run, None, "me/sums", "a/other")
     for nobody in ("a/none", "a/missing"):
-        with pytest.raises(InputError, match="--licence"):
+        with pytest.raises(InputError, match="--license"):
             hub.pack(run, None, "me/sums", nobody)
     assert hub.pack(run, None, "me/sums", "a/mit")
 
 
-def test_the_licence_of_the_problems_goes_with_the_data_set(asked: Hub, run: Path) -> None:
+def test_the_license_of_the_problems_goes_with_the_data_set(asked: Hub, run: Path) -> None:
     from huggingface_hub import DatasetCard
 
     recipe = yaml.safe_load((run / "recipe.yaml").read_text())
@@ -303,15 +303,15 @@ def test_a_run_starts_from_what_was_published(call: Call, trained: Path, run: Pa
     for name in ("r.yaml", "script.json"):
         shutil.copy(trained.parent.parent / name, tmp_path)
     again = ("run", "r.yaml", "--run-dir", "again", "--from")
-    for missing, said in {
+    for missing, message in {
         "me/sums@round-009": "has no revision round-009",
         "me/nothing": "the hub has no me/nothing",
     }.items():
         refused = call(*again, missing)
-        assert refused.returncode == 2 and said in refused.stderr, refused.stderr
+        assert refused.returncode == 2 and message in refused.stderr, refused.stderr
     done = call(*again, "me/sums@round-001")
     assert done.returncode == 0, done.stderr
-    was, now = (json.loads((one / "round-001/metrics.json").read_text()) for one in (run, tmp_path / "again"))
+    was, now = (json.loads((folder / "round-001/metrics.json").read_text()) for folder in (run, tmp_path / "again"))
     assert was["before"] == "base" and now["before"] == was["after"]
     assert now["splits"]["held_out"]["before"]["fast"]["accuracy"] == 1.0
     refused = call(*again, "me/sums@round-001", "model.name=smollm2-135m")

@@ -23,18 +23,32 @@ HEAVY = {
     "bm25s",
 }
 PUBLIC = {
-    "Attempts",
     "ByheartError",
     "Completion",
+    "Engine",
     "Generate",
+    "Job",
+    "Judgement",
+    "Member",
+    "Objective",
     "Policy",
     "Problem",
     "Problems",
+    "ProcessVerifier",
     "Recipe",
     "Rollout",
+    "RolloutGroup",
+    "Score",
+    "Session",
     "Step",
+    "Strategy",
+    "Task",
     "Verdict",
+    "Verifier",
     "Verify",
+    "named",
+    "read_recipe",
+    "run",
 }
 
 

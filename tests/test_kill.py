@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from byheart.files import Journal
-from byheart.types import Attempts
+from byheart.types import RolloutGroup
 
 from tests.conftest import environment, interruptible
 from tests.warm import Warm
@@ -60,9 +60,9 @@ def recipe(tmp_path: Path, tiny: Path) -> list[str]:
 name: r
 model: {{name: {tiny}, max_context: 128}}
 task: {{name: arithmetic, num_train: 12, num_dev: 6, num_held_out: 6}}
-engine: {{name: scripted, script: script.json, max_sequences: 2, delay: 0.02}}
+engine: {{name: scripted, script: script.json, max_num_seqs: 2, delay: 0.02}}
 strategy: {{name: direct, samples: 4, enough: 2, max_samples: 4, temperature: 0.7}}
-objective: {{name: sft, min_steps: 3, max_steps: 3, batch_size: 4}}
+objective: {{name: sft, min_optimizer_steps: 3, max_optimizer_steps: 3, global_batch_size: 4}}
 evaluation: {{num_train: 6}}
 """)
     return ["run", "r.yaml"]
@@ -72,7 +72,7 @@ def result(folder: Path) -> dict[str, Any]:
     """What must be the same however often a run was killed."""
     import pyarrow.parquet as parquet
 
-    rollouts = Journal(folder / "round-001", "rollouts", Attempts).read()
+    rollouts = Journal(folder / "round-001", "rollouts", RolloutGroup).read()
     assert len({one.problem_id for one in rollouts}) == len(rollouts), "a finished problem was sampled again"
     return {
         "rollouts": {one.problem_id: one for one in rollouts},

@@ -16,7 +16,7 @@ name: small
 model: {name: smollm2-135m, max_context: 128}
 task: {name: times_table, num_train: 12, num_dev: 6, num_held_out: 6}
 strategy: {name: direct, samples: 4, enough: 2, max_samples: 4, temperature: 0.7, max_tokens: 20}
-objective: {name: sft, start: previous, min_steps: 3, max_steps: 3, batch_size: 4}
+objective: {name: sft, start: previous, min_optimizer_steps: 3, max_optimizer_steps: 3, global_batch_size: 4}
 evaluation: {num_train: 6, num_slow: 3, fast: {max_tokens: 8}, worked: {max_tokens: 20}}
 """
 

@@ -87,7 +87,7 @@ def test_publish_says_that_there_are_no_weights(run: Path) -> None:
 def test_with_weights_it_is_packed_for_publishing(run: Path) -> None:
     for folder in run.glob("round-*/adapter"):
         save_file({"weight": numpy.zeros(2, numpy.float32)}, folder / "adapter_model.safetensors")
-    model, data = hub.pack(run, None, "me/sums", licence="apache-2.0")
+    model, data = hub.pack(run, None, "me/sums", license="apache-2.0")
     assert "base_model: HuggingFaceTB/SmolLM2-135M-Instruct" in (model.folder / "README.md").read_text("utf-8")
     assert "me/sums" in (data.folder / "README.md").read_text("utf-8")
 

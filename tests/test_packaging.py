@@ -18,7 +18,7 @@ from typing import Any
 
 import byheart
 import pytest
-from byheart import recipe
+from byheart.contracts import Task
 from packaging.requirements import Requirement
 
 from tests.conftest import ROOT
@@ -81,10 +81,10 @@ def test_reasoning_gym_is_asked_for_by_its_name(monkeypatch: pytest.MonkeyPatch,
     pytest.importorskip("reasoning_gym")
     [extra] = PROJECT["project"]["optional-dependencies"]["reasoning-gym"]
     options = {"name": "reasoning_gym", "dataset": "chain_sum"} | made
-    recipe.chosen("tasks", options)
+    Task.parse(options)
     monkeypatch.setitem(sys.modules, "reasoning_gym", None)
     with pytest.raises(ValueError, match="reasoning_gym is not installed") as refused:
-        recipe.chosen("tasks", options)
+        Task.parse(options)
     assert f"pip install '{extra}'" in str(refused.value)
 
 
@@ -179,7 +179,7 @@ def test_recipes_and_configs_are_found(installed: Run, tmp_path: Path) -> None:
         dry = installed(tmp_path, "run", name, "--dry-run")
         assert dry.returncode == 0 and "nothing was done" in dry.stdout, dry.stderr
     sharded = installed(tmp_path, "run", "addition", "accelerate=fsdp2", "--dry-run")
-    assert "fsdp2 wants 1 GPU(s), and there are 0" in sharded.stderr, "the config was read"
+    assert "fsdp2 needs 1 GPU(s), and there are 0" in sharded.stderr, "the config was read"
 
 
 ROUND = """
@@ -188,7 +188,7 @@ model: {{name: {model}, max_context: 128}}
 task: {{name: file, path: problems.jsonl, verifier: number, num_train: 4, num_dev: 2, num_held_out: 2}}
 engine: {{name: transformers}}
 strategy: {{name: direct, samples: 8, enough: 1, max_samples: 16, max_tokens: 4}}
-objective: {{name: sft, min_steps: 1, max_steps: 1, batch_size: 4}}
+objective: {{name: sft, min_optimizer_steps: 1, max_optimizer_steps: 1, global_batch_size: 4}}
 evaluation: {{num_train: 2, num_slow: 1, fast: {{max_tokens: 4}}, worked: {{max_tokens: 4}}}}
 """
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from byheart import models, recipe
-from byheart.engines.scripted import Scripted
 from byheart.errors import ByheartError, ModelError, RecipeError, TaskError
-from byheart.objectives import launch, step_value
-from byheart.recipe import SHIPPED, Recipe
-from byheart.run import Run, changes, identity
+from byheart.objectives import launch
+from byheart.options import SHIPPED
+from byheart.recipe import Recipe
+from byheart.runs import Run, changes, identity
 from byheart.tasks.splits import source
 from byheart.types import Generate
 
@@ -21,7 +21,7 @@ name: mine
 model: {name: models/llama}
 accelerate: two.yaml
 task: {name: file, path: data/rows.jsonl, verifier: number, num_train: 1, num_dev: 1, num_held_out: 1}
-engine: {name: ray, each: {name: scripted, script: script.json}}
+engine: {name: ray, worker_engine: {name: scripted, script: script.json}}
 """
 
 
@@ -53,7 +53,7 @@ def found(one: Recipe) -> dict[str, str | int]:
     """What the paths of `one` lead to."""
     model, config = models.find(one.model), launch.configured(one)
     assert model and config
-    engine = Scripted(one.engine.each, model, one.model, Path("log"))
+    engine = one.engine.worker().start(model, one.model, Path("log"))
     engine.submit(Generate("?"))
     [(_, [answer])] = engine.poll()
     [problem, *_] = source(one.task, one.seed)
@@ -73,13 +73,17 @@ def test_all_paths_are_found_beside_the_recipe(folder: Path) -> None:
     assert found(recipe.read(folder / "mine.yaml")) == BESIDE
 
 
+def check(asked: Recipe) -> None:
+    asked.objective.check(asked)
+
+
 def test_the_file_of_an_objective_is_found_there_too(folder: Path) -> None:
     text = RECIPE + "objective: {name: step_value, stepwise: more.jsonl}\nevaluation: {samples: 4}\n"
     (folder / "mine.yaml").write_text(text)
     with pytest.raises(RecipeError, match=r"looked for .*mine/more\.jsonl and .*elsewhere/more\.jsonl"):
-        step_value.check(recipe.read(folder / "mine.yaml"))
+        check(recipe.read(folder / "mine.yaml"))
     (folder / "more.jsonl").touch()
-    step_value.check(recipe.read(folder / "mine.yaml"))
+    check(recipe.read(folder / "mine.yaml"))
 
 
 def test_also_where_the_recipe_is_named_by_a_relative_path_and_the_working_directory_changes_afterwards(
@@ -134,7 +138,12 @@ def test_every_shipped_recipe_has_its_data_wherever_it_is_run(folder: Path) -> N
 
 ERRORS: dict[str, tuple[str, type[ByheartError], Callable[[Recipe], object], str]] = {
     "task": ("task.path", TaskError, lambda one: list(source(one.task, 0)), "task.path: no file no/such.thing"),
-    "accelerate": ("accelerate", RecipeError, launch.check, "accelerate: no/such.thing is no file, and not one of cpu"),
+    "accelerate": (
+        "accelerate",
+        RecipeError,
+        launch.check,
+        "accelerate: no/such.thing is neither a file nor one of cpu",
+    ),
     "model": ("model.name", ModelError, lambda one: models.find(one.model), "no/such.thing/at/all"),
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from byheart.run import STAGES
+from byheart import STAGES
 
 pytestmark = [pytest.mark.train, pytest.mark.torch]
 
@@ -18,7 +18,7 @@ model: {{name: {model}, max_context: 128}}
 task: {{name: arithmetic, num_train: 8, num_dev: 12, num_held_out: 12}}
 engine: {{name: scripted, script: script.json}}
 strategy: {{name: direct, samples: 2, enough: 1, max_samples: 2}}
-objective: {{name: sft, start: previous, min_steps: 1, max_steps: 1, batch_size: 4}}
+objective: {{name: sft, start: previous, min_optimizer_steps: 1, max_optimizer_steps: 1, global_batch_size: 4}}
 evaluation: {{num_train: 4}}
 """
 
@@ -53,8 +53,8 @@ def test_the_next_round_starts_from_what_was_promoted(
             assert byheart(name, "r.yaml").returncode == 0
     assert first["splits"]["held_out"]["after"]["worked"]["accuracy"] == (1.0 if better else 0.0)
     assert ("not promoted" in done.stdout) is not better
-    kept = {path.parent.name for path in (tmp_path / "runs/r").glob("round-*/merged")}
+    merged = {path.parent.name for path in (tmp_path / "runs/r").glob("round-*/merged")}
     state = json.loads((tmp_path / "runs/r/state.json").read_text())
-    assert kept <= {Path(str(state["rounds"][-1]["adapter"])).parent.name}
+    assert merged <= {Path(str(state["rounds"][-1]["adapter"])).parent.name}
     rollouts = (tmp_path / "runs/r/round-002/rollouts-00000.jsonl").read_text()
     assert f'"policy": "{follows}"' in rollouts

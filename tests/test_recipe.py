@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 import yaml
-from byheart import recipe, soundness
+from byheart import options, recipe, soundness
 from byheart.errors import RecipeError, TaskError
+from byheart.files import dump_yaml, load_yaml
+from byheart.objectives.sft import SFT
+from byheart.strategies.best_of import BestOf
+from byheart.strategies.direct import Direct
+from byheart.tasks.arithmetic import Arithmetic
 
 SHIPPED = sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))
 
@@ -57,7 +62,7 @@ def written(folder: Path, text: str) -> Path:
         ({"strategy": {"temperature": "hot"}}, ["strategy.temperature", "'hot'"]),
         ({"model": "smollm2-135m"}, ["model: a mapping is wanted, this is a str"]),
         ({"curation": None}, ["curation: a mapping is wanted, this is empty"]),
-        ({"task": [1]}, ["task: a mapping is wanted, this is a list"]),
+        ({"task": [1]}, ["task: a key, or a mapping with a name, is wanted, this is a list; known: aime"]),
         ({1: 2}, ["1"]),
     ],
 )
@@ -68,10 +73,71 @@ def test_what_is_wrong_is_named(wrong: dict[str, Any], words: list[str]) -> None
     assert [word for word in words if word not in str(error.value)] == []
 
 
-def test_every_wrong_key_is_named_at_once() -> None:
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    parts = [{"name": "direct", "sample": 1}, {"name": "dirct"}]
+    wrong = raw(modle={}, seed="x", curation={"kep": 1}, task={"digits": 2}, engine="vlm", strategy={"name": "mixture"})
+    wrong["strategy"]["parts"] = parts
+    del wrong["model"]
     with pytest.raises(RecipeError) as error:
-        recipe.parse(raw(tusk=1, seed="x", curation={"kep": 1}))
-    assert len(str(error.value).splitlines()) == 3
+        recipe.parse(wrong, "my.yaml")
+    lines = [line.removeprefix("my.yaml: ").partition("; known")[0] for line in str(error.value).splitlines()]
+    assert lines == [
+        "seed: input should be a valid integer, this is 'x'",
+        "model is missing",
+        "task.name is missing",
+        "unknown key 'strategy.parts.0.sample', did you mean 'samples'?",
+        "strategy.parts.1.name: strategies: there is no 'dirct', did you mean 'direct'?",
+        "engine.name: engines: there is no 'vlm', did you mean 'vllm'?",
+        "unknown key 'curation.kep', did you mean 'keep'?",
+        "unknown key 'modle', did you mean 'model'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("section", "old", "new"),
+    [(section, old, new) for section, names in recipe.RENAMED.items() for old, new in names.items()],
+)
+def test_a_key_of_an_older_version_is_refused_with_what_it_is_called_now(section: str, old: str, new: str) -> None:
+    members = {"engine": {"name": "ray"}, "strategy": {"name": "mcts"}}
+    with pytest.raises(RecipeError, match=re.escape(f"unknown key '{section}.{old}'; it is called '{new}' now")):
+        recipe.parse(raw(**{section: {**members.get(section, {}), old: 1}}))
+
+
+def test_the_recipe_of_an_older_run_is_translated() -> None:
+    old = {
+        "objective": {"name": "sft", "rank": 8, "batch_size": 4},
+        "engine": {"name": "ray", "each": {"name": "vllm", "max_sequences": 2}},
+        "strategy": {"name": "mixture", "parts": [{"name": "mcts", "visits": 3}]},
+        "schedule": {
+            "objective.max_steps": [1],
+            "strategy": [{"name": "mcts", "visits": 3}],
+            "task.only": [{"rank": 1}],
+        },
+        "seed": 1,
+    }
+    assert recipe.translated(old) == {
+        "objective": {"name": "sft", "lora_r": 8, "global_batch_size": 4},
+        "engine": {"name": "ray", "worker_engine": {"name": "vllm", "max_num_seqs": 2}},
+        "strategy": {"name": "mixture", "parts": [{"name": "mcts", "simulations": 3}]},
+        "schedule": {
+            "objective.max_optimizer_steps": [1],
+            "strategy": [{"name": "mcts", "simulations": 3}],
+            "task.only": [{"rank": 1}],
+        },
+        "seed": 1,
+    }
+
+
+@pytest.mark.parametrize(("text", "value"), [("1e-4", 1e-4), ("2E3", 2000.0), ("-.5e1", -5.0), ("0.001", 0.001)])
+def test_a_number_is_one_however_it_is_written(tmp_path: Path, text: str, value: float) -> None:
+    path = written(tmp_path, yaml.safe_dump(raw()) + f"objective: {{learning_rate: {text.removeprefix('-')}}}")
+    assert recipe.read(path).objective == SFT(learning_rate=abs(value))
+    assert load_yaml(text) == load_yaml(f"[{text}]")[0] == value
+
+
+def test_a_text_that_reads_like_a_number_is_quoted_where_it_is_recorded() -> None:
+    asked = recipe.parse(raw(task={"name": "arithmetic", "prompt": "{expression}"}, model={"name": "1e5"}))
+    assert recipe.parse(load_yaml(dump_yaml(asked.resolved()))) == asked
 
 
 @pytest.mark.parametrize(
@@ -116,8 +182,8 @@ def test_overrides_go_over_the_file(tmp_path: Path) -> None:
             "rounds=2",
         ],
     )
-    assert (chosen.task.digits, chosen.seed, chosen.strategy.temperature, chosen.rounds) == (3, 7, 0.5, 2)
-    assert (chosen.model.name, chosen.task.prompt) == ("other", "{a}={b}")
+    assert (chosen.task, chosen.strategy) == (Arithmetic(digits=3, prompt="{a}={b}"), Direct(temperature=0.5))
+    assert (chosen.model.name, chosen.seed, chosen.rounds) == ("other", 7, 2)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +193,6 @@ def test_overrides_go_over_the_file(tmp_path: Path) -> None:
         ("seed.x=1", "seed holds a value, not a section"),
         ("task.digit=3", "did you mean 'digits'"),
         ("task.digits=three", "task.digits"),
-        ("model=m", "model: a mapping is wanted"),
         ("=3", "unknown key"),
         ("task.digits=[1", r"task\.digits"),
     ],
@@ -159,7 +224,7 @@ def test_a_recipe_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         setattr(chosen, "seed", 3)  # noqa: B010  # mypy knows that it can't be set
     with pytest.raises(ValueError, match="frozen"):
-        chosen.task.digits = 3
+        setattr(chosen.task, "digits", 3)  # noqa: B010
 
 
 def test_a_digest_is_of_what_decides_and_not_of_how_many_rounds() -> None:
@@ -198,7 +263,7 @@ def scheduled(**schedule: Any) -> recipe.Recipe:
 def test_each_round_has_what_the_schedule_says_and_the_last_of_it_holds_for_all_that_follow() -> None:
     one = scheduled(**{"curation.target": ["full", "shortest", "answer"], "strategy.samples": [2, 4]})
     assert [one.at(n).curation.target for n in (1, 2, 3, 4, 9)] == ["full", "shortest", "answer", "answer", "answer"]
-    assert [one.at(n).strategy.samples for n in (1, 2, 3)] == [2, 4, 4]
+    assert [one.at(n).strategy for n in (1, 2, 3)] == [Direct(samples=n) for n in (2, 4, 4)]
     assert one.at(2).task == one.task
 
 
@@ -231,3 +296,58 @@ def test_a_schedule_that_leaves_a_later_round_without_problems_is_refused_before
     soundness.check(scheduled(**{"task.only": [{"digits": [2]}, {"digits": [2]}]}))
     with pytest.raises(TaskError, match="digits"):
         soundness.check(scheduled(**{"task.only": [{"digits": [2]}, {"digits": [5]}]}))
+
+
+# Overrides of sections that have a name
+
+
+def test_a_name_alone_is_that_of_the_section(tmp_path: Path) -> None:
+    path = written(tmp_path, yaml.safe_dump(raw()))
+    changed = recipe.read(path, ["strategy=best_of", "strategy.samples=3", "model=other", "task=times_table"])
+    assert changed.strategy == BestOf(samples=3)
+    assert (changed.model.name, changed.task.name) == ("other", "times_table")
+    assert recipe.read(path, ["strategy=best_of"]) == recipe.read(path, ["strategy.name=best_of"])
+    assert recipe.parse(raw(strategy="best_of")).strategy == BestOf()
+
+
+def test_options_of_the_member_before_are_not_silently_dropped(tmp_path: Path) -> None:
+    path = written(tmp_path, yaml.safe_dump(raw(strategy={"name": "direct", "enough": 2})))
+    with pytest.raises(RecipeError, match="unknown key 'strategy.enough'"):
+        recipe.read(path, ["strategy=beam"])
+
+
+# Recipes that build on recipes
+
+
+def test_a_recipe_extends_another_key_by_key(tmp_path: Path) -> None:
+    base = raw(strategy={"name": "direct", "samples": 2, "max_samples": 6}, schedule={"curation.keep": [1, 2]}, seed=3)
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(base))
+    over = "extends: base\nname: mine\nstrategy: {samples: 4}\nschedule: {strategy.samples: [4, 5]}"
+    mine = recipe.read(written(tmp_path, over), ["strategy.temperature=0.5"])
+    assert mine.strategy == Direct(samples=4, max_samples=6, temperature=0.5)
+    assert (mine.name, mine.seed, mine.schedule) == ("mine", 3, {"curation.keep": [1, 2], "strategy.samples": [4, 5]})
+    assert "extends" not in mine.resolved()
+
+
+def test_another_member_has_none_of_the_options_of_the_one_it_replaces(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(raw(strategy={"name": "direct", "enough": 2})))
+    mine = recipe.read(written(tmp_path, "extends: base.yaml\nstrategy: {name: best_of, samples: 3}"))
+    assert mine.strategy == BestOf(samples=3)
+
+
+def test_a_shipped_recipe_can_be_extended_and_its_files_are_found(tmp_path: Path) -> None:
+    mine = recipe.read(written(tmp_path, "extends: untrained\nname: mine"))
+    assert mine.task.folders == (tmp_path, options.SHIPPED)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("extends: recipe", "extends itself"),
+        ("extends: adition", "no recipe 'adition', did you mean 'addition'?"),
+        ("extends: 3", "the name of a recipe is wanted, this is a int"),
+    ],
+)
+def test_what_can_not_be_extended_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(words)):
+        recipe.read(written(tmp_path, text))

@@ -4,32 +4,46 @@ from importlib import import_module
 
 import pytest
 from byheart import recipe, registry
+from byheart.contracts import Engine, Objective, Strategy, Task, Verifier
 from byheart.errors import RecipeError
 
 FAMILIES = ("tasks", "engines", "strategies", "verifiers", "objectives")
+CONTRACTS = {contract.family: contract for contract in (Task, Engine, Strategy, Verifier, Objective)}
 KEYS = [(family, key) for family in FAMILIES for key in import_module(f"byheart.{family}").REGISTRY]
 
 
 @pytest.mark.parametrize(("family", "key"), KEYS)
 def test_a_key_leads_to_the_file_of_its_name(family: str, key: str) -> None:
-    found = registry.resolve(family, key)
-    assert callable(found)
-    assert found.__module__ == f"byheart.{family}.{key}"
+    member = registry.resolve(family, key)
+    assert member.__module__ == f"byheart.{family}.{key}"
     assert key == key.lower()
+    contract = CONTRACTS[family]
+    assert issubclass(member, contract) and member is not contract
+    assert member.model_config["frozen"]
+    assert member.model_config["extra"] == "forbid"
 
 
-@pytest.mark.parametrize(("family", "key"), [pair for pair in KEYS if pair[0] != "verifiers"])
-def test_options_live_beside_the_code_and_know_their_name(family: str, key: str) -> None:
-    options = registry.options(family, key)
-    assert options.__module__ == f"byheart.{family}.{key}"
-    assert issubclass(options, recipe.Choice)
-    assert options.model_config["frozen"]
-    assert options.model_config["extra"] == "forbid"
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_contract_knows_its_family_and_describes_its_options(family: str) -> None:
+    assert CONTRACTS[family].family == family
+    assert {name for name, field in CONTRACTS[family].model_fields.items() if not field.description} == set()
+
+
+@pytest.mark.parametrize(("family", "key"), KEYS)
+def test_every_option_has_a_description(family: str, key: str) -> None:
+    fields = registry.resolve(family, key).model_fields
+    assert {name for name, field in fields.items() if not field.description} == set()
 
 
 def test_every_family_of_a_recipe_is_one_with_keys() -> None:
-    assert set(recipe.FAMILIES.values()) == set(FAMILIES) - {"verifiers"}
-    assert {family for family, _ in KEYS} == set(FAMILIES)
+    assert set(CONTRACTS) == set(FAMILIES) == {family for family, _ in KEYS}
+    assert {key for key in ("task", "verifier", *recipe.DEFAULTS) if key in recipe.Recipe.model_fields} == {
+        "task",
+        "verifier",
+        "strategy",
+        "engine",
+        "objective",
+    }
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -44,7 +58,7 @@ def test_the_engine_for_tests_works_and_is_not_offered() -> None:
     assert registry.resolve("engines", "scripted")
     for wrong in ("scriptd", 3):
         with pytest.raises(ValueError, match=r"known: ray, server, transformers, vllm$") as error:
-            recipe.chosen("engines", wrong)
+            Engine.parse(wrong)
         assert "scripted" not in str(error.value)
 
 

@@ -5,21 +5,24 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from byheart import recipe
-from byheart.engines.scripted import Scripted
 from byheart.errors import RunError
 from byheart.files import Journal, read_records, write_records
-from byheart.run import Halt, Run, Stage, stage
+from byheart.records import LoadStats, Stages
+from byheart.runs import Halt, Run
+from byheart.stages import Stage, stage
 from byheart.strategies.sampling import sample
 from byheart.strategies.verifying import verify
 from byheart.types import Dataset, Policy, Problem, Problems, Step
 
-from tests.conftest import judge_by
+from tests.conftest import verifier_by
+from tests.fakes import NO_METRICS
 
 
 def raw(**rest: Any) -> dict[str, Any]:
@@ -48,7 +51,7 @@ def step(work: Stage, *inputs: Any) -> list[Step]:
     calls.append(work.name)
     if "fail" in inputs:
         raise OSError("the disk is on fire")
-    work.notes["num_steps"] = len(inputs)
+    work.stats = LoadStats(len(inputs), 0, 0, 0) if work.name == "load" else None
     made = [Step(str(part), 0.5, work.round) for part in inputs]
     write_records(work.dir / "steps.jsonl", made)
     return made
@@ -62,11 +65,12 @@ def test_a_stage_on_record_is_read_and_not_done_again(tmp_path: Path) -> None:
     made = run.stage(1, "load", step, "a", {"b": 1})
     run.close()
     run = opened(tmp_path)
-    assert run.stage(1, "load", step, "a", {"b": 1}) == made
+    again = run.stage(1, "load", step, "a", {"b": 1})
+    assert (again.value, again.digest) == (made.value, made.digest)
     assert calls == ["load"]
     record = run.records(1)["load"]
-    assert (record["status"], record["num_steps"]) == ("done", 2)
-    assert record["seconds"] >= 0
+    assert (record.done, record.made, record.stats) == (True, made.digest, LoadStats(2, 0, 0, 0))
+    assert record.seconds >= 0
     run.close()
 
 
@@ -92,9 +96,16 @@ def test_a_stage_is_done_again_when_what_decides_it_changes(tmp_path: Path, befo
 def test_a_stage_is_not_done_again_for_what_does_not_decide_it(tmp_path: Path) -> None:
     run = opened(tmp_path)
     run.stage(
-        1, "train", step, Dataset(Path("runs/a"), 3, "d"), judge_by(), Policy("m", Path("runs/a/adapter"), "adapter-1")
+        1,
+        "train",
+        step,
+        Dataset(Path("runs/a"), 3, "d"),
+        verifier_by(),
+        Policy("m", Path("runs/a/adapter"), "adapter-1"),
     )
-    run.stage(1, "train", step, Dataset(Path("/b"), 3, "d"), judge_by(), Policy("m", Path("/b/adapter"), "adapter-1"))
+    run.stage(
+        1, "train", step, Dataset(Path("/b"), 3, "d"), verifier_by(), Policy("m", Path("/b/adapter"), "adapter-1")
+    )
     assert calls == ["train"]
     run.close()
 
@@ -113,7 +124,7 @@ def test_a_stage_that_failed_is_owed(tmp_path: Path) -> None:
     run = opened(tmp_path)
     with pytest.raises(OSError, match="on fire"):
         run.stage(1, "load", step, "fail")
-    assert run.records(1)["load"]["status"] == "started"
+    assert run.records(1)["load"].status == "started"
     with pytest.raises(OSError, match="on fire"):
         run.stage(1, "load", step, "fail")
     assert calls == ["load", "load"]
@@ -129,15 +140,16 @@ def test_sampling_and_verifying_are_read_as_they_were_whatever_finished_first(tm
         engine={"name": "scripted", "script": str(script)},
         strategy={"samples": 1, "max_samples": 3, "enough": 1},
     )
-    engine = Scripted(run.recipe.engine, Path(), run.recipe.model, run.dir / "engine.log")
+    engine = run.recipe.engine.start(Path(), run.recipe.model, run.dir / "engine.log")
     problems = Problems([Problem.of(asked, "4", "number") for asked in answers], [], [])
     run.round_dir(1).mkdir()
     write_records(run.round_dir(1) / "problems.jsonl", [problems])
     sampled, verified = [], []
     for _ in range(2):
-        rollouts = run.stage(1, "sample", sample, problems, Policy("m"), run.recipe.strategy, engine, judge_by())
-        sampled.append(rollouts)
-        verified.append(run.stage(1, "verify", verify, problems, rollouts, Policy("m"), engine, judge_by()))
+        inputs: list[Any] = [problems, Policy("m"), run.recipe.strategy, None, engine, verifier_by(), []]
+        rollouts = run.stage(1, "sample", sample, *inputs)
+        sampled.append(rollouts.value)
+        verified.append(run.stage(1, "verify", verify, problems, rollouts, Policy("m"), engine, verifier_by()).value)
     counts = {one.problem_id: len(one.rollouts) for one in sampled[0]}
     assert counts == {problem.id: count for problem, count in zip(problems.train, [3, 1, 3], strict=True)}
     assert sampled[1] == sampled[0]
@@ -153,7 +165,11 @@ def finished(run: Run, n: int, adapter: bool = False) -> None:
     folder = run.round_dir(n) / "adapter"
     if adapter:
         (folder.parent / "merged").mkdir()
-    run.finish(n, Policy("m", folder, f"adapter-{n}") if adapter else run.policy(n - 1), {"n": n})
+    run.finish(
+        n,
+        Policy("m", folder, f"adapter-{n}") if adapter else run.policy(n - 1),
+        replace(NO_METRICS, after=f"adapter-{n}"),
+    )
 
 
 def test_a_round_ends_with_a_policy_and_its_metrics(tmp_path: Path) -> None:
@@ -167,7 +183,8 @@ def test_a_round_ends_with_a_policy_and_its_metrics(tmp_path: Path) -> None:
     assert run.finished == 3
     promoted = Policy("m", run.dir / "round-002" / "adapter", "adapter-2")
     assert [run.policy(n) for n in range(4)] == [Policy("m"), Policy("m"), promoted, promoted]
-    assert json.loads((run.round_dir(2) / "metrics.json").read_text()) == {"n": 2, "curation": {}}
+    metrics = json.loads((run.round_dir(2) / "metrics.json").read_text())
+    assert metrics == replace(NO_METRICS, after="adapter-2").to_dict() | {"curation": {}}
     run.close()
 
 
@@ -236,7 +253,7 @@ def test_one_stage_alone_wants_those_before_it_done(tmp_path: Path) -> None:
     made = run.stage(1, "load", step, "a")
     run.close()
     run = opened(tmp_path, only="sample")
-    assert run.stage(1, "load", step, "a") == made
+    assert run.stage(1, "load", step, "a").value == made.value
     with pytest.raises(Halt, match="sample done"):
         run.stage(1, "sample", step, "b")
     assert calls == ["load", "sample"]
@@ -342,7 +359,7 @@ HOLD = f"""
 import sys
 from pathlib import Path
 from byheart import recipe
-from byheart.run import Run
+from byheart.runs import Run
 run = Run(Path(sys.argv[1]) / "run", recipe.parse({raw()!r}))
 print("held", flush=True)
 sys.stdin.read()
@@ -377,8 +394,11 @@ import resource, signal, sys
 from pathlib import Path
 from byheart import recipe
 from byheart.errors import RunError
+from byheart.evaluation.metrics import RoundMetrics
 from byheart.files import Journal, write_json, write_text
-from byheart.run import Run, Stage, stage
+from byheart.records import SampleStats
+from byheart.runs import Run
+from byheart.stages import stage
 from byheart.types import Policy, Step
 
 where, what = Path(sys.argv[1]), sys.argv[2]
@@ -394,8 +414,8 @@ def fill(work, *inputs):
         finally:
             journal.close()
     if what == "record":
-        work.notes["many"] = "x" * 100_000
-fill.read = lambda folder: None
+        work.stats = SampleStats(0, 0, 0, 0, {{"x" * 100_000: 1}}, 0, 0)
+fill = stage(lambda folder: None)(fill)
 
 parsed = recipe.parse({raw()!r})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -410,7 +430,7 @@ try:
     limit()
     if what == "metrics":
         run.round_dir(1).mkdir(exist_ok=True)
-        run.finish(1, Policy("m"), {{"x": "y" * 100_000}})
+        run.finish(1, Policy("m"), RoundMetrics("y" * 100_000, "base", False, False, "worked", False, {{}}))
     else:
         run.stage(1, "sample", fill, what)
 except RunError as error:
@@ -438,10 +458,10 @@ def test_no_room_left_is_said_plainly_and_harms_nothing(tmp_path: Path, what: st
     }
     assert [name for name in after if name.endswith(".part")] == []
     run = opened(tmp_path)
-    assert run.stage(1, "load", step, "a") == [Step("a", 0.5, 1)]
+    assert run.stage(1, "load", step, "a").value == [Step("a", 0.5, 1)]
     assert calls == ["load"]
     assert run.finished == 0
-    assert run.records(1).get("sample", {}).get("status") != "done"
+    assert not Stages(run.records(1)).done("sample")
     whole = Journal(run.round_dir(1), "steps", Step).read()
     assert whole == [Step(str(n) * 500) for n in range(len(whole))]
     run.close()

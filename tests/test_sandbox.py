@@ -196,7 +196,7 @@ def test_a_built_in_name_is_pythons_unless_it_is_what_is_tested(box: Sandbox) ->
 def test_what_can_not_be_passed_on_is_unjudged(box: Sandbox) -> None:
     code, test = "def f(x): return 1", "class Node: pass\ntry: f(Node())\nexcept BaseException as e: raise"
     assert box.run_asserts(code, [test, "assert f(1) == 1"]) == [
-        Outcome(None, "the test hands the solution a Node, which can't be passed on"),
+        Outcome(None, "the test passes a Node to the solution, which is impossible"),
         Outcome(True),
     ]
 

@@ -22,7 +22,11 @@ ON_EACH_NODE = ROOT / "scripts/on_each_node"
 HEAD = "--head --port=6379"
 
 
-@pytest.mark.parametrize("script", [*SCRIPTS, ROOT / ".ci/run"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "script",
+    [path for path in [*SCRIPTS, ROOT / ".ci/run"] if "python" not in path.read_text().partition("\n")[0]],
+    ids=lambda path: path.name,
+)
 def test_shellcheck_finds_nothing(script: Path) -> None:
     checked = subprocess.run([Path(sys.executable).with_name("shellcheck"), script], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from byheart import recipe
 from byheart.files import read_records, write_records
-from byheart.run import Run, Stage, stage
+from byheart.runs import Run
+from byheart.stages import Stage, stage
 from byheart.types import Step
 
 from tests.fakes import FakeEngine
@@ -37,8 +38,8 @@ def test_seconds_of_the_engine_are_those_since_the_stage_began(tmp_path: Path) -
         run.stage(1, "load", worked, engine)
         record = run.records(1)["load"]
     keys = ("generating_seconds", "engine_start_seconds", "swap_seconds", "training_seconds")
-    assert [record[key] for key in keys] == [2.25, 0.0, 0.5, 0.0]  # to the millisecond
-    assert record["resumed"] is False
+    assert [getattr(record, key) for key in keys] == [2.25, 0.0, 0.5, 0.0]  # to the millisecond
+    assert record.resumed is False
 
 
 def test_a_stage_that_was_begun_before_says_so(tmp_path: Path) -> None:
@@ -46,6 +47,6 @@ def test_a_stage_that_was_begun_before_says_so(tmp_path: Path) -> None:
     with opened(tmp_path) as run:
         with pytest.raises(OSError, match="on fire"):
             run.stage(1, "load", worked, engine, True)
-        assert run.records(1)["load"]["status"] == "started"
+        assert run.records(1)["load"].status == "started"
         run.stage(1, "load", worked, engine)
-        assert run.records(1)["load"]["resumed"] is True
+        assert run.records(1)["load"].resumed is True

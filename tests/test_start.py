@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from byheart import recipe, weights
-from byheart.run import Run
+from byheart.runs import Run
 from byheart.types import Policy
 
 

@@ -40,8 +40,8 @@ def test_what_a_step_is(kind: Kind, text: str, steps: list[str]) -> None:
 @settings(deadline=None)
 @given(words, st.sampled_from(KINDS))
 def test_the_first_step_is_the_first_of_all(text: str, kind: Kind) -> None:
-    found = first(text, kind)
-    assert found is None or text.startswith(found)
+    step = first(text, kind)
+    assert step is None or text.startswith(step)
     assert set(UNTIL) == set(KINDS)
 
 
@@ -69,14 +69,14 @@ def aligned(words: Any, prompt: Prompt, steps: list[str]) -> None:
     row = {"prompt": prompt, "completion": "".join(steps)}
     assert ids == chat.encode_example(words, row)["input_ids"][:-1]
     asked = chat.encode_prompt(words, prompt)
-    for place, end in enumerate(ends):
-        begun = "".join(steps[: place + 1])
-        assert words.decode(ids[len(asked) : end + 1]) == begun
-        assert ids[: end + 1] == chat.encode_prompt(words, prompt, begun), "as an engine is asked about it"
+    for index, end in enumerate(ends):
+        prefix = "".join(steps[: index + 1])
+        assert words.decode(ids[len(asked) : end + 1]) == prefix
+        assert ids[: end + 1] == chat.encode_prompt(words, prompt, prefix), "as an engine is asked about it"
     assert ends[-1] == len(ids) - 1
 
 
 def test_values_make_one_number() -> None:
     values = [0.5, 0.2, 0.4]
-    found = {how: aggregate(values) for how, aggregate in AGGREGATE.items()}
-    assert found == pytest.approx({"min": 0.2, "max": 0.5, "sum": 1.1, "product": 0.04, "last": 0.4})
+    totals = {how: aggregate(values) for how, aggregate in AGGREGATE.items()}
+    assert totals == pytest.approx({"min": 0.2, "max": 0.5, "sum": 1.1, "product": 0.04, "last": 0.4})

@@ -1,4 +1,4 @@
-"""Runs at a URL: what was done is there, gone on with from anywhere, and never half."""
+"""Runs at a URL: what was done is there, continued from anywhere, and never half."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ model: {{name: {tiny}, max_context: 128}}
 task: {{name: arithmetic, num_train: 8, num_dev: 4, num_held_out: 4}}
 engine: {{name: scripted, script: script.json}}
 strategy: {{name: direct, samples: 2, enough: 2, max_samples: 2}}
-objective: {{name: sft, min_steps: 2, max_steps: 2, batch_size: 4}}
+objective: {{name: sft, min_optimizer_steps: 2, max_optimizer_steps: 2, global_batch_size: 4}}
 evaluation: {{num_train: 4}}
 """)
     return ["run", "r.yaml"]
@@ -237,8 +237,10 @@ def test_a_round_does_not_fail_with_its_store_but_the_command_does(
     url: str, tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from byheart import recipe
-    from byheart.run import Run
+    from byheart.runs import Run
     from byheart.types import Policy
+
+    from tests.fakes import NO_METRICS
 
     one = recipe.parse({"name": "r", "model": {"name": "m"}, "task": {"name": "arithmetic"}})
     folder = storage.local(url, new=True)
@@ -247,7 +249,7 @@ def test_a_round_does_not_fail_with_its_store_but_the_command_does(
         with Run(folder, one) as run:
             Failing.left = left
             run.round_dir(run.finished + 1).mkdir()
-            run.finish(run.finished + 1, Policy("m"), {"n": 1})
+            run.finish(run.finished + 1, Policy("m"), NO_METRICS)
 
     with pytest.raises(RunError, match="no more of it"):
         command(0)
@@ -292,9 +294,9 @@ def test_the_copy_follows_the_store_and_neither_overwrites_the_other(url: str, t
     back(second, first, here)
     (first / "round-002/rollouts-00001.jsonl").write_text("mine\n")
     before = content(first), content(tmp_path / "bucket/x")
-    with pytest.raises(RunError, match=r"gone on with elsewhere, and so has the copy here, .*rollouts-00001"):
+    with pytest.raises(RunError, match=r"modified by another process, and so was the local copy, .*rollouts-00001"):
         storage.local(url)
-    with pytest.raises(RunError, match=f"what was done here stays in {first}"):
+    with pytest.raises(RunError, match=f"local changes are kept in {first}"):
         storage.send(first)
     assert (content(first), content(tmp_path / "bucket/x")) == before
 
@@ -365,7 +367,7 @@ def test_a_directory_is_itself(tmp_path: Path) -> None:
 @pytest.mark.torch
 def test_an_adapter_that_changed_is_another(url: str, tmp_path: Path, tiny: Path) -> None:
     (store := tmp_path / "bucket/x").mkdir(parents=True)
-    options = models.Options(name=str(tiny), adapter=url)
+    options = models.ModelOptions(name=str(tiny), adapter=url)
     with pytest.raises(InputError, match=r"has no adapter_model\.safetensors"):
         models.adapter(options)
     (store / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(tiny)}))

@@ -24,7 +24,7 @@ task:
   num_held_out: 4
 engine: {{name: scripted, script: script.json}}
 strategy: {{name: direct, samples: 2, enough: 1, max_samples: 8}}
-objective: {{name: sft, min_steps: 1, max_steps: 1, batch_size: 4}}
+objective: {{name: sft, min_optimizer_steps: 1, max_optimizer_steps: 1, global_batch_size: 4}}
 """
 
 

@@ -62,9 +62,9 @@ def test_a_bad_row_is_said_with_its_line_and_the_others_are_judged(
     good, rows = judged(tmp_path, "number", fine, "", bad, fine)
     assert not good
     assert [row["score"] for row in rows] == [1.0, 1.0]
-    said = "".join(capsys.readouterr().err.split())  # however long the name of the folder is, lines break somewhere
-    assert "rows.jsonl,line3" in said
-    assert why.replace(" ", "") in said
+    message = "".join(capsys.readouterr().err.split())  # however long the name of the folder is, lines break somewhere
+    assert "rows.jsonl,line3" in message
+    assert why.replace(" ", "") in message
 
 
 def test_options_and_combinations_are_said_in_yaml(tmp_path: Path) -> None:
@@ -76,10 +76,10 @@ def test_options_and_combinations_are_said_in_yaml(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_more_rows_than_are_read_ahead_keep_their_order_though_some_hang(tmp_path: Path) -> None:
     rows = [{"n": n, "answer": "4", "response": "a" * 30 + "!" if n == 700 else "4"} for n in range(2500)]
-    good, found = judged(tmp_path, "{name: regex, pattern: '((a+)+$|4)', time_limit: 3.0}", *rows)
+    good, caught = judged(tmp_path, "{name: regex, pattern: '((a+)+$|4)', time_limit: 3.0}", *rows)
     assert good
-    assert [row["n"] for row in found] == list(range(2500))
-    assert [row["n"] for row in found if row["score"] is None] == [700]
+    assert [row["n"] for row in caught] == list(range(2500))
+    assert [row["n"] for row in caught if row["score"] is None] == [700]
 
 
 @pytest.mark.torch

@@ -93,22 +93,22 @@ def test_the_versions_are_those_of_the_installed_packages() -> None:
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> models.Options:
+def model(tmp_path: Path) -> models.ModelOptions:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"weights")
-    return models.Options(name=str(folder))
+    return models.ModelOptions(name=str(folder))
 
 
-def test_a_directory_is_known_by_the_digest_of_its_weights(model: models.Options) -> None:
+def test_a_directory_is_known_by_the_digest_of_its_weights(model: models.ModelOptions) -> None:
     file = Path(model.name) / "model.safetensors"
     assert models.identity(model) == ("a local directory", hashlib.sha256(b"weights").hexdigest())
     file.write_bytes(b"others!")
     assert models.identity(model)[1] == hashlib.sha256(b"others!").hexdigest()
 
 
-def test_several_files_are_known_by_the_digest_of_what_sha256sum_says_of_them(model: models.Options) -> None:
+def test_several_files_are_known_by_the_digest_of_what_sha256sum_says_of_them(model: models.ModelOptions) -> None:
     (Path(model.name) / "extra.safetensors").write_bytes(b"more")
     pipe = "sha256sum *.safetensors | sha256sum"
     found = subprocess.run(["sh", "-c", pipe], cwd=model.name, capture_output=True, text=True, check=True, env={})
@@ -120,7 +120,7 @@ def test_of_the_hub_it_is_the_commit_and_the_digest_that_the_hub_says(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     commit, digest = "c" * 40, "d" * 64
-    assert models.identity(models.Options(name="some/model")) == (None, None)
+    assert models.identity(models.ModelOptions(name="some/model")) == (None, None)
     cache = tmp_path / "models--some--model"
     for name in ("refs", "blobs", f"snapshots/{commit}"):
         (cache / name).mkdir(parents=True)
@@ -128,7 +128,7 @@ def test_of_the_hub_it_is_the_commit_and_the_digest_that_the_hub_says(
     (cache / f"snapshots/{commit}/config.json").write_text("{}")
     (cache / f"blobs/{digest}").write_text("large, so it is not read")
     (cache / f"snapshots/{commit}/model.safetensors").symlink_to(f"../../blobs/{digest}")
-    assert models.identity(models.Options(name="some/model")) == (commit, digest)
+    assert models.identity(models.ModelOptions(name="some/model")) == (commit, digest)
 
 
 def test_status_shows_what_a_run_was_computed_with_and_from_which_round_it_changed(

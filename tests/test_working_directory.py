@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from byheart import hub, weights
 from byheart.errors import EngineError
-from byheart.run import read_environments
+from byheart.stages import read_environments
 
 NAMES = ("pipeline", "byheart", "types", "json")
 """Modules of the user's: two that a child needs of us, two that it needs of the standard library."""
@@ -97,14 +97,14 @@ model: {{name: {tiny}, max_context: 128}}
 task: {{name: arithmetic, num_train: 4, num_dev: 2, num_held_out: 2, verifier: math}}
 engine: {{name: ray, each: {{name: scripted, script: script.json}}, workers: 1, cpus: 0.5, address: local}}
 strategy: {{name: direct, samples: 2, max_samples: 2}}
-objective: {{name: sft, min_steps: 1, max_steps: 1, batch_size: 2}}
+objective: {{name: sft, min_optimizer_steps: 1, max_optimizer_steps: 1, global_batch_size: 2}}
 evaluation: {{num_train: 2}}
 """)
     byheart(folder, "run", "r.yaml")
     one = folder / "runs/r/round-001"
     assert (one / "adapter/adapter_model.safetensors").is_file()
     # And since a whole round is dear: what it was computed with is in all of its cards.
-    published, _ = hub.pack(folder / "runs/r", 1, "me/sums", base="someone/tiny", licence="mit")
+    published, _ = hub.pack(folder / "runs/r", 1, "me/sums", base="someone/tiny", license="mit")
     used = read_environments(one)[0].versions
     made_with = f"| made with | byheart `{used['byheart']}`, python `{platform.python_version()}`"
     for card in (one / "adapter", one / "dataset", published.folder):
@@ -122,7 +122,7 @@ def test_vllm_and_the_process_that_merges_an_adapter_for_it(folder: Path, tiny: 
 name: r
 model: {{name: {tiny}, max_context: 128, adapter: {folder.parent / "adapter"}}}
 task: {{name: arithmetic, num_train: 2, num_dev: 1, num_held_out: 1}}
-engine: {{name: vllm, max_sequences: 4}}
+engine: {{name: vllm, max_num_seqs: 4}}
 evaluation: {{num_train: 1, num_slow: 0, worked: {{max_tokens: 4}}, fast: {{max_tokens: 4}}}}
 """)
     byheart(folder, "load", "r.yaml")

@@ -1,36 +1,101 @@
 """byheart: language models that learn by heart what they first had to work out.
 
-The loop is in byheart/loop.py; the nouns are in byheart/types.py. The names below are public, and imported when they
-are first asked for, so that `byheart --help` need not wait for them.
+The loop is in byheart/loop.py, the nouns in byheart/types.py, and what a plugin has to be in byheart/contracts. The
+names below are public, and imported when they are first asked for, so that `byheart --help` need not wait for them.
+
+    import byheart
+    from pathlib import Path
+
+    if __name__ == "__main__":
+        recipe = byheart.read_recipe("addition", ["task.num_train=100"])
+        byheart.run(recipe, Path("runs/mine"), rounds=1)
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from byheart.contracts import Engine, Job, Objective, ProcessVerifier, Session, Strategy, Task, Verifier
     from byheart.errors import ByheartError
+    from byheart.loop import run
+    from byheart.options import Member, named
     from byheart.recipe import Recipe
-    from byheart.types import Attempts, Completion, Generate, Policy, Problem, Problems, Rollout, Step, Verdict, Verify
+    from byheart.shipped import read_recipe
+    from byheart.types import (
+        Completion,
+        Generate,
+        Judgement,
+        Policy,
+        Problem,
+        Problems,
+        Rollout,
+        RolloutGroup,
+        Score,
+        Step,
+        Verdict,
+        Verify,
+    )
 
 __version__ = "0.1.0"
+
+STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
+"""The stages of a round, in their order."""
+
+_HOMES = {
+    "contracts": ("Engine", "Job", "Objective", "ProcessVerifier", "Session", "Strategy", "Task", "Verifier"),
+    "errors": ("ByheartError",),
+    "loop": ("run",),
+    "options": ("Member", "named"),
+    "recipe": ("Recipe",),
+    "shipped": ("read_recipe",),
+    "types": (
+        "Completion",
+        "Generate",
+        "Judgement",
+        "Policy",
+        "Problem",
+        "Problems",
+        "Rollout",
+        "RolloutGroup",
+        "Score",
+        "Step",
+        "Verdict",
+        "Verify",
+    ),
+}
+
 __all__ = [
-    "Attempts",
     "ByheartError",
     "Completion",
+    "Engine",
     "Generate",
+    "Job",
+    "Judgement",
+    "Member",
+    "Objective",
     "Policy",
     "Problem",
     "Problems",
+    "ProcessVerifier",
     "Recipe",
     "Rollout",
+    "RolloutGroup",
+    "Score",
+    "Session",
     "Step",
+    "Strategy",
+    "Task",
     "Verdict",
+    "Verifier",
     "Verify",
+    "named",
+    "read_recipe",
+    "run",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        home = {"ByheartError": "errors", "Recipe": "recipe"}.get(name, "types")
-        return getattr(import_module(f"byheart.{home}"), name)
-    raise AttributeError(f"module 'byheart' has no attribute {name!r}")
+    home = next((module for module, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module 'byheart' has no attribute {name!r}")
+    return getattr(import_module(f"byheart.{home}"), name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byheart import machine
+from byheart import STAGES, machine
 from byheart.errors import ByheartError, InputError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def byheart(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version and the commit")
     ] = False,
 ) -> None:
-    pass
+    """byheart: language models that learn by heart what they first had to work out."""
 
 
 @app.command()
@@ -62,14 +62,14 @@ def run(
     """Do the next round of a recipe, or go on with what was interrupted."""
     from byheart.report import terminal
 
-    chosen = _recipe(recipe, [*(overrides or []), *([f"model.adapter={start}"] if start else [])])
-    folder = _folder(run_dir, chosen)
+    parsed = _recipe(recipe, [*(overrides or []), *([f"model.adapter={start}"] if start else [])])
+    folder = _folder(run_dir, parsed)
     if dry_run:
         from byheart.plan import plan
 
-        terminal.show_plan(plan(chosen, folder, rounds or chosen.rounds))
+        terminal.show_plan(plan(parsed, folder, rounds or parsed.rounds))
         return
-    _work(chosen, folder, rounds or chosen.rounds, redo_from=redo_from)
+    _work(parsed, folder, rounds, redo_from=redo_from)
     terminal.show_result(folder)
     if run_dir and "://" in run_dir:
         typer.echo(f"store    {run_dir}")
@@ -77,8 +77,8 @@ def run(
 
 def _stage_command(name: str) -> None:
     def command(recipe: RecipeArgument, overrides: Overrides = None, run_dir: RunDir = None) -> None:
-        chosen = _recipe(recipe, overrides)
-        _work(chosen, _folder(run_dir, chosen), 1, only=name)
+        parsed = _recipe(recipe, overrides)
+        _work(parsed, _folder(run_dir, parsed), 1, only=name)
 
     command.__doc__ = f"Do only the stage {name} of the round at hand."
     app.command(name, rich_help_panel="One stage at a time, in this order")(command)
@@ -100,8 +100,8 @@ def verify(
     if verifier is None:
         if source == "-" or ".jsonl" in source or out:
             raise InputError(f"{source}: --verifier is missing, e.g. --verifier math")
-        chosen = _recipe(source, overrides)
-        _work(chosen, _folder(run_dir, chosen), 1, only="verify")
+        parsed = _recipe(source, overrides)
+        _work(parsed, _folder(run_dir, parsed), 1, only="verify")
     else:
         from byheart.verification import verify_file
 
@@ -113,9 +113,6 @@ def verify(
             raise typer.Exit(130) from None
         raise typer.Exit(0 if good else 1)
 
-
-STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
-"""Those of byheart.run, which is not imported for `--help`."""
 
 for _name in STAGES:
     if _name == "verify":
@@ -177,12 +174,12 @@ def compare(
     from byheart.report import terminal
     from byheart.report.comparison import compare
 
-    found = compare([storage.local(run) for run in runs], split)
-    terminal.show_comparison(found, by_round)
+    comparison = compare([storage.local(run) for run in runs], split)
+    terminal.show_comparison(comparison, by_round)
     if page:
         from byheart.report.page import write_comparison
 
-        typer.echo(write_comparison(found, page))
+        typer.echo(write_comparison(comparison, page))
 
 
 @app.command()
@@ -197,13 +194,15 @@ def publish(
     base: Annotated[
         str | None, typer.Option(help="what the base model is called on the hub, where the recipe names a directory")
     ] = None,
-    licence: Annotated[str | None, typer.Option(help="that of the base model, where the hub does not know it")] = None,
+    license_: Annotated[
+        str | None, typer.Option("--license", help="that of the base model, where the hub does not know it")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only write the folders that would be pushed")] = False,
 ) -> None:
     """Push a round's adapter and its data set to a model hub, each with its card; private unless --public."""
     from byheart import hub, storage
 
-    parcels = hub.pack(storage.local(run), round_, to, base, licence, merged)
+    parcels = hub.pack(storage.local(run), round_, to, base, license_, merged)
     for parcel in parcels:
         typer.echo(f"{parcel.kind} {parcel.to}: {parcel.folder}")
     if not dry_run:
@@ -219,63 +218,86 @@ def doctor_() -> None:
     wanting = False
     for finding in doctor.examine():
         doctor.show(finding)
-        wanting |= bool(finding.mend and finding.needed)
+        wanting |= bool(finding.fix and finding.needed)
     raise typer.Exit(1 if wanting else 0)
 
 
 @app.command()
-def recipes() -> None:
-    """The recipes that come with byheart."""
-    from byheart.report import terminal
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="show this one as it is written")] = None,
+    resolved: Annotated[bool, typer.Option("--resolved", help="show every key with its value")] = False,
+    copy: Annotated[Path | None, typer.Option(metavar="FILE", help="write it to FILE, to start from")] = None,
+) -> None:
+    """The recipes that come with byheart: what each does, on what hardware, for how long, with what result."""
+    from byheart import catalog, shipped
 
-    terminal.show_recipes(_shipped())
+    if name is None:
+        if resolved or copy:
+            raise InputError("say which recipe: byheart recipes NAME --resolved, or --copy FILE")
+        catalog.show_recipes()
+    elif copy:
+        shipped.copy(name, copy)
+        typer.echo(copy)
+    else:
+        typer.echo(shipped.text(name, resolved), nl=False)
 
 
-def _work(chosen: Recipe, folder: Path, rounds: int, only: str | None = None, redo_from: int | None = None) -> None:
-    from byheart import engines, soundness
-    from byheart.loop import run_rounds
+@app.command()
+def options(
+    path: Annotated[
+        str, typer.Argument(metavar="[SECTION[.NAME]]", help="e.g. strategy, strategy.direct, curation")
+    ] = "",
+) -> None:
+    """The options of a section of a recipe, with type, default and description; or the names to choose from."""
+    from byheart import catalog
+
+    catalog.show_options(path)
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option(help="where it goes  [default: standard output]")] = None,
+) -> None:
+    """The JSON schema of a recipe, with which editors check and complete one."""
+    import json
+
+    from byheart.files import write_text
+    from byheart.schema import schema as made
+
+    text = json.dumps(made(), indent=1, ensure_ascii=False) + "\n"
+    if out:
+        write_text(out, text)
+    else:
+        typer.echo(text, nl=False)
+
+
+def _work(
+    recipe: Recipe, folder: Path, rounds: int | None, only: str | None = None, redo_from: int | None = None
+) -> None:
+    from byheart import loop
     from byheart.report.page import write_page
-    from byheart.run import Halt, Run
-    from byheart.verifiers.judge import Judge
-    from byheart.verifiers.pool import Pool
+    from byheart.runs import Halt
 
-    soundness.check(chosen)
-    with Run(folder, chosen, only, redo_from) as held:
-        try:
-            with engines.Lazy(chosen.engine, chosen.model, folder / "engine.log") as engine, Pool() as pool:
-                target = held.target(rounds)
-                if target != held.finished + rounds:
-                    typer.echo(f"byheart: going on to round {target}, as the interrupted command was to", err=True)
-                run_rounds(held, chosen, target, engine, Judge(chosen.judge, pool), Judge(chosen.task.verifier, pool))
-                typer.echo(f"round {target} is finished")
-        except Halt as done:
-            typer.echo(done)
-        except KeyboardInterrupt:
-            typer.echo("byheart: stopped; what was finished is kept, and the same command goes on from there", err=True)
-            raise typer.Exit(130) from None
-        write_page(folder)
+    try:
+        typer.echo(f"round {loop.run(recipe, folder, rounds, only, redo_from)} is finished")
+    except Halt as done:
+        typer.echo(done)
+    except KeyboardInterrupt:
+        typer.echo("byheart: stopped; what was finished is kept, and the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
+    write_page(folder)
 
 
-def _folder(run_dir: str | None, chosen: Recipe) -> Path:
+def _folder(run_dir: str | None, recipe: Recipe) -> Path:
     from byheart import storage
 
-    return storage.local(run_dir or f"runs/{chosen.name}", new=True)
+    return storage.local(run_dir or f"runs/{recipe.name}", new=True)
 
 
 def _recipe(name: str, overrides: list[str] | None) -> Recipe:
-    from byheart.recipe import read
+    from byheart.shipped import read_recipe
 
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml") and not path.exists():
-        shipped = {one.stem: one for one in _shipped()}
-        path = shipped.get(name, path)
-    return read(path, overrides)
-
-
-def _shipped() -> list[Path]:
-    from byheart.recipe import SHIPPED
-
-    return sorted(SHIPPED.glob("*.yaml"))
+    return read_recipe(name, overrides or ())
 
 
 def main() -> None:

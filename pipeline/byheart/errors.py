@@ -13,54 +13,68 @@
     |-- VerifierError               exit code 6: verifiers can't run
     `-- HubError                  exit code 7: the hub refused or was not reached; nothing half-pushed is published
 
-Ctrl-C is exit code 130. The message is for the person: what was wrong, where, and what to do. The CLI prints it
-without a traceback; anything that is not a ByheartError is a defect of ours and keeps its traceback.
+Ctrl-C is exit code 130. The message is for the user: what was wrong, where, and what to do. The CLI prints it without a
+traceback; any other exception is a bug and keeps its traceback.
 """
 
 
 class ByheartError(Exception):
+    """Base of every error that byheart raises on purpose."""
+
     exit_code = 1
 
 
 class InputError(ByheartError):
+    """Something the user gave is wrong; nothing was started."""
+
     exit_code = 2
 
 
 class RecipeError(InputError):
-    pass
+    """A key or value of the recipe is wrong."""
 
 
 class TaskError(InputError):
-    pass
+    """The problems, or the file they come from, can't be used."""
 
 
 class ModelError(InputError):
-    pass
+    """The model's name, files, chat template or context can't be used."""
 
 
 class SandboxError(InputError):
-    pass
+    """Model-written code can't be run safely on this machine."""
 
 
 class RunError(ByheartError):
+    """The run directory, or its store, refuses: it is locked, changed, or full."""
+
     exit_code = 3
 
 
 class EngineError(ByheartError):
+    """The engine could not start, or failed while sampling."""
+
     exit_code = 4
 
 
 class PromptError(EngineError):
-    pass
+    """The engine refuses one prompt: its problem fails, the run goes on."""
 
 
 class TrainError(ByheartError):
+    """The training process failed."""
+
     exit_code = 5
 
 
 class VerifierError(ByheartError):
+    """Verifiers can't run."""
+
     exit_code = 6
 
 
 class HubError(ByheartError):
+    """The hub refused a request or could not be reached; nothing half-pushed is published."""
+
     exit_code = 7

@@ -6,10 +6,12 @@ import contextlib
 import errno
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import yaml
 from pydantic import ValidationError
 
 from byheart.errors import RunError
@@ -22,6 +24,7 @@ class Journal(Generic[R]):
     """Records appended a line at a time. Each process appends to a file of its own, so a torn line stays harmless."""
 
     def __init__(self, folder: Path, name: str, kind: type[R]) -> None:
+        """Its files are NAME-00000.jsonl and so on in `folder`; the first record makes the folder."""
         self._folder, self._name, self._kind = folder, name, kind
         self._file: Any = None
 
@@ -30,6 +33,7 @@ class Journal(Generic[R]):
         return [record for path in self._files() for record in self._parse(path)]
 
     def append(self, record: R) -> None:
+        """Write one record. Raises RunError where there is no room left."""
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._file = (self._folder / f"{self._name}-{len(self._files()):05d}.jsonl").open("x", encoding="utf-8")
@@ -38,6 +42,7 @@ class Journal(Generic[R]):
             self._file.flush()
 
     def close(self) -> None:
+        """Sync what was appended to disk. The next record opens a new file."""
         if self._file:
             os.fsync(self._file.fileno())
             self._file.close()
@@ -73,6 +78,7 @@ def _record(kind: type[R], line: bytes, path: Path, number: int) -> R:
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
+    """Write `records` as JSON Lines, as `write_text` does."""
     write_text(path, "".join(json.dumps(record.to_dict(), ensure_ascii=False) + "\n" for record in records))
 
 
@@ -94,7 +100,34 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is none of its numbers")
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-4 as a number, as YAML 1.2 does."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes a text that _Loader would take for a number."""
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+        list("-+.0123456789"),
+    )
+
+
+def load_yaml(text: str) -> Any:
+    """The value that `text`, YAML, says. Raises yaml.YAMLError."""
+    return yaml.load(text, _Loader)  # a SafeLoader
+
+
+def dump_yaml(value: Any) -> str:
+    """`value` as YAML that load_yaml reads, its keys in their order."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False)
+
+
 def read_json(path: Path, default: Any) -> Any:
+    """The JSON value in the file `path`; `default` where there is no such file."""
     try:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -102,6 +135,7 @@ def read_json(path: Path, default: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON, as `write_text` does."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 

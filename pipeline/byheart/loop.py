@@ -1,41 +1,78 @@
 """READ FIRST. One round: sample, verify, curate, train, measure. Then again, with the better policy.
 
-Each line of `run_round` is a stage. A stage that is already on record in the run directory is read, not done again, so
-a run that was stopped anywhere goes on from there. What a stage does is in the file its function is imported from.
+Each line of `run_round` is a stage: a function from what decides it to what it makes. A stage that is already on record
+in the run directory is read, not done again, so a run that was stopped anywhere goes on from there. What a stage does is
+in the file its function is imported from.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from byheart import machine, soundness
+from byheart.contracts import Session
 from byheart.curation import curate
+from byheart.engines.lazy import Lazy
 from byheart.evaluation import baseline, compare, evaluate, promoted
 from byheart.objectives.training import train
 from byheart.recipe import Recipe
-from byheart.run import Run
+from byheart.runs import Run
 from byheart.strategies.sampling import sample
 from byheart.strategies.verifying import verify
 from byheart.tasks.splits import load
-from byheart.types import Engine
-from byheart.verifiers.judge import Judge
+from byheart.verifiers.pool import Pool
+from byheart.verifiers.service import VerifierService
 
 
-def run_round(run: Run, n: int, recipe: Recipe, engine: Engine, judge: Judge, examiner: Judge) -> None:
+def run_round(
+    run: Run, n: int, recipe: Recipe, engine: Session, train_verifier: VerifierService, eval_verifier: VerifierService
+) -> None:
     """Round `n` (from 1) of `run`: teach the policy of the round before what it can work out itself.
 
-    The judge lets in what is trained on; the examiner, the task's own verifier, says what the measures are.
+    `train_verifier` selects what is trained on; `eval_verifier`, the task's own, measures.
     """
+    earlier = run.earlier(n, load, baseline, sample, verify)  # the rounds before this one
     policy = run.policy(n - 1)  # the base model, or what the last round promoted
-    problems = run.stage(n, "load", load, recipe.task, recipe.seed)
-    before = run.stage(n, "baseline", baseline, problems, policy, recipe.evaluation, engine, examiner)
-    rollouts = run.stage(n, "sample", sample, problems, policy, recipe.strategy, engine, judge)
-    verdicts = run.stage(n, "verify", verify, problems, rollouts, policy, engine, judge)
-    dataset = run.stage(n, "curate", curate, problems, rollouts, verdicts, recipe.curation, judge)
-    adapter = run.stage(n, "train", train, dataset, policy, recipe.objective, engine)
-    after = run.stage(n, "evaluate", evaluate, problems, adapter, policy, recipe.evaluation, engine, examiner)
-    metrics = compare(before, after, recipe.evaluation)
-    run.finish(n, promoted(policy, adapter, metrics), metrics)
+    model, strategy, curation, evaluation = recipe.model, recipe.strategy, recipe.curation, recipe.evaluation
+    problems = run.stage(n, "load", load, model, recipe.task, earlier)
+    before = run.stage(
+        n, "baseline", baseline, problems, policy, model, strategy, curation, evaluation, engine, eval_verifier, earlier
+    )
+    rollouts = run.stage(
+        n, "sample", sample, problems, policy, strategy, recipe.sample_tokens, engine, train_verifier, earlier
+    )
+    verdicts = run.stage(n, "verify", verify, problems, rollouts, policy, engine, train_verifier)
+    dataset = run.stage(n, "curate", curate, problems, rollouts, verdicts, curation, train_verifier, earlier)
+    adapter = run.stage(
+        n, "train", train, dataset, policy, model, recipe.objective, recipe.arguments, recipe.launcher, engine
+    )
+    first = earlier[0].baseline if earlier else before
+    after = run.stage(
+        n, "evaluate", evaluate, problems, adapter, policy, first, model, curation, evaluation, engine, eval_verifier
+    )
+    metrics = compare(before.value, after.value, evaluation)
+    run.finish(n, promoted(policy, adapter.value, metrics), metrics)
 
 
-def run_rounds(run: Run, recipe: Recipe, target: int, engine: Engine, judge: Judge, examiner: Judge) -> None:
-    """Rounds until `target` are finished."""
-    for n in range(run.finished + 1, target + 1):
-        run_round(run, n, recipe.at(n), engine, judge, examiner)
+def run(
+    recipe: Recipe, folder: Path, rounds: int | None = None, only: str | None = None, redo_from: int | None = None
+) -> int:
+    """Do `rounds` more rounds of `recipe` (default: as many as it says) in the run directory `folder`, or finish what an
+    interrupted call was to do; the number of the round that was reached.
+
+    `only` names the one stage to do, after which Halt is raised; `redo_from` sets that round and those after it aside
+    first. Raises InputError before anything starts where the recipe does not fit together or this machine.
+    """
+    machine.isolate()
+    soundness.check(recipe)
+    with (
+        Run(folder, recipe, only, redo_from) as held,
+        Lazy(recipe.engine.with_args(recipe.engine_args), recipe.model, folder / "engine.log") as engine,
+        Pool() as pool,
+    ):
+        target = held.target(rounds or recipe.rounds)
+        train_verifier = VerifierService(recipe.train_verifier, pool)
+        eval_verifier = VerifierService(recipe.task.verifier, pool)
+        for n in range(held.finished + 1, target + 1):
+            run_round(held, n, recipe.at(n), engine, train_verifier, eval_verifier)
+    return target

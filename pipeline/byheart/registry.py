@@ -1,14 +1,13 @@
 """From a key in a recipe to the code behind it: `task.name: arithmetic` -> byheart/tasks/arithmetic.py.
 
-Each family (tasks, engines, strategies, verifiers, objectives) has one literal dict, key -> "module:name", in its
-`__init__.py`; a key equals its file's name. Other people's packages add keys through the entry-point group
-`byheart.<family>`. Nothing is imported until its key is asked for. A module's options are its class `Options`.
+Each family (tasks, engines, strategies, verifiers, objectives) has one literal dict, key -> "module:Class", in its
+`__init__.py`; a key equals its file's name. Other packages add keys through the entry-point group `byheart.<family>`.
+Nothing is imported until its key is looked up. A member is one class: see byheart/contracts.
 """
 
 from __future__ import annotations
 
 import difflib
-import sys
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -18,47 +17,59 @@ from byheart.errors import RecipeError
 
 
 def known(family: str) -> dict[str, str]:
-    """Every key of `family`, built in and from installed packages, with where it lives."""
-    builtin: dict[str, str] = import_module(f"byheart.{family}").REGISTRY
-    return _installed(family) | builtin
+    """Every key of `family`, built in or from an installed package, and its "module:Class"."""
+    return _installed(family) | _builtin(family)
+
+
+def _builtin(family: str) -> dict[str, str]:
+    members: dict[str, str] = import_module(f"byheart.{family}").REGISTRY
+    return members
 
 
 UNLISTED = {"engines": {"scripted"}}
-"""Keys that work and that no message offers: an engine for tests, which has no model."""
+"""Keys that work but are not listed: an engine for tests, without a model."""
 
 
 def listed(family: str) -> list[str]:
-    """The keys of `family` to choose from, sorted."""
+    """The keys of `family` that are offered to users, sorted."""
     return sorted(known(family).keys() - UNLISTED.get(family, set()))
 
 
 @cache
 def _installed(family: str) -> dict[str, str]:
-    """What installed packages add; looking through them takes some hundredths of a second."""
+    """The keys of installed packages; looking for them takes some hundredths of a second."""
     return {entry.name: entry.value for entry in entry_points(group=f"byheart.{family}")}
 
 
+def refresh() -> None:
+    """Look for installed packages again, after some were installed or removed in this process."""
+    _installed.cache_clear()
+
+
 def resolve(family: str, key: str) -> Any:
-    """The function or class behind `key`. Raises RecipeError, naming the nearest known key, where there is none."""
-    places = known(family)
-    if key not in places:
+    """The class of `key`. Raises RecipeError, naming the nearest known key, where it is unknown or can't be
+    imported."""
+    members = known(family)
+    if key not in members:
         names = listed(family)
         raise RecipeError(f"{family}: there is no {key!r}{nearest(key, names)}; known: {', '.join(names)}")
-    return load(places[key])
+    if key in _builtin(family):
+        return load(members[key])
+    try:
+        return load(members[key])
+    except Exception as error:
+        raise RecipeError(
+            f"{family}: {key!r}, {members[key]}, can't be used: {type(error).__name__}: {error}"
+        ) from error
 
 
-def options(family: str, key: str) -> Any:
-    """The `Options` class beside the code behind `key`."""
-    return sys.modules[resolve(family, key).__module__].Options
-
-
-def load(place: str) -> Any:
-    """The object that "module:name" names."""
-    module, name = place.split(":")
+def load(target: str) -> Any:
+    """The object that `target`, "module:name", names."""
+    module, name = target.split(":")
     return getattr(import_module(module), name)
 
 
 def nearest(key: str, choices: Any) -> str:
-    """', did you mean ...?' or nothing."""
+    """ ", did you mean ...?" with the nearest of `choices`, or "" if none is near."""
     close = difflib.get_close_matches(key, list(choices), n=1, cutoff=0.5)
     return f", did you mean {close[0]!r}?" if close else ""

@@ -1,35 +1,34 @@
-"""Where code that a model wrote runs, and nowhere else.
+"""The sandbox in which code that a model wrote runs, and nowhere else.
 
 A `Sandbox` is a container made by bubblewrap with a warm interpreter in it, which forks a process for every check
-(byheart/inside). It belongs to one process of ours and is used by one thread; it starts with the first check, starts
-again after it died, and goes when its owner goes, be that killed.
+(byheart/inside). It belongs to one process and is used by one thread. It starts with the first check, is restarted
+after it died, and is destroyed with its owner, even on SIGKILL.
 
     with Sandbox() as box:
         box.run_program("print(int(input()) + 1)", "41")                  # Ran(stdout="42\\n", ended="exited", ...)
         box.run_asserts("def f(x): return x + 1", ["assert f(1) == 2"])   # [Outcome(passed=True, ...)]
 
-What it stops. The container has its own namespaces of users, processes, network, mounts, IPC and host name: no
-network, no sight of other processes, and of files only Python and the system's libraries, read-only, a /tmp of bounded
-size and four harmless devices. There is no /proc, no environment, no capability. Where a solution touched /tmp, be it
-to delete again what it wrote, the container is replaced, so nothing passes from one solution to the next. A filter of
-system calls (libseccomp) forbids new processes and programs, sockets, signals, looking into other processes, and the
-corners of the kernel that no solution needs. Limits hold for wall and CPU time, memory, threads, file size and output.
-Nothing that a solution is compared with comes within its reach: the expected output stays with us, and assert
-statements run in a process of their own, where the solution's functions are stand-ins that return plain data. A
-solution may override `__eq__`, patch builtins, print what it likes, leave early or search all its memory: it can only
-answer.
+What it stops. The container has its own namespaces of users, processes, network, mounts, IPC and host name: no network,
+no view of other processes, and of the file system only Python and the system's libraries, read-only, a /tmp of bounded
+size and four harmless devices. There is no /proc, no environment, no capability. After a solution touched /tmp, even if
+it deleted what it wrote, the container is replaced, so nothing passes from one solution to the next. A filter of system
+calls (libseccomp) forbids new processes and programs, sockets, signals, access to other processes, and parts of the
+kernel that no solution needs. Wall and CPU time, memory, threads, file size and output are limited. Nothing that a
+solution is compared with is within its reach: the expected output stays outside, and assert statements run in a
+separate process, where the solution's functions are stand-ins that return plain data. A solution may override `__eq__`,
+patch builtins, print anything, exit early or search all its memory: all it can do is answer.
 
-What it does not stop. A defect of the kernel, the processor or bubblewrap; what the time of an answer gives away; a
-look at what is installed beside Python, be it a package with test data. Guessing: what returns the right values for the
-inputs of its tests passes. A test that takes the solution's word: `assert valid(x)`, or one that asks a method, class
-or helper of the solution's; only a comparison of values tells more. Wasting what it is given: a core until its time is
-up, its memory, and some of the kernel's for threads, pipes and empty files. For root, and before Linux 5.14, the number
-of threads is bounded by memory alone.
+What it does not stop. A defect of the kernel, the processor or bubblewrap; what the time of an answer reveals; reading
+what is installed beside Python, such as a package with test data. Guessing: a solution that returns the right values
+for the inputs of its tests passes. A test that trusts the solution: `assert valid(x)`, or one that calls a method,
+class or helper of the solution; only a comparison of values proves more. Wasting its resources: a core until its time
+is up, its memory, and some of the kernel's memory for threads, pipes and empty files. For root, and before Linux 5.14,
+the number of threads is bounded by memory alone.
 
-`isolation="rlimits"`, taken only by this name, is for machines on which bubblewrap can't run: the same without the
-container. The filter, the limits and the checker remain, so there are still no new processes, programs, sockets or
-signals; but a solution may read and write whatever its user may, the tests included, on disk or, for users who are not
-root, in the memory of the process that checks.
+`isolation="rlimits"`, used only if asked for by this name, is for machines on which bubblewrap can't run: the same
+without the container. The filter, the limits and the checker remain, so there are still no new processes, programs,
+sockets or signals. But a solution may read and write whatever its user may, the tests included: on disk or, for users
+other than root, in the memory of the process that checks.
 """
 
 from __future__ import annotations
@@ -59,8 +58,8 @@ Isolation = Literal["bubblewrap", "rlimits"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds of wall time for a program, for loading a solution and for each assert statement; bytes of memory of a
-    process, of one output or file, and of /tmp."""
+    """`seconds` of wall time for a program, for loading a solution and for each assert statement; bytes of `memory` of
+    a process, of one `output` or file, and of `scratch`, /tmp."""
 
     seconds: float = 5.0
     memory: int = 2**29
@@ -70,8 +69,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a program ended: it exited, was over a limit, or was killed by a signal of another kind; or it was lost with
-    its container, which says nothing about it. `stderr` is the last 4 KiB of it."""
+    """The result of a program. `ended`: it exited, exceeded a limit, or was killed by another signal; "lost" means that
+    its container failed, which says nothing about the program. `stderr` is the last 4 KiB."""
 
     stdout: str
     stderr: str
@@ -81,10 +80,11 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one test. `passed` is None where that could not be found out.
+    """The result of one test. `passed` is None if it could not be determined.
 
-    "not loaded" is a solution that fails before any test, "malformed" a test that is no Python, "not run" one after a
-    test that was over its time, "lost" one whose container failed."""
+    `ended`: "not loaded" is a solution that fails before any test, "malformed" a test that is not Python, "not run" a
+    test after one that exceeded its time, "lost" a test whose container failed.
+    """
 
     passed: bool | None
     reason: str = ""
@@ -92,7 +92,7 @@ class Outcome:
 
 
 class Sandbox:
-    """Raises SandboxError at the first check where there is no such isolation on this machine."""
+    """A container for model-written code. Its first check raises SandboxError where the isolation is not available."""
 
     def __init__(self, limits: Limits | None = None, isolation: Isolation = "bubblewrap") -> None:
         self.limits, self.isolation = limits or Limits(), isolation
@@ -107,23 +107,24 @@ class Sandbox:
         self.close()
 
     def run_program(self, code: str, stdin: str = "") -> Ran:
+        """Run `code` as a program with this standard input."""
         with _file(code) as source, _file(stdin) as given, _file() as stdout, _file() as stderr:
             try:
                 status = self._check("program", self.limits.seconds, [given, stdout, stderr, source])
             except _LostError:
                 return Ran("", "", None, "lost")
-            said, complained = _text(stdout), _text(stderr)[-4096:]
+            output, errors = _text(stdout), _text(stderr)[-4096:]
         if status is None or os.WIFSIGNALED(status):
             return Ran(
-                said, complained, None, "timeout" if status is None else _KILLED.get(os.WTERMSIG(status), "killed")
+                output, errors, None, "timeout" if status is None else _KILLED.get(os.WTERMSIG(status), "killed")
             )
         exit_code = os.WEXITSTATUS(status)
-        out_of_memory = exit_code and complained.rstrip().rpartition("\n")[2].startswith("MemoryError")
-        return Ran(said, complained, exit_code, "memory" if out_of_memory else "exited")
+        out_of_memory = exit_code and errors.rstrip().rpartition("\n")[2].startswith("MemoryError")
+        return Ran(output, errors, exit_code, "memory" if out_of_memory else "exited")
 
     def run_asserts(self, code: str, tests: Sequence[str], entry_point: str | None = None) -> list[Outcome]:
-        """What comes of each of `tests`, which are statements in one namespace, with what `code` defines in it. A name
-        that is built into Python means the solution's only where it is the `entry_point`."""
+        """The result of each of `tests`, which are statements in one namespace with what `code` defines. A name of a
+        built-in means the solution's only if it is the `entry_point`."""
         job = json.dumps({"tests": list(tests), "entry_point": entry_point, "seconds": self.limits.seconds})
         seconds = self.limits.seconds * (len(tests) + 1) + 1
         with _file(code) as source, _file(job) as given, _file() as results:
@@ -145,12 +146,12 @@ class Sandbox:
         return outcomes + [Outcome(None, "the checker ended before it was done", "lost")] * left
 
     def close(self) -> None:
-        """Ends the container. Closing twice is harmless, and a further check starts another."""
+        """End the container. Closing twice is harmless, and a further check starts another."""
         if self._control:
             self._control.close()
         if self._process:
             try:
-                self._process.wait(timeout=1)  # it ends when the control socket does
+                self._process.wait(timeout=1)  # it ends when the control socket is closed
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -161,7 +162,7 @@ class Sandbox:
         self._control = self._process = self._scratch = None
 
     def _check(self, kind: str, seconds: float, files: Sequence[BinaryIO]) -> int | None:
-        """The status, as os.wait gives it, of the process that decides; None where it was over its time."""
+        """The status, as from os.wait, of the process that decides; None if it exceeded its time."""
         message, fds = json.dumps([kind, seconds]).encode(), [file.fileno() for file in files]
         try:
             control = self._control or self._start()
@@ -199,13 +200,13 @@ class Sandbox:
             self._scratch = tempfile.mkdtemp(prefix="byheart-")
         scratch = self._scratch or _scratch_folder()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with tempfile.TemporaryFile() as complaints:
+        with tempfile.TemporaryFile() as errors:
             with theirs:
                 self._process = subprocess.Popen(
                     [*container, os.path.realpath(sys.executable), *_OPTIONS, "-c", _MAIN.format(home)],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
-                    stderr=complaints,
+                    stderr=errors,
                     cwd=self._scratch or "/",
                     env=_ENVIRONMENT | {"HOME": scratch, "TMPDIR": scratch},
                     start_new_session=True,
@@ -216,33 +217,33 @@ class Sandbox:
                 if self._control.recv(16) == b"ready":
                     return self._control
             self.close()
-            complaints.seek(0)
-            said = complaints.read().decode(errors="replace").strip()[-500:] or "no message"
-        raise SandboxError(f"the sandbox for model-written code does not start: {said}\n{_HINT}")
+            errors.seek(0)
+            why = errors.read().decode(errors="replace").strip()[-500:] or "no message"
+        raise SandboxError(f"the sandbox for model-written code does not start: {why}\n{_HINT}")
 
 
 class _LostError(Exception):
-    """The container failed in the middle of a check."""
+    """The container failed during a check."""
 
 
 _TIMES = (signal.SIGALRM, signal.SIGXCPU)
 _KILLED: dict[int, Literal["timeout", "output"]] = {signal.SIGXCPU: "timeout", signal.SIGXFSZ: "output"}
 _HINT = (
-    "It needs bubblewrap 0.7 or newer and a kernel that lets users make namespaces: Docker's containers do with "
-    "--security-opt seccomp=unconfined, Ubuntu 24 with an AppArmor profile for bwrap. isolation: rlimits is weaker, "
-    "and goes without."
+    "It needs bubblewrap 0.7 or newer and a kernel that lets users create namespaces: in Docker's containers with "
+    "--security-opt seccomp=unconfined, on Ubuntu 24 with an AppArmor profile for bwrap. isolation: rlimits is weaker, "
+    "and works without."
 )
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
-    "PYTHONHASHSEED": "0",  # a verdict is the same every time
-    "MALLOC_ARENA_MAX": "1",  # or every thread reserves address space, which is what is limited
+    "PYTHONHASHSEED": "0",  # the same verdict every time
+    "MALLOC_ARENA_MAX": "1",  # else every thread reserves address space, which is limited
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
 _MOUNTED = Path("/byheart")
-_OPTIONS = ["-s", "-S", "-P", "-B", "-X", "utf8"]  # as little of the surroundings as can be
+_OPTIONS = ["-s", "-S", "-P", "-B", "-X", "utf8"]  # as little of the environment as possible
 _MAIN = """import sys, types
-sys.modules["byheart"] = types.ModuleType("byheart")  # a package with nothing in it but what runs inside
+sys.modules["byheart"] = types.ModuleType("byheart")  # a package that contains only what runs inside
 sys.modules["byheart"].__path__ = ["{}"]
 from byheart.inside import zygote
 zygote.main()"""
@@ -250,33 +251,34 @@ zygote.main()"""
 
 @cache
 def check(isolation: Isolation) -> None:
-    """Starts a sandbox once. Raises SandboxError, with what to do about it, where that does not work."""
+    """Start a sandbox once. Raises SandboxError, with advice, where that does not work."""
     with Sandbox(isolation=isolation) as box:
         box._start()
 
 
 def _require(isolation: Isolation) -> None:
     if sys.platform != "linux":
-        raise SandboxError("model-written code runs on Linux only: the sandbox is made of what its kernel offers")
+        raise SandboxError("model-written code runs on Linux only: the sandbox needs its kernel")
     if isolation == "bubblewrap" and shutil.which("bwrap") is None:
         raise SandboxError(
             "model-written code runs in a sandbox, and bubblewrap, which makes it, is not installed: apt-get install "
-            "bubblewrap, or dnf install bubblewrap. isolation: rlimits is weaker, and goes without."
+            "bubblewrap, or dnf install bubblewrap. isolation: rlimits is weaker, and works without."
         )
 
 
 def _pythons() -> list[str]:
-    """The folders in which Python and its packages lie, which are seen in the container under their own names."""
+    """The folders of Python and its packages, which have the same names in the container."""
     return sorted({sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix)})
 
 
 def _scratch_folder() -> str:
-    """Where a solution may write: /tmp, unless Python lies in it, which would then be seen beside the files written."""
+    """The folder in which a solution may write: /tmp, unless Python is installed there, which would appear among its
+    files."""
     return "/scratch" if any(Path(prefix).is_relative_to("/tmp") for prefix in _pythons()) else "/tmp"
 
 
 def _bubblewrap(limits: Limits) -> list[str]:
-    """bwrap and its options, up to the command."""
+    """The command line of bwrap, up to the command to run."""
     mounts = ["--size", str(limits.scratch), "--tmpfs", _scratch_folder()]
     for name in ("/usr", "/lib", "/lib32", "/lib64", "/libx32"):
         if (path := Path(name)).is_symlink():
@@ -329,7 +331,7 @@ _FORBIDDEN = """
 
 @cache
 def syscall_filter() -> bytes:
-    """The program for the kernel that refuses, with EPERM, what a solution has no use for. All else is allowed."""
+    """The BPF program that refuses, with EPERM, system calls that no solution needs. All others are allowed."""
     try:
         import pyseccomp as seccomp
     except (ImportError, RuntimeError, OSError) as error:
@@ -341,22 +343,22 @@ def syscall_filter() -> bytes:
     filter_ = seccomp.SyscallFilter(seccomp.ALLOW)
 
     def low(argument: int, value: int, mask: int = 0xFFFFFFFF) -> seccomp.Arg:
-        """Where the kernel reads 32 bits, the other 32 must not matter."""
+        """The kernel reads 32 bits of these arguments, so only those are compared."""
         return seccomp.Arg(argument, seccomp.MASKED_EQ, mask, value)
 
     for name in _FORBIDDEN.split():
-        if (number := seccomp.resolve_syscall(seccomp.Arch.NATIVE, name)) != -1:  # a name that libseccomp knows
+        if (number := seccomp.resolve_syscall(seccomp.Arch.NATIVE, name)) != -1:  # known to libseccomp
             filter_.add_rule(refuse, number)
-    filter_.add_rule(seccomp.ERRNO(38), "clone3")  # ENOSYS: the C library then starts its threads with clone
+    filter_.add_rule(seccomp.ERRNO(38), "clone3")  # ENOSYS: the C library then uses clone for threads
     filter_.add_rule(refuse, "clone", low(0, 0, 0x10000))  # without CLONE_THREAD: a process
     filter_.add_rule(refuse, "prlimit64", seccomp.Arg(0, seccomp.NE, 0))  # of another process
-    filter_.add_rule(refuse, "prctl", low(0, 1))  # PR_SET_PDEATHSIG: it ends with its parent
-    for command in (8, 10, 15, 1024):  # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE: signals by way of a file
+    filter_.add_rule(refuse, "prctl", low(0, 1))  # PR_SET_PDEATHSIG, by which it ends with its parent
+    for command in (8, 10, 15, 1024):  # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE: signals through a file
         filter_.add_rule(refuse, "fcntl", low(1, command))
     for command in (0x8901, 0x8902, 0x5412):  # FIOSETOWN, SIOCSPGRP, TIOCSTI
         filter_.add_rule(refuse, "ioctl", low(1, command))
     filter_.add_rule(refuse, "socketpair", seccomp.Arg(0, seccomp.NE, socket.AF_UNIX))
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):  # datagrams can be sent elsewhere
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):  # datagrams can go to other addresses
         filter_.add_rule(refuse, "socketpair", low(1, kind, 0xF))
     with tempfile.TemporaryFile() as file:
         filter_.export_bpf(file)
@@ -370,7 +372,7 @@ def _linux() -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def _file(content: str = "") -> Iterator[BinaryIO]:
-    """A file in memory, under no name."""
+    """An anonymous file in memory."""
     with os.fdopen(os.memfd_create("byheart"), "w+b") as file:
         file.write(content.encode(errors="replace"))
         file.seek(0)

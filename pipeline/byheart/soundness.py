@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from byheart import curation, models, registry
+from byheart import arguments, curation, models
+from byheart.contracts import Strategy
+from byheart.errors import RecipeError
 from byheart.objectives import launch
 from byheart.recipe import Recipe
 from byheart.tasks.splits import source, split
-from byheart.verifiers import judge
-from byheart.verifiers.tags import module, tree
+from byheart.verifiers import service
 
 
 def check(recipe: Recipe) -> None:
     """Raises RecipeError where parts of `recipe` don't go together in some round, or can't work on this machine;
     ModelError where its adapter can't be had; and TaskError where a later round, which the schedule gives other
-    problems, would have too few.
-
-    A strategy, an objective or an engine says what it needs of the rest in an optional function `check(recipe)` of its
-    module; a strategy that is a part of another is asked with itself as the recipe's.
-    """
+    problems, would have too few. Every plugin in it is asked by its `check`, those that are parts of others too."""
+    arguments.check(recipe)
     if recipe.model.adapter:
         models.adapter(recipe.model)
-    judge.check(recipe.task.verifier, measures=True)
-    judge.check(recipe.judge)
+    service.check(recipe.task.verifier, measures=True)
+    service.check(recipe.train_verifier)
+    if not recipe.task.has_gold and service.needs_gold(recipe.train_verifier) and not recipe.task.finite:
+        raise RecipeError(
+            f"verifier: {recipe.train_verifier.name!r} needs gold answers and the task {recipe.task.name!r} has none; "
+            "take one that needs none, such as consensus"
+        )
     for n in range(1, recipe.num_different + 1):
-        one = recipe.at(n)
-        if one.task != recipe.task:
-            split(source(one.task, recipe.seed), one.task, n)
-        curation.check(one)
-        launch.check(one)
-        for part in (one.objective, one.engine):
-            getattr(module(part), "check", lambda _: None)(one)
-        for part in tree(one.strategy):
-            if part.name in registry.known("strategies"):  # and not a verifier that a strategy asks
-                getattr(module(part), "check", lambda _: None)(one.model_copy(update={"strategy": part}))
+        scheduled = recipe.at(n)
+        if scheduled.task != recipe.task:
+            split(source(scheduled.task, recipe.seed), scheduled.task, n)
+        curation.check(scheduled)
+        launch.check(scheduled)
+        if scheduled.objective.needs_pairs and scheduled.curation.pairs == 0:
+            raise RecipeError(
+                f"the objective {scheduled.objective.name} learns from pairs: curation.pairs has to be above 0"
+            )
+        scheduled.task.check(scheduled)
+        scheduled.objective.check(scheduled)
+        scheduled.engine.check(scheduled)
+        for part in scheduled.strategy.walk():
+            if isinstance(part, Strategy):  # and not a verifier that a strategy asks
+                part.check(scheduled)

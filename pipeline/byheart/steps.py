@@ -1,8 +1,7 @@
-"""Where one step of a solution ends and the next begins: the same cut for search, labels and training; and how the
-values of steps make one number of a solution.
+"""The steps of a solution: the same split for search, labels and training; and how the values of steps make one number.
 
-A step is a piece of the text as it stands, its line break included, so that the steps of a text, joined, are the text.
-The tokens of a solution are those of its whole text, each belonging to the step in which it begins: see
+A step is a piece of the text as written, its line break included, so that the steps of a text, joined, are the text.
+The tokens of a solution are those of its whole text; a token belongs to the step in which it begins: see
 chat.encode_steps.
 """
 
@@ -18,8 +17,8 @@ from typing import Literal
 from byheart.wording import normalised
 
 Kind = Literal["line", "sentence", "marked", "statement"]
-"""What a step is: a line; a sentence; what stands between marks such as "Step 2" or "## Step 2" at the beginning of a
-line; a statement of Python, over as many lines as its brackets and strings are open."""
+"""What a step is: a line; a sentence; the text between marks such as "Step 2" or "## Step 2" at the beginning of a
+line; a Python statement, over as many lines as its brackets and strings are open."""
 
 UNTIL: dict[Kind, tuple[str, ...]] = {
     "line": ("\n",),
@@ -27,7 +26,7 @@ UNTIL: dict[Kind, tuple[str, ...]] = {
     "marked": ("\nStep ", "\n## "),
     "statement": ("\n",),
 }
-"""By which texts a model that writes a step is stopped. Mostly that is its end; `first` can tell."""
+"""The texts at which sampling of a step stops. Usually that is the end of the step; `first` can tell."""
 
 AGGREGATE: dict[str, Callable[[Sequence[float]], float]] = {
     "min": min,
@@ -36,7 +35,7 @@ AGGREGATE: dict[str, Callable[[Sequence[float]], float]] = {
     "product": math.prod,
     "last": lambda values: values[-1],
 }
-"""How the values of the steps of a solution make one number of it."""
+"""Name -> how the values of the steps of a solution make one number."""
 
 _LINE = r"\n[^\S\n]*?(?=[^\S\n]?\S)"
 """The end of a line with the indentation of the next but for its last space, which tokenizers join to the word."""
@@ -52,26 +51,26 @@ _ENDS: dict[Kind, str] = {
 def split(text: str, kind: Kind) -> list[str]:
     """The steps of `text`, none of them blank unless all of it is; joined, they are `text`."""
     steps: list[str] = []
-    begun = ""
+    step = ""
     for piece in _pieces(text, kind):
-        begun += piece
-        if begun.strip() and not (kind == "statement" and _open(begun)):
-            steps.append(begun)
-            begun = ""
-    if begun and steps and not begun.strip():
-        steps[-1] += begun
-    elif begun:
-        steps.append(begun)
+        step += piece
+        if step.strip() and not (kind == "statement" and _open(step)):
+            steps.append(step)
+            step = ""
+    if step and steps and not step.strip():
+        steps[-1] += step
+    elif step:
+        steps.append(step)
     return steps
 
 
 def alike(step: str, kind: Kind) -> str:
-    """What two steps share that say the same: case and spacing aside, but for code, where both mean something."""
+    """The form by which two steps are equal: without case and spacing, except in code, where both have a meaning."""
     return step if kind == "statement" else normalised(step)
 
 
 def first(text: str, kind: Kind) -> str | None:
-    """The first step of a `text` that goes on, or None where it has not come to the end of it."""
+    """The first step of a `text` that may continue; None where that step is not complete."""
     step, *rest = split(text + (" x" if text[-1:].isspace() else "x"), kind)
     return step if rest else None
 

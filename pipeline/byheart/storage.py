@@ -1,9 +1,9 @@
-"""A run at a URL, such as s3://bucket/runs/x: it is worked on in a copy here, and what is whole is brought back.
+"""A run at a URL, such as s3://bucket/runs/x: commands work on a local copy, and finished files are sent back.
 
-The store has the files of the run directory as they are, and beside them files.json, which says what is in each. That
-tells what to send, what to fetch, and whether the store and the copy here have both been gone on with, in which case
-neither is touched. What says that a stage or a round is done goes after what it speaks of, and state.json last of all,
-so a store never claims a round that it does not have whole.
+The store has the files of the run directory, and files.json with the hash of each. By it a command knows what to send,
+what to fetch, and whether the store and the local copy have diverged, in which case neither is changed. Files that mark
+a stage or a round as done are sent after the files that they refer to, and state.json last, so a store never claims a
+round that it does not have in full.
 """
 
 from __future__ import annotations
@@ -24,68 +24,68 @@ from platformdirs import user_cache_path
 from byheart.errors import ByheartError, InputError, RunError
 
 LEFT_OUT = (".*", "*.part", "checkpoints-*", "merged", "published", "engine.log")
-"""Files and directories that stay here: they are made again, or are not whole while somebody works."""
+"""Files and directories that are not sent: they can be made again, or are incomplete while a command works."""
 FILES, REPORT, RECORD = "files.json", "report.html", ".store.json"
 LAST = (FILES, "stages.json", "metrics.json", "state.json")
 
 Files = dict[str, str]
-"""Paths within a run, and the SHA-256 of what is in each."""
+"""Path within a run -> SHA-256 of the file."""
 
 
 def local(where: str, new: bool = False) -> Path:
-    """The directory of the run at `where`: that itself, or of a URL a copy here, which is as the store is or further.
+    """The directory of the run at `where`: the path itself, or for a URL a local copy, at least as new as the store.
 
-    Raises InputError where there is no run, unless it may be `new`; RunError where the store can't be reached, or both
-    it and the copy have been gone on with.
+    Raises InputError where there is no run, unless it may be `new`; RunError where the store can't be reached, or store
+    and copy have diverged.
     """
     if "://" not in where:
         return Path(where)
     folder = _cache("runs", where, where)
-    with _reached(where) as (fs, root):
-        theirs = _held(fs, root)
-        if not (new or theirs or (folder / "recipe.yaml").exists()):
+    with _connected(where) as (fs, root):
+        remote = _listed(fs, root)
+        if not (new or remote or (folder / "recipe.yaml").exists()):
             raise InputError(f"{where}: there is no run")
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(Timeout), FileLock(folder / ".lock", timeout=0):  # else it is being worked on
-            _fetch(fs, root, where, folder, theirs)
+        with contextlib.suppress(Timeout), FileLock(folder / ".lock", timeout=0):  # else another command works on it
+            _fetch(fs, root, where, folder, remote)
     return folder
 
 
 def send(folder: Path) -> None:
-    """Bring what is new in the run in `folder` to its store, if it has one. Raises RunError where that fails, or
-    somebody else has gone on with what is there."""
+    """Send what is new in the run in `folder` to its store, if it has one. Raises RunError where that fails, or the
+    store was changed by another process."""
     record = _record(folder)
     if not record:
         return
-    ours, before = _digests(folder), record["files"]
-    with _reached(record["url"]) as (fs, root):
-        theirs = _held(fs, root)
-        if _name(theirs) not in record["seen"]:
-            raise RunError(f"{record['url']} has been gone on with elsewhere; what was done here stays in {folder}")
-        changed = [path for path in ours if ours[path] != before.get(path)]
-        gone = [path for path in before if path not in ours]
-        if not changed and not gone:
+    local_files, before = _digests(folder), record["files"]
+    with _connected(record["url"]) as (fs, root):
+        remote = _listed(fs, root)
+        if _name(remote) not in record["seen"]:
+            raise RunError(f"{record['url']} was modified by another process; local changes are kept in {folder}")
+        changed = [path for path in local_files if local_files[path] != before.get(path)]
+        removed = [path for path in before if path not in local_files]
+        if not changed and not removed:
             return
-        _note(folder, record | {"seen": [_name(theirs), _name(ours)]})
+        _write_record(folder, record | {"seen": [_name(remote), _name(local_files)]})
         if not fs.exists(f"{root}/{FILES}"):
-            fs.pipe_file(f"{root}/{FILES}", json.dumps(theirs).encode())
-        for path in sorted([*changed, FILES], key=_turn):
+            fs.pipe_file(f"{root}/{FILES}", json.dumps(remote).encode())
+        for path in sorted([*changed, FILES], key=_order):
             if path == FILES:
-                fs.pipe_file(f"{root}/{FILES}", json.dumps(ours, indent=1).encode())
+                fs.pipe_file(f"{root}/{FILES}", json.dumps(local_files, indent=1).encode())
             else:
                 fs.put_file(str(folder / path), f"{root}/{path}")
-        for path in gone:
+        for path in removed:
             with contextlib.suppress(FileNotFoundError):
                 fs.rm_file(f"{root}/{path}")
-        _note(folder, record | {"files": ours, "seen": [_name(ours)]})
+        _write_record(folder, record | {"files": local_files, "seen": [_name(local_files)]})
 
 
 def adapter(url: str) -> Path:
-    """A copy here of the adapter's directory at `url`; another one if what is there has changed. Raises RunError where
-    it can't be reached."""
-    with _reached(url) as (fs, root):
-        found = fs.find(root, detail=True)
-        wanted = {path: found[path] for path in sorted(found) if path.endswith((".json", ".safetensors", ".jinja"))}
+    """A local copy of the adapter's directory at `url`; a new one if the files there have changed. Raises RunError
+    where it can't be reached."""
+    with _connected(url) as (fs, root):
+        entries = fs.find(root, detail=True)
+        wanted = {path: entries[path] for path in sorted(entries) if path.endswith((".json", ".safetensors", ".jinja"))}
         folder = _cache("adapters", url, f"{url} {wanted}")
         part = folder.with_suffix(".part")
         if not folder.is_dir():
@@ -97,57 +97,60 @@ def adapter(url: str) -> Path:
     return folder
 
 
-def _fetch(fs: Any, root: str, url: str, folder: Path, theirs: Files) -> None:
+def _fetch(fs: Any, root: str, url: str, folder: Path, remote: Files) -> None:
+    """Make the local copy in `folder` like the store, unless it is newer. Raises RunError where the two diverged."""
     record = _record(folder)
-    if record and _name(theirs) in record["seen"]:
+    if record and _name(remote) in record["seen"]:
         return
-    ours, before = _digests(folder), record.get("files", {})
-    if before and not theirs:
-        raise RunError(f"{url} has lost the run whose copy is {folder}: move that away to begin anew")
-    moved = [path for path in ours | before if ours.get(path) not in (before.get(path), theirs.get(path))]
-    if moved and moved != [REPORT]:
+    local_files, before = _digests(folder), record.get("files", {})
+    if before and not remote:
+        raise RunError(f"{url} has lost the run whose copy is {folder}: move that away to start over")
+    diverged = [
+        path for path in local_files | before if local_files.get(path) not in (before.get(path), remote.get(path))
+    ]
+    if diverged and diverged != [REPORT]:
         raise RunError(
-            f"{url} has been gone on with elsewhere, and so has the copy here, {folder} ({moved[0]}): name another "
-            "--run-dir, or move that copy away to go on from the store"
+            f"{url} was modified by another process, and so was the local copy, {folder} ({diverged[0]}): name another "
+            "--run-dir, or move that copy away to continue from the store"
         )
-    for path in sorted(ours | theirs, key=_turn):
-        if path not in theirs:
+    for path in sorted(local_files | remote, key=_order):
+        if path not in remote:
             (folder / path).unlink()
-        elif theirs[path] != ours.get(path):
+        elif remote[path] != local_files.get(path):
             try:
                 _get(fs, f"{root}/{path}", folder / path)
             except FileNotFoundError:
-                if not _turn(path):
+                if not _order(path):
                     raise
-                # the send broke off before it said that this stage or round is done
-    _note(folder, {"url": url, "files": _digests(folder), "seen": [_name(theirs)]})
+                # the send was interrupted before this stage or round was marked as done
+    _write_record(folder, {"url": url, "files": _digests(folder), "seen": [_name(remote)]})
 
 
-def _held(fs: Any, root: str) -> Files:
-    """What the store says it has; where it says nothing, what is there: somebody may have copied a run to it."""
+def _listed(fs: Any, root: str) -> Files:
+    """The store's files by its files.json; without one, the files that exist, as in a run that was copied there."""
     fs.invalidate_cache()
     try:
-        found: Files = json.loads(fs.cat_file(f"{root}/{FILES}"))
+        files: Files = json.loads(fs.cat_file(f"{root}/{FILES}"))
     except FileNotFoundError:
-        found = {}
+        files = {}
         for path in fs.find(root) if fs.exists(f"{root}/recipe.yaml") else ():
             name = path.removeprefix(f"{root}/")
-            if _whole(name):
+            if _is_sent(name):
                 with fs.open(path, "rb") as file:
-                    found[name] = _digest(file)
-    if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts for path in found):
+                    files[name] = _digest(file)
+    if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts for path in files):
         raise RunError(f"{root}/{FILES} names files outside of the run")
-    return found
+    return files
 
 
 def _digests(folder: Path) -> Files:
-    found = {}
+    files = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if _whole(name) and path.is_file():
+        if _is_sent(name) and path.is_file():
             with path.open("rb") as file:
-                found[name] = _digest(file)
-    return found
+                files[name] = _digest(file)
+    return files
 
 
 def _digest(file: Any) -> str:
@@ -158,11 +161,12 @@ def _name(files: Files) -> str:
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
-def _whole(path: str) -> bool:
+def _is_sent(path: str) -> bool:
     return not any(fnmatch(part, pattern) for part in PurePosixPath(path).parts for pattern in LEFT_OUT)
 
 
-def _turn(path: str) -> int:
+def _order(path: str) -> int:
+    """The order in which files are sent: 0, and for those in LAST more."""
     name = PurePosixPath(path).name
     return LAST.index(name) + 1 if name in LAST else 0
 
@@ -175,26 +179,27 @@ def _get(fs: Any, path: str, target: Path) -> None:
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    """Of which store `folder` is a copy, its files when the two were last alike, and what files.json said then."""
+    """What `folder` is a copy of: the `url` of its store, the `files` when both were last equal, and the names of the
+    store's lists of files since then, `seen`. Empty for a run without a store."""
     path = folder / RECORD
-    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return found
+    record: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return record
 
 
-def _note(folder: Path, record: dict[str, Any]) -> None:
+def _write_record(folder: Path, record: dict[str, Any]) -> None:
     part = folder / f"{RECORD}.part"
     part.write_text(json.dumps(record), "utf-8")
     part.replace(folder / RECORD)
 
 
 def _cache(kind: str, url: str, name: str) -> Path:
-    last = "".join(one if one.isalnum() or one in "-_" else "-" for one in url.rstrip("/").rpartition("/")[2])
+    last = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in url.rstrip("/").rpartition("/")[2])
     return user_cache_path("byheart") / kind / f"{last}-{hashlib.sha256(name.rstrip('/').encode()).hexdigest()[:12]}"
 
 
 @contextlib.contextmanager
-def _reached(url: str) -> Iterator[tuple[Any, str]]:
-    """The file system of `url`, and the path in it."""
+def _connected(url: str) -> Iterator[tuple[Any, str]]:
+    """The file system of `url`, and the path in it. Raises RunError where it fails."""
     from fsspec.core import url_to_fs
 
     try:
@@ -207,9 +212,9 @@ def _reached(url: str) -> Iterator[tuple[Any, str]]:
         yield fs, root.rstrip("/")
     except ByheartError:
         raise
-    except Exception as error:  # each file system has its own
-        said = " ".join(str(error).split())[:200]
+    except Exception as error:  # each file system has errors of its own
+        why = " ".join(str(error).split())[:200]
         raise RunError(
-            f"{url} refuses or can't be reached ({type(error).__name__}: {said}); look at its name, at your "
-            "credentials for it, and at the network"
+            f"{url} refuses or can't be reached ({type(error).__name__}: {why}); check the name, your credentials for "
+            "it, and the network"
         ) from None

@@ -1,6 +1,6 @@
 """The nouns. Everything that crosses a stage boundary is one of these: frozen, typed, JSON in and JSON out.
 
-    Problem  --strategy-->  Rollout  --verifier-->  Verdict  --curation-->  Example  --objective-->  Policy
+    Problem  --strategy-->  Rollout  --verifier-->  Verdict  --curation-->  Row  --objective-->  Policy
 
 This file imports nothing of the project, and neither torch nor vllm.
 """
@@ -12,9 +12,9 @@ import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Self, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import AliasChoices, Field, TypeAdapter
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 
@@ -36,12 +36,18 @@ def digest(*parts: object) -> str:
 
 
 class Record:
-    """JSON round trip for the frozen dataclasses below."""
+    """JSON round trip for the frozen dataclasses below.
+
+    With `_sparse`, fields that have their default are left out of the JSON.
+    """
 
     __slots__ = ()
 
+    _sparse: ClassVar[bool] = False
+
     def to_dict(self) -> dict[str, Any]:
-        row: dict[str, Any] = _adapter(type(self)).dump_python(self, mode="json")
+        """The record as JSON values."""
+        row: dict[str, Any] = _adapter(type(self)).dump_python(self, mode="json", exclude_defaults=self._sparse)
         return row
 
     @classmethod
@@ -58,6 +64,16 @@ def _adapter(cls: type) -> TypeAdapter[Any]:
     if cls not in _adapters:
         _adapters[cls] = TypeAdapter(cls)
     return _adapters[cls]
+
+
+def formerly(*names: str) -> Any:
+    """Annotates a field that older versions of byheart wrote under another of `names`."""
+    return Field(validation_alias=AliasChoices(*names))
+
+
+class Undeciding:
+    """Base of what a stage may be given that decides no result, only where and how fast it is computed: it is no part of
+    the stage's digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +101,7 @@ class Problems(Record):
     held_out: list[Problem]
 
     def splits(self) -> dict[str, list[Problem]]:
+        """The splits by name."""
         return {"train": self.train, "dev": self.dev, "held_out": self.held_out}
 
 
@@ -135,9 +152,9 @@ class Step(Record):
 class Rollout(Record):
     """One attempt at one problem. `prompt` is what the student is trained on, never what only helped the teacher.
 
-    `hinted`: the answer was in the teacher's prompt. `chosen` is False where the strategy prefers another attempt, or
+    `hinted`: the answer was in the teacher's prompt. `selected` is False where the strategy prefers another attempt, or
     none: it is kept, and may be the worse one of a pair, but nobody is taught to write it. `note` is the strategy's one
-    word for what came of it, such as "mended"; `value` what a scorer says of it, where one was asked.
+    word for what came of it, such as "fixed"; `value` what a scorer says of it, where one was asked.
     """
 
     id: str
@@ -151,7 +168,7 @@ class Rollout(Record):
     policy: str
     steps: list[Step] = field(default_factory=list)
     hinted: bool = False
-    chosen: bool = True
+    selected: Annotated[bool, formerly("selected", "chosen")] = True
     note: str = ""
     value: float | None = None
 
@@ -201,10 +218,12 @@ class Verdict(Record):
 
     @property
     def correct(self) -> bool:
+        """Whether it is right; one that is not judged is not."""
         return self.score == 1.0
 
     @property
     def judgement(self) -> Judgement:
+        """The verdict as the verifier gave it, without the rollout."""
         return Judgement(self.score, self.answer, self.reason, self.margin)
 
 
@@ -212,7 +231,7 @@ class Verdict(Record):
 class Branch(Record):
     """One step in the tree of a search, for people to look at; `parent` is its place in the list of all, -1 at the
     beginning. `value` is as in Step, `mean` what its `visits` brought back on average; `ended`, where it makes a whole
-    solution; `closed`, why the search went no further here; `chosen`, whether the solution chosen goes through it.
+    solution; `closed`, why the search went no further here; `selected`, whether the solution chosen goes through it.
     `scores` are what the search went by, such as f, g and h."""
 
     parent: int
@@ -223,12 +242,12 @@ class Branch(Record):
     mean: float | None = None
     value: float | None = None
     closed: str = ""
-    chosen: bool = False
+    selected: Annotated[bool, formerly("selected", "chosen")] = False
     scores: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempts(Record):
+class RolloutGroup(Record):
     """All that a strategy did for one problem: its rollouts, the verdicts it asked for on the way, every token that was
     generated for it, critiques and opinions included, and where it searched a tree, all of that.
 
@@ -243,14 +262,67 @@ class Attempts(Record):
     tree: list[Branch] = field(default_factory=list)
 
 
-Example = dict[str, Any]
-"""One row in exactly trl's prompt-completion format, with provenance columns beside it."""
+@dataclass(frozen=True, slots=True)
+class Row(Record):
+    """A solution to learn, in trl's prompt-completion format, with provenance. Its fields are the columns of a dataset.
+
+    `completion` is of the same kind as `prompt`: text, or the assistant's message. `policy` is the id of the weights
+    that wrote it; `value` what a scorer said of it, where one was asked; `num_tokens` the tokens generated, its end
+    token included. `untrained` are spans of characters (first, end) of the completion that have no loss. `verifier`,
+    `score`, `margin` and `answer` are those of its Verdict.
+    """
+
+    prompt: Prompt
+    completion: Prompt
+    problem_id: str
+    rollout_id: str
+    policy: str
+    strategy: str
+    verifier: str
+    answer: str | None
+    seed: int
+    num_tokens: int
+    round: int
+    hinted: bool
+    untrained: list[tuple[int, int]]
+    value: float | None
+    score: float | None
+    margin: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair(Record):
+    """A right (`chosen`) and a wrong (`rejected`) solution of one problem, in trl's preference format. The two ids are
+    those of their rollouts; `round` is the later of their rounds."""
+
+    prompt: Prompt
+    chosen: Prompt
+    rejected: Prompt
+    problem_id: str
+    chosen_id: str
+    rejected_id: str
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepwiseRow(Record):
+    """A solution with a value for each step, in trl's stepwise-supervision format. `completions` are its steps, which
+    joined are the solution; `labels` say whether some right solution was reached through a step; `values` are in 0..1.
+    """
+
+    prompt: Prompt
+    completions: list[str]
+    labels: list[bool]
+    values: list[float]
+    problem_id: str
+    rollout_id: str
+    round: int
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset(Record):
-    """What a round trains on: a directory with Parquet files of Examples and a card. `digest` names its rows, and
-    beside them the pairs of solutions, in pairs/, and the solutions whose steps have values, in steps/."""
+    """What a round trains on: a directory with Parquet files and a card. `digest` names its contents: the Rows, the
+    Pairs in pairs/ and the StepwiseRows in steps/."""
 
     folder: Path
     num_rows: int
@@ -292,11 +364,11 @@ class Generate:
     """Ask the policy for `n` completions of `prompt`. The reply is a list of `n` Completions.
 
     `temperature` 0 is greedy. An answer ends before the first of `stop`. `seed` is given by the driver, so that
-    strategies need not think of it, and so is `turn`: of all that wait, the lowest is served first.
+    strategies need not think of it, and so is `priority`: of all that wait, the lowest is served first.
 
-    None of the words in `forbid` is ever written. To go on from the beginning of an answer, say it in `prefix`; the
-    completion is what follows. `until` asks for a step: a completion ends with the token in which the first of these
-    texts is complete, for the reason "step". With `logprob` it says how likely it was.
+    None of `bad_words` is ever written. To go on from the beginning of an answer, say it in `prefill`; the completion
+    is what follows. `step_stop` asks for a step: a completion ends with the token in which the first of these texts is
+    complete, for the reason "step". With `logprob` it says how likely it was.
     """
 
     prompt: Prompt
@@ -306,19 +378,19 @@ class Generate:
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
     seed: int = 0
-    prefix: str = ""
-    until: tuple[str, ...] = ()
-    forbid: tuple[str, ...] = ()
+    prefill: str = ""
+    step_stop: tuple[str, ...] = ()
+    bad_words: tuple[str, ...] = ()
     logprob: bool = False
-    turn: int = 0
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Verify:
     """Ask which of `responses` solve `problem`. The reply is a list of as many Verdicts.
 
-    They are asked about together, since some verifiers go by how far the responses agree. `by` is the options of the
-    verifier to ask, which only a verifier made of others says; else it is the one of the recipe.
+    They are asked about together, since some verifiers go by how far the responses agree. `by` is the verifier to ask,
+    which only a verifier made of others says; else it is the one of the recipe.
     """
 
     problem: Problem
@@ -334,11 +406,11 @@ class Score:
 
     prompt: Prompt
     responses: Sequence[str]
-    turn: int = 0
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
+class Retrieve:
     """Ask for `n` of the solutions that the run has verified so far, to other problems than this one: those `nearest`
     to it, or any. The reply is a list of at most `n` WorkedExamples; it is shorter while there are fewer."""
 
@@ -348,7 +420,7 @@ class Recall:
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class RecordTree:
     """Keep the `tree` of a search beside its rollouts. There is no reply: it is empty."""
 
     tree: list[Branch]
@@ -362,18 +434,12 @@ class WorkedExample(Record):
     response: str
 
 
-Request = Generate | Score | Verify | Recall | Keep
+Request = Generate | Score | Verify | Retrieve | RecordTree
 Reply = list[Completion] | list[Verdict] | list[float | None] | list[WorkedExample]
 Solver = Generator[Sequence[Request], Any, list[Rollout]]
 """A strategy at work on one problem: yields requests, is sent as many replies in order, returns its rollouts."""
-Hearing = Generator[Sequence[Request], Any, list[Judgement]]
+Interaction = Generator[Sequence[Request], Any, list[Judgement]]
 """A verifier at work that asks for more than the responses say: other verdicts, or the opinion of a model."""
-
-
-class Strategy(Protocol):
-    """A way to think slowly. One generator function a file; it never sees an engine, a batch or a thread."""
-
-    def __call__(self, problem: Problem, options: Any) -> Solver: ...
 
 
 RequestT = TypeVar("RequestT", contravariant=True)
@@ -390,54 +456,34 @@ class Service(Protocol[RequestT, ReplyT]):
         """Advance by one step; the tickets that are now answered, with their replies."""
 
 
-class Engine(Service[Generate | Score, Any], Protocol):
-    """Where completions and scores come from: a list of Completions for Generate, of floats or None for Score. One
-    engine lives through the whole command. One that is itself many (engines/ray.py) has `spread` instead, which is
-    given the problems and what to do with them."""
-
-    @property
-    def seconds(self) -> float:
-        """Wall seconds spent generating so far: what the engine itself costs, apart from everything around it."""
-
-    def load(self, policy: Policy) -> None:
-        """Swap in `policy` without restarting. Nothing cached under the old policy is ever used again."""
-
-    def rest(self) -> str:
-        """Hand the memory of GPUs to others until the next request. Says how, or nothing where there is none to hand
-        over."""
-
-    def close(self) -> None:
-        """Give back memory and processes. Closing twice is harmless."""
-
-
 __all__ = [
-    "Attempts",
     "Branch",
     "Completion",
     "Dataset",
-    "Engine",
     "Environment",
-    "Example",
     "FinishReason",
     "Generate",
-    "Hearing",
+    "Interaction",
     "Judgement",
-    "Keep",
     "Message",
+    "Pair",
     "Policy",
     "Problem",
     "Problems",
     "Prompt",
-    "Recall",
     "Record",
+    "RecordTree",
     "Reply",
     "Request",
+    "Retrieve",
     "Rollout",
+    "RolloutGroup",
+    "Row",
     "Score",
     "Service",
     "Solver",
     "Step",
-    "Strategy",
+    "StepwiseRow",
     "Verdict",
     "Verify",
     "WorkedExample",

@@ -1,7 +1,7 @@
-"""Weights on disk, made from other weights: GGUF to safetensors, and a base with an adapter merged in.
+"""Weights on disk made from others: GGUF converted to safetensors, and a base model with an adapter merged in.
 
-Both need torch, so both run in a child process: `python -P -m byheart.weights convert FILE.gguf DIR` and
-`python -P -m byheart.weights merge BASE ADAPTER`. Nothing is imported from torch before that.
+Both need torch, so they run in a child process: `python -P -m byheart.weights convert FILE.gguf DIR` and
+`python -P -m byheart.weights merge BASE ADAPTER`. Only the child imports torch.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from byheart.types import Policy, replace
 
 
 def plain(base: Path, adapter: Path | None) -> Path:
-    """The directory with the plain weights of the model in `base` under `adapter`, if any, which is what engines load.
+    """The directory with the weights of the model in `base`, with `adapter` merged in, if any, as engines load them.
 
-    Training leaves the merged weights beside the adapter; where they are gone they are made again. Raises EngineError
+    Training writes the merged weights beside the adapter; if they are missing, they are made again. Raises EngineError
     where that fails.
     """
     if not adapter:
@@ -33,11 +33,11 @@ def plain(base: Path, adapter: Path | None) -> Path:
 
 
 SIGNS = "signs.json"
-"""In the directory of a scorer it says that its scores are values of steps, and by which two tokens it says them."""
+"""A file in the directory of a scorer that values steps: the ids of its tokens "+" and "-"."""
 
 
 def signs(policy: Policy) -> tuple[int, int] | None:
-    """The tokens for "+" and "-" of the scorer of `policy`, where it has one that values steps."""
+    """The ids of the tokens "+" and "-" of the scorer of `policy`; None unless it has one that values steps."""
     path = policy.scorer and policy.scorer / SIGNS
     if not (path and path.is_file()):
         return None
@@ -46,48 +46,48 @@ def signs(policy: Policy) -> tuple[int, int] | None:
 
 
 def with_scorer(policy: Policy, scorer: Path | None) -> Policy:
-    """The same policy with another scorer, or with none."""
+    """`policy` with another scorer, or with none."""
     return policy if scorer == policy.scorer else replace(policy, scorer=scorer, id=name(policy.adapter, scorer))
 
 
 def name(adapter: Path | None, scorer: Path | None) -> str:
-    """The id of a policy: the hash of its adapter's weights, and of its scorer's where it has one."""
+    """The id of a policy: the hash of the weights of its adapter and scorer; "base" without either."""
     if not (adapter or scorer):
         return "base"
     files = [folder / "adapter_model.safetensors" for folder in (adapter, scorer) if folder]
     return "adapter-" + hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
-def in_child(what: str, *paths: Path) -> None:
-    """Run `convert` or `merge` in a process of its own. Raises EngineError with the end of what it printed."""
-    command = [sys.executable, "-P", "-m", "byheart.weights", what, *map(str, paths)]
+def in_child(action: str, *paths: Path) -> None:
+    """Run `convert` or `merge` in a child process. Raises EngineError, with the end of its output, where it fails."""
+    command = [sys.executable, "-P", "-m", "byheart.weights", action, *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise EngineError(f"{what} of {paths[0]} to {paths[1]} failed:\n{done.stderr[-2000:]}")
+        raise EngineError(f"{action} of {paths[0]} to {paths[1]} failed:\n{done.stderr[-2000:]}")
 
 
 def convert(source: Path, target: Path) -> None:
-    """A GGUF file as float32 safetensors with its tokenizer, in the new directory `target`."""
+    """Write the GGUF file `source` as float32 safetensors, with its tokenizer, to the new directory `target`."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(
         source.parent, gguf_file=source.name, dtype=torch.float32, trust_remote_code=False
     )
-    # transformers keeps the marks of the quantization on weights that are plain by now, and then refuses to save.
-    for holder, marks in (
+    # transformers keeps attributes of the quantization although the weights are plain now, and refuses to save.
+    for holder, attributes in (
         (model, ("hf_quantizer", "is_quantized", "quantization_method")),
         (model.config, ("quantization_config",)),
     ):
-        for mark in marks:
-            if hasattr(holder, mark):
-                delattr(holder, mark)
+        for attribute in attributes:
+            if hasattr(holder, attribute):
+                delattr(holder, attribute)
     model.save_pretrained(target)
     AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name, trust_remote_code=False).save_pretrained(target)
 
 
 def merge(base: Path, adapter: Path) -> None:
-    """The model in `base` with `adapter` merged in, saved as `merged` beside the adapter."""
+    """Save the model in `base` with `adapter` merged in as `merged` beside the adapter."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -98,7 +98,7 @@ def merge(base: Path, adapter: Path) -> None:
 
 
 def save_merged(model: Any, tokenizer: Any, adapter: Path) -> None:
-    """Merge the peft `model` in place and save it as `merged` beside `adapter`, whose own files stay."""
+    """Merge the peft `model` in place and save it as `merged` beside `adapter`."""
     target, part = adapter.parent / "merged", adapter.parent / "merged.part"
     shutil.rmtree(part, ignore_errors=True)
     model.merge_and_unload().save_pretrained(part)

@@ -39,10 +39,10 @@ def checkout(revision: str, root: Path = ROOT) -> Checkout:
 
     Ends the program with a message if git does not know the revision, the worktree was edited, or set-up fails.
     """
-    found = _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-    if found is None:
+    full = _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if full is None:
         sys.exit(f"{revision}: git knows no such commit here; in a shallow clone, git fetch --unshallow brings it")
-    commit = found[:12]
+    commit = full[:12]
     folder = root / "build/checkouts" / commit
     if not folder.exists():
         _git(root, "worktree", "prune")  # forget worktrees whose folders `make clean` has removed

@@ -14,24 +14,25 @@ import tempfile
 import time
 from pathlib import Path
 
-from byheart import chat, models, recipe
-from byheart.engines.vllm import VLLM, Options
-from byheart.strategies import direct
+from byheart import chat, models
+from byheart.contracts import Verifier
+from byheart.engines.vllm import VLLM, VLLMSession
+from byheart.strategies.direct import Direct
 from byheart.strategies.driver import drive
-from byheart.tasks import arithmetic
+from byheart.tasks.arithmetic import Arithmetic
 from byheart.types import Problem
-from byheart.verifiers.judge import Judge
 from byheart.verifiers.pool import Pool
+from byheart.verifiers.service import VerifierService
 
 SAMPLES, MAX_TOKENS, TEMPERATURE = 8, 20, 0.7
 
 
 def main() -> None:
     number, pairs = int(os.environ.get("BENCH_PROBLEMS", "32")), int(os.environ.get("BENCH_PAIRS", "8"))
-    model = models.Options(name="smollm2-135m", max_context=128)
+    model = models.ModelOptions(name="smollm2-135m", max_context=128)
     log = Path(tempfile.mkdtemp()) / "engine.log"
-    engine = VLLM(Options(name="vllm"), models.fetch(model), model, log)
-    stream = arithmetic.problems(arithmetic.Options(name="arithmetic"), seed=0)
+    engine = VLLMSession(VLLM(), models.fetch(model), model, log)
+    stream = Arithmetic().problems(seed=0)
     ratios = []
     for pair in range(-1, pairs):  # the first pair warms up and is not counted
         problems = [next(stream) for _ in range(number)]
@@ -50,35 +51,34 @@ def main() -> None:
     print(f"median ratio {statistics.median(ratios):.3f} ({number} problems x {SAMPLES} samples, {pairs} pairs)")
 
 
-def _plain(engine: VLLM, problems: list[Problem], seed: int) -> float:
+def _plain(engine: VLLMSession, problems: list[Problem], seed: int) -> float:
     """Tokens a second of one `LLM.generate`, on a cache that holds nothing of these prompts."""
     import vllm
 
     llm = engine._llms["policy"]
     llm.reset_prefix_cache()
-    prompts = [{"prompt_token_ids": chat.encode_prompt(engine._tokenizer, one.prompt)} for one in problems]
+    prompts = [{"prompt_token_ids": chat.encode_prompt(engine._tokenizer, problem.prompt)} for problem in problems]
     end = chat.end_token(engine._tokenizer, problems[0].prompt)
     params = [
         vllm.SamplingParams(
             n=SAMPLES,
             temperature=TEMPERATURE,
             max_tokens=MAX_TOKENS,
-            seed=seed * 100_000 + place * 100,
+            seed=seed * 100_000 + index * 100,
             stop_token_ids=[end],
         )
-        for place in range(len(prompts))
+        for index in range(len(prompts))
     ]
     began = time.perf_counter()
     outputs = llm.generate(prompts, params, use_tqdm=False)
     took = time.perf_counter() - began
-    return sum(len(one.token_ids) for output in outputs for one in output.outputs) / took
+    return sum(len(sample.token_ids) for output in outputs for sample in output.outputs) / took
 
 
-def _driven(engine: VLLM, problems: list[Problem], seed: int) -> tuple[float, float]:
+def _driven(engine: VLLMSession, problems: list[Problem], seed: int) -> tuple[float, float]:
     """Tokens a second through strategy, driver and judge, and when the first problem ended, as a share of the whole."""
     engine._llms["policy"].reset_prefix_cache()
-    options = direct.Options(
-        name="direct",
+    options = Direct(
         samples=SAMPLES,
         enough=SAMPLES + 1,
         max_samples=SAMPLES,
@@ -88,9 +88,9 @@ def _driven(engine: VLLM, problems: list[Problem], seed: int) -> tuple[float, fl
     began = time.perf_counter()
     tokens, first = 0, 0.0
     for done in drive(
-        ((one, direct.solve(one, options)) for one in problems),
+        ((problem, options.solve(problem)) for problem in problems),
         engine,
-        Judge(recipe.chosen("verifiers", "number"), Pool()),
+        VerifierService(Verifier.parse("number"), Pool()),
         str(seed),
     ):
         first = first or time.perf_counter() - began

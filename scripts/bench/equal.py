@@ -40,14 +40,23 @@ from scripts.bench.checkout import ROOT, Checkout, checkout, environment
 
 REFERENCE = "9c20583"
 
-RENAMED: dict[str, str] = {}
+RENAMED: dict[str, str] = {
+    "engine.max_sequences": "engine.max_num_seqs",
+    "objective.min_steps": "objective.min_optimizer_steps",
+    "objective.max_steps": "objective.max_optimizer_steps",
+    "rollouts.chosen": "selected",
+    "num_chosen": "num_selected",
+    "mended": "fixed",
+    "stuck": "unsolved",
+}
 """Name in the reference commit -> name now: of a recipe's options ("objective.rank"), of keys in what a run records
-("num_right"), and of files in a round's directory ("verdicts.jsonl", as in PARTS)."""
+("num_right"; "rollouts.chosen" for those of one of PARTS only), of notes, and of files in a round's directory
+("verdicts.jsonl", as in PARTS)."""
 
 ADDED: frozenset[str] = frozenset()
 """Keys of what a run records that have been added since the reference commit."""
 
-UNCOMPARED = frozenset({"status", "digest", "resumed", "num_processes"})
+UNCOMPARED = frozenset({"status", "digest", "made", "resumed", "num_processes"})
 """Keys that say how a stage was run, not what it computed, beside those that end in "seconds"."""
 
 PARTS = {
@@ -119,8 +128,8 @@ ALWAYS = ("right", "rows", "tensors")
 def command(there: Checkout, recipe: str, renamed: dict[str, str]) -> list[str]:
     """The words that run a case in a checkout; the run directory is to follow."""
     options = SMALL | CASES[recipe].options
-    said = [f"{renamed.get(key, key)}={json.dumps(value)}" for key, value in options.items()]
-    return [str(there.byheart), "run", recipe, *said, "--rounds", str(CASES[recipe].rounds), "--run-dir"]
+    overrides = [f"{renamed.get(key, key)}={json.dumps(value)}" for key, value in options.items()]
+    return [str(there.byheart), "run", recipe, *overrides, "--rounds", str(CASES[recipe].rounds), "--run-dir"]
 
 
 def done(words: list[str], folder: Path, core: int) -> None:
@@ -183,12 +192,12 @@ def rounds(run: Path) -> list[Path]:
 
 def read(folder: Path, pattern: str) -> Any:
     """What the files that `pattern` names in the directory of a round say; None if there are none."""
-    found = [_content(path) for path in sorted(folder.glob(pattern))]
-    if not found:
+    contents = [_content(path) for path in sorted(folder.glob(pattern))]
+    if not contents:
         return None
     if pattern.startswith("rollouts"):  # journals: the order in which problems were finished is nobody's promise
-        return sorted((row for rows in found for row in rows), key=lambda row: str(row["problem_id"]))
-    return found[0] if len(found) == 1 else found
+        return sorted((row for rows in contents for row in rows), key=lambda row: str(row["problem_id"]))
+    return contents[0] if len(contents) == 1 else contents
 
 
 def _content(path: Path) -> Any:
@@ -201,19 +210,24 @@ def _content(path: Path) -> Any:
 
 
 def compared(value: Any, renamed: dict[str, str] | None = None, added: frozenset[str] = frozenset()) -> Any:
-    """`value` without what is not compared, its keys `renamed`: a verifier is its name without its fingerprint."""
+    """`value` without what is not compared, its keys and notes `renamed`: a verifier is its name without its
+    fingerprint."""
     names = renamed or {}
     if isinstance(value, list):
-        return [compared(one, names, added) for one in value]
+        return [compared(item, names, added) for item in value]
     if not isinstance(value, dict):
         return value
-    return {
-        names.get(key, key): one.partition("@")[0]
-        if key == "verifier" and isinstance(one, str)
-        else compared(one, names, added)
-        for key, one in value.items()
-        if not (key in UNCOMPARED or key in added or key.endswith("seconds"))
-    }
+    items: dict[str, Any] = {}
+    for key, item in value.items():
+        if key in UNCOMPARED or key in added or key.endswith("seconds"):
+            continue
+        if key == "verifier" and isinstance(item, str):
+            items[key] = item.partition("@")[0]
+        elif key == "note":
+            items[key] = RENAMED.get(item, item)
+        else:
+            items[names.get(key) or key] = compared(item, names, added)
+    return items
 
 
 def differences(there: Any, here: Any, where: str = "") -> Iterator[str]:
@@ -227,8 +241,8 @@ def differences(there: Any, here: Any, where: str = "") -> Iterator[str]:
     elif isinstance(there, list) and isinstance(here, list):
         if len(there) != len(here):
             yield f"{where}: {len(there)} there, {len(here)} here"
-        for place, (one, other) in enumerate(zip(there, here, strict=False)):
-            yield from differences(one, other, f"{where}[{place}]")
+        for index, (old, new) in enumerate(zip(there, here, strict=False)):
+            yield from differences(old, new, f"{where}[{index}]")
     elif isinstance(there, numpy.ndarray) and isinstance(here, numpy.ndarray):
         if there.dtype != here.dtype or there.shape != here.shape:
             yield f"{where}: {there.dtype} {there.shape} there, {here.dtype} {here.shape} here"
@@ -247,24 +261,25 @@ def parts(there: Path, here: Path) -> Iterator[tuple[str, Any, Any]]:
     for name, pattern in PARTS.items():
         old, new = read(there, pattern), read(here, RENAMED.get(pattern, pattern))
         if old is not None or new is not None:
-            yield name, compared(old, RENAMED), compared(new, added=ADDED)
+            own = {key.removeprefix(f"{name}."): now for key, now in RENAMED.items() if key.startswith(f"{name}.")}
+            yield name, compared(old, RENAMED | own), compared(new, added=ADDED)
 
 
 def counts(folder: Path) -> dict[str, int]:
     """How much of each of COUNTS a round of the reference commit made."""
-    found = {name: read(folder, pattern) or [] for name, pattern in PARTS.items()}
-    rollouts = [rollout for one in found["rollouts"] for rollout in one["rollouts"]]
+    made = {name: read(folder, pattern) or [] for name, pattern in PARTS.items()}
+    rollouts = [rollout for group in made["rollouts"] for rollout in group["rollouts"]]
     return {
         "rollouts": len(rollouts),
-        "right": sum(verdict["score"] == 1 for verdict in found["verdicts"]),
+        "right": sum(verdict["score"] == 1 for verdict in made["verdicts"]),
         "went back": sum(rollout["note"] in ("mended", "stuck") for rollout in rollouts),
         "scored": sum(rollout["value"] is not None for rollout in rollouts),
-        "trees": sum(bool(one["tree"]) for one in found["rollouts"]),
-        "rows": len(found["rows"]),
-        "backtracks": sum(bool(row["untrained"]) for row in found["rows"]),
-        "pairs": len(found["pairs"]),
-        "valued steps": len(found["valued steps"]),
-        "tensors": len(found["adapter"]) + len(found["scorer"]),
+        "trees": sum(bool(group["tree"]) for group in made["rollouts"]),
+        "rows": len(made["rows"]),
+        "backtracks": sum(bool(row["untrained"]) for row in made["rows"]),
+        "pairs": len(made["pairs"]),
+        "valued steps": len(made["valued steps"]),
+        "tensors": len(made["adapter"]) + len(made["scorer"]),
     }
 
 
@@ -281,15 +296,17 @@ def compare(recipe: str, there: Path, here: Path, table: Table) -> list[str]:
             wrong.append(f"{recipe}: round {n} is missing {'there' if not pair[0] else 'here'}")
             continue
         [[old], [new]] = pair
-        found, equal, differing = counts(old), 0, []
+        counted, equal, differing = counts(old), 0, []
         for name, before, after in parts(old, new):
             first = next(differences(before, after, name), None)
             equal += first is None
             differing += [] if first is None else [first]
         wrong += [f"{recipe}, round {n}: {first}" for first in differing]
-        total = {name: total[name] + found[name] for name in COUNTS}
-        said = f"{equal} parts equal" if not differing else f"{len(differing)} of {equal + len(differing)} parts differ"
-        table.add_row(recipe, str(n), *(str(found[name] or "") for name in COUNTS), said)
+        total = {name: total[name] + counted[name] for name in COUNTS}
+        outcome = (
+            f"{equal} parts equal" if not differing else f"{len(differing)} of {equal + len(differing)} parts differ"
+        )
+        table.add_row(recipe, str(n), *(str(counted[name] or "") for name in COUNTS), outcome)
     idle = [name for name in dict.fromkeys((*ALWAYS, *case.acts)) if not total[name]]
     return wrong + [f"{recipe}: nothing to compare: no {name} in {case.rounds} round(s)" for name in idle]
 

@@ -65,24 +65,24 @@ def measured(problems: int) -> dict[str, float]:
         _, status, used = os.wait4(child.pid, 0)
         assert status == 0, (folder / "stderr").read_text()
         stages = json.loads((folder / "runs/scaling/round-001/stages.json").read_text())
-        found = {
+        seconds = {
             name: stages[name]["seconds"] - stages[name]["engine_start_seconds"]
             for name in ("load", "sample", "verify", "curate")
         }
         files = [path for path in (folder / "runs").rglob("*") if path.is_file()]
-        return found | {
+        return seconds | {
             "memory, MiB": used.ru_maxrss / 1024,
-            "disk, MiB": sum(one.stat().st_size for one in files) / 2**20,
+            "disk, MiB": sum(path.stat().st_size for path in files) / 2**20,
         }
 
 
 def main() -> None:
-    found = {size: measured(size) for size in SIZES}
+    figures = {size: measured(size) for size in SIZES}
     table = Table(title=f"{SAMPLES} samples a problem")
     for heading in ("", *(f"{size:,}" for size in SIZES), "fitted: for each problem", "at ten million"):
         table.add_column(heading, justify="right")
-    for name in found[SIZES[0]]:
-        values = [found[size][name] for size in SIZES]
+    for name in figures[SIZES[0]]:
+        values = [figures[size][name] for size in SIZES]
         slope, start = numpy.polyfit(SIZES, values, 1)
         if "MiB" in name:
             each, far = f"{slope * 1024:.1f} KiB", f"{(start + slope * FAR) / 1024:,.0f} GiB"

@@ -28,19 +28,20 @@ from typing import Any
 
 import yaml
 from byheart import models, recipe, weights
-from byheart.engines.vllm import VLLM, at_once
+from byheart.contracts import Strategy
+from byheart.engines.vllm import VLLMSession
 from byheart.evaluation.statistics import best_at_k, maj_at_k, mean_interval, pass_at_k
 from byheart.evaluation.values import auc
 from byheart.report.data import view
-from byheart.run import Run
+from byheart.runs import Run
 from byheart.steps import AGGREGATE
 from byheart.strategies import best_of
-from byheart.strategies.asking import begin, put
 from byheart.strategies.driver import drive
-from byheart.types import Attempts, Generate, Policy, Problem, Rollout, Solver, Verdict, Verify, replace
+from byheart.strategies.prompting import put
+from byheart.types import Generate, Policy, Problem, Rollout, RolloutGroup, Solver, Verdict, Verify, replace
 from byheart.verifiers.consensus import comparing, grouped
-from byheart.verifiers.judge import Judge
 from byheart.verifiers.pool import Pool
+from byheart.verifiers.service import VerifierService
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -53,8 +54,8 @@ TOGETHER, ALONE, SHOWN = 64, 4, 8
 
 def searches(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Ways to search by the values of steps, with these options in common."""
-    mcts = {"name": "mcts", "visits": 64, "width": 4}
-    ways: dict[str, dict[str, Any]] = {
+    mcts = {"name": "mcts", "simulations": 64, "width": 4}
+    own: dict[str, dict[str, Any]] = {
         "Q*": {"name": "q_star", "width": 4, "solutions": 4},
         "Q*, first solution": {"name": "q_star", "width": 4, "solutions": 1},
         "Q*, by probability": {"name": "q_star", "width": 4, "solutions": 4, "reward": "probability"},
@@ -65,7 +66,7 @@ def searches(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "MCTS, UCT": mcts | {"rule": "uct"},
         "MCTS, rStar": mcts | {"rule": "rstar"},
     }
-    return {name: options | way for name, way in ways.items()}
+    return {name: options | strategy for name, strategy in own.items()}
 
 
 def main() -> None:
@@ -82,13 +83,13 @@ def main() -> None:
         sys.exit(
             f"{folder}: the policy of round {last.n} has no scorer; one is trained by objective: vstar, step_value"
         )
-    problems = [last.problems()[one.problem_id] for one in last.measure("evaluate").splits["held_out"]][:most]
+    problems = [last.problems()[answer.problem_id] for answer in last.measure("evaluate").splits["held_out"]][:most]
     engine = started(chosen, chosen.engine, policy)
     with Pool() as pool:
-        Bench(engine, Judge(chosen.task.verifier, pool), chosen, policy, problems).run()
+        Bench(engine, VerifierService(chosen.task.verifier, pool), chosen, policy, problems).run()
 
 
-class Counting(VLLM):
+class Counting(VLLMSession):
     """vLLM, and how much of what was to be valued it had in its cache."""
 
     tokens = cached_tokens = 0
@@ -110,14 +111,24 @@ def started(chosen: recipe.Recipe, options: Any, policy: Policy) -> Counting:
 
 class Bench:
     def __init__(
-        self, engine: Counting, judge: Judge, chosen: recipe.Recipe, policy: Policy, problems: list[Problem]
+        self,
+        engine: Counting,
+        verifier: VerifierService,
+        chosen: recipe.Recipe,
+        policy: Policy,
+        problems: list[Problem],
     ) -> None:
-        self.engine, self.judge, self.problems = engine, judge, problems
+        self.engine, self.verifier, self.problems = engine, verifier, problems
         self.recipe, self.policy = chosen, policy
         self.steps = weights.signs(policy) is not None
         budget, warm = chosen.evaluation.worked.max_tokens, chosen.evaluation.temperature
-        self.direct = {"name": "direct", "enough": SAMPLES + 1, "max_tokens": budget, "temperature": warm}
-        self.search = {
+        self.direct: dict[str, Any] = {
+            "name": "direct",
+            "enough": SAMPLES + 1,
+            "max_tokens": budget,
+            "temperature": warm,
+        }
+        self.search: dict[str, Any] = {
             "step": chosen.curation.step,
             "step_tokens": budget // 2,
             "temperature": warm,
@@ -129,139 +140,142 @@ class Bench:
     def run(self) -> None:
         sampled = self.samples()
         greedy, _ = self.tried(self.problems, self.direct | {"samples": 1, "max_samples": 1, "temperature": 0})
-        each, ways = _tokens(sampled) / SAMPLES, self.ways(sampled)
+        each, choices = _tokens(sampled) / SAMPLES, self.choices(sampled)
         print(f"{len(self.problems)} held-out problems; 95 % intervals; {each:.1f} tokens a sample")
-        first = [float(_right(one)[0]) for one in greedy]
+        first = [float(_right(group)[0]) for group in greedy]
         print(f"greedy: {_mean(first, 0.0)}, {_tokens(greedy):.1f} tokens")
         table = Table("of k samples", *(Column(f"k = {k}", justify="right") for k in KS))
-        for name, by_k in ways.items():
+        for name, by_k in choices.items():
             table.add_row(name, *(_mean(by_k[k - 1], 0.0) for k in KS))
         Console(width=130).print(table)
-        most = ways["the commonest"][KS[-2] - 1]
-        for name, by_k in ways.items():
+        most = choices["the commonest"][KS[-2] - 1]
+        for name, by_k in choices.items():
             if name.startswith("the best"):
                 print(f"{name} less the commonest, of {KS[-2]}: {_less(by_k[KS[-2] - 1], most)}")
         if self.steps:
             self.together()
-            others = {name: by_k for name, by_k in ways.items() if not name.startswith("any")}
+            others = {name: by_k for name, by_k in choices.items() if not name.startswith("any")}
             for name, options in searches(self.search).items():
-                attempts, _ = self.tried(self.problems, options)
-                right, k = self.chosen(attempts), _tokens(attempts) / each
-                none = statistics.mean(not one.rollouts for one in attempts)
+                groups, _ = self.tried(self.problems, options)
+                right, k = self.chosen(groups), _tokens(groups) / each
+                none = statistics.mean(not group.rollouts for group in groups)
                 print(
-                    f"{name}: {_mean(right, 0.0)}, {_tokens(attempts):.0f} tokens, as many as {k:.1f} samples have; no "
+                    f"{name}: {_mean(right, 0.0)}, {_tokens(groups):.0f} tokens, as many as {k:.1f} samples have; no "
                     f"solution found for {none:.1%}"
                 )
                 for other, by_k in others.items():
                     less = _less(right, _between(by_k, k)) if k <= SAMPLES else "it has more tokens than all samples"
                     print(f"    less {other}: {less}")
 
-    def samples(self) -> list[Attempts]:
+    def samples(self) -> list[RolloutGroup]:
         """So many of each problem, the value of each its log-likelihood under the policy (nats)."""
         budget, warm = self.direct["max_tokens"], self.direct["temperature"]
 
         def ask(problem: Problem) -> Solver:
             [written] = yield [Generate(problem.prompt, SAMPLES, warm, max_tokens=budget, logprob=True)]
-            yield [Verify(problem, [one.text for one in written])]
-            return [Rollout.of(problem, one, "bench", value=one.logprob) for one in written]
+            yield [Verify(problem, [completion.text for completion in written])]
+            return [Rollout.of(problem, completion, "bench", value=completion.logprob) for completion in written]
 
         return self.drive([(problem, ask(problem)) for problem in self.problems])
 
-    def tried(self, problems: Sequence[Problem], strategy: dict[str, Any]) -> tuple[list[Attempts], float]:
-        """All attempts in the order of the problems, and the seconds they took."""
-        options = recipe.chosen("strategies", strategy)
+    def tried(self, problems: Sequence[Problem], strategy: dict[str, Any]) -> tuple[list[RolloutGroup], float]:
+        """The rollout groups in the order of the problems, and the seconds that they took."""
+        options = Strategy.parse(strategy)
         for llm in self.engine._llms.values():
             llm.reset_prefix_cache()
         began = time.perf_counter()
-        return self.drive([(one, begin(one, options)) for one in problems]), time.perf_counter() - began
+        return self.drive([(problem, options.solve(problem)) for problem in problems]), time.perf_counter() - began
 
-    def ways(self, attempts: list[Attempts]) -> dict[str, list[list[float]]]:
-        """By name and k, from 1, how often a way to choose of k samples is right on each problem."""
-        rights, classes = [_right(one) for one in attempts], self.classes(attempts)
+    def choices(self, groups: list[RolloutGroup]) -> dict[str, list[list[float]]]:
+        """By name and k, from 1, how often a method to choose among k samples is right on each problem."""
+        rights, classes = [_right(group) for group in groups], self.classes(groups)
         every = range(1, SAMPLES + 1)
-        ways = {"the commonest": [[maj_at_k(one, k) for one in classes] for k in every]}
-        for name, scores in self.scores(attempts).items():
+        choices = {"the commonest": [[maj_at_k(sizes, k) for sizes in classes] for k in every]}
+        for name, scores in self.scores(groups).items():
             scored = [list(zip(*both, strict=True)) for both in zip(scores, rights, strict=True)]
-            ways[name] = [[best_at_k(one, k) for one in scored] for k in every]
-            flat = [(score, right) for one in scored for score, right in one if score > CUT_OFF]
+            choices[name] = [[best_at_k(pairs, k) for pairs in scored] for k in every]
+            flat = [(score, right) for pairs in scored for score, right in pairs if score > CUT_OFF]
             good, bad = ([score for score, right in flat if right is wanted] for wanted in (True, False))
             print(f"AUC of {name}: {auc(good, bad):.3f} ({len(good)} right and {len(bad)} wrong samples)")
-        return ways | {"any": [[pass_at_k(SAMPLES, sum(one), k) for one in rights] for k in every]}
+        return choices | {"any": [[pass_at_k(SAMPLES, sum(right), k) for right in rights] for k in every]}
 
-    def classes(self, attempts: list[Attempts]) -> list[list[tuple[int, bool]]]:
+    def classes(self, groups: list[RolloutGroup]) -> list[list[tuple[int, bool]]]:
         """Of each problem, the samples by their answers: how many, and whether they are right. One that was cut off, or
         in which no answer was read, is in a class of its own and wrong."""
-        found: dict[str, list[tuple[int, bool]]] = {}
+        classes: dict[str, list[tuple[int, bool]]] = {}
 
-        def group(problem: Problem, one: Attempts) -> Solver:
-            said = [
+        def classify(problem: Problem, group: RolloutGroup) -> Solver:
+            answers = [
                 (verdict.answer, right)
-                for verdict, right, rollout in zip(one.verdicts, _right(one), one.rollouts, strict=True)
+                for verdict, right, rollout in zip(group.verdicts, _right(group), group.rollouts, strict=True)
                 if verdict.answer is not None and rollout.finish_reason == "stop"
             ]
-            same = yield from grouped(problem, [answer for answer, _ in said], comparing(self.judge.by))
-            named = {answer: some[0] for some in same for answer in some}
-            sizes = Counter((named[str(answer)], right) for answer, right in said)
-            silent = len(one.verdicts) - len(said)
-            found[problem.id] = [(n, right) for (_, right), n in sizes.items()] + [(1, False)] * silent
+            same = yield from grouped(problem, [answer for answer, _ in answers], comparing(self.verifier.verifier))
+            named = {answer: members[0] for members in same for answer in members}
+            sizes = Counter((named[str(answer)], right) for answer, right in answers)
+            silent = len(group.verdicts) - len(answers)
+            classes[problem.id] = [(n, right) for (_, right), n in sizes.items()] + [(1, False)] * silent
             return []
 
-        self.drive([(problem, group(problem, one)) for problem, one in zip(self.problems, attempts, strict=True)])
-        return [found[one.id] for one in self.problems]
+        self.drive([(problem, classify(problem, group)) for problem, group in zip(self.problems, groups, strict=True)])
+        return [classes[problem.id] for problem in self.problems]
 
-    def scores(self, attempts: list[Attempts]) -> dict[str, list[list[float]]]:
-        """By the name of a way to choose, what every sample scores, of which the greatest is chosen."""
+    def scores(self, groups: list[RolloutGroup]) -> dict[str, list[list[float]]]:
+        """By the name of a method to choose, what every sample scores, of which the greatest is chosen."""
         likely = [
-            [one.value if one.value is not None and one.finish_reason == "stop" else CUT_OFF for one in some.rollouts]
-            for some in attempts
+            [
+                rollout.value if rollout.value is not None and rollout.finish_reason == "stop" else CUT_OFF
+                for rollout in group.rollouts
+            ]
+            for group in groups
         ]
-        values = self.values(attempts)
+        values = self.values(groups)
         return {"the best by likelihood": likely} | {
             f"the best by {how} value" if self.steps else "the best": [
-                [AGGREGATE[how](value) if value else CUT_OFF for value in some] for some in values
+                [AGGREGATE[how](value) if value else CUT_OFF for value in samples] for samples in values
             ]
             for how in self.aggregates
         }
 
-    def values(self, attempts: list[Attempts]) -> list[list[list[float]]]:
+    def values(self, groups: list[RolloutGroup]) -> list[list[list[float]]]:
         """What the scorer says of every sample, after each of its steps where it values steps; nothing of one that did
         not come to its end."""
         step = self.search["step"] if self.steps else None
-        found: dict[str, list[list[float]]] = {}
+        by_problem: dict[str, list[list[float]]] = {}
 
         def ask(problem: Problem, rollouts: Sequence[Rollout]) -> Solver:
             values = yield from best_of.step_values(problem, rollouts, step)
             pairs = zip(rollouts, values, strict=True)
-            found[problem.id] = [value if rollout.finish_reason == "stop" else [] for rollout, value in pairs]
+            by_problem[problem.id] = [value if rollout.finish_reason == "stop" else [] for rollout, value in pairs]
             return []
 
         self.drive(
-            [(problem, ask(problem, one.rollouts)) for problem, one in zip(self.problems, attempts, strict=True)]
+            [(problem, ask(problem, group.rollouts)) for problem, group in zip(self.problems, groups, strict=True)]
         )
-        return [found[one.id] for one in self.problems]
+        return [by_problem[problem.id] for problem in self.problems]
 
-    def chosen(self, attempts: list[Attempts]) -> list[float]:
+    def chosen(self, groups: list[RolloutGroup]) -> list[float]:
         """Whether the solution chosen for each problem is right, which no strategy here was told."""
-        found = dict.fromkeys((one.problem_id for one in attempts), 0.0)
+        right = dict.fromkeys((group.problem_id for group in groups), 0.0)
 
         def judged(problem: Problem, response: str) -> Solver:
             [[verdict]] = yield [Verify(problem, [response])]
-            found[problem.id] = float(verdict.correct)
+            right[problem.id] = float(verdict.correct)
             return []
 
         self.drive(
             [
                 (problem, judged(problem, rollout.response))
-                for problem, one in zip(self.problems, attempts, strict=True)
-                for rollout in one.rollouts
-                if rollout.chosen
+                for problem, group in zip(self.problems, groups, strict=True)
+                for rollout in group.rollouts
+                if rollout.selected
             ]
         )
-        return list(found.values())
+        return list(right.values())
 
-    def drive(self, solvers: list[tuple[Problem, Solver]]) -> list[Attempts]:
+    def drive(self, solvers: list[tuple[Problem, Solver]]) -> list[RolloutGroup]:
         """What the problems came to, in their order."""
-        done = {one.problem_id: one for one in drive(solvers, self.engine, self.judge, "bench")}
+        done = {group.problem_id: group for group in drive(solvers, self.engine, self.verifier, "bench")}
         return [done[problem.id] for problem, _ in solvers]
 
     def together(self) -> None:
@@ -283,7 +297,7 @@ class Bench:
             llm.llm_engine.engine_core.engine_core.scheduler.max_num_active_reqs = 1
         rates["one sequence at a time"] = self.alone(many[:ALONE], search)
         for llm in engine._llms.values():
-            llm.llm_engine.engine_core.engine_core.scheduler.max_num_active_reqs = at_once(self.recipe.engine, False)
+            llm.llm_engine.engine_core.engine_core.scheduler.max_num_active_reqs = self.recipe.engine.at_once(gpu=False)
         for name, rate in rates.items():
             print(
                 f"{name}: {rate:.1f} tokens/s; {len(many)} searches at once are {rates['search'] / rate:.2f} times it"
@@ -291,37 +305,37 @@ class Bench:
         print(f"tokens to be valued that came from the prefix cache: {cached:.1%}")
         greedy, _ = self.tried(self.problems, self.direct | {"samples": 1, "max_samples": 1, "temperature": 0})
         shown = [
-            problem.prompt + one.rollouts[0].response
-            for problem, one in zip(self.problems, greedy, strict=True)
+            problem.prompt + group.rollouts[0].response
+            for problem, group in zip(self.problems, greedy, strict=True)
             if isinstance(problem.prompt, str)
         ]
         if shown:
             before = "\n\n".join(shown[-SHOWN:]) + "\n\n"
-            longer = [replace(one, prompt=put(one.prompt, before + "{problem}")) for one in many]
+            longer = [replace(problem, prompt=put(problem.prompt, before + "{problem}")) for problem in many]
             self.rate(longer, search)
             print(f"the same with {SHOWN} worked examples before each: {engine.cached_tokens / engine.tokens:.1%}")
 
     def alone(self, problems: Sequence[Problem], search: dict[str, Any]) -> float:
         """Tokens a second where one problem is searched after the other."""
         done = [self.tried([problem], search) for problem in problems]
-        return sum(one.num_tokens for [one], _ in done) / sum(seconds for _, seconds in done)
+        return sum(group.num_tokens for [group], _ in done) / sum(seconds for _, seconds in done)
 
     def rate(self, problems: Sequence[Problem], strategy: dict[str, Any]) -> float:
         """Tokens a second."""
         self.engine.tokens = self.engine.cached_tokens = 0
-        attempts, seconds = self.tried(problems, strategy)
-        return sum(one.num_tokens for one in attempts) / seconds
+        groups, seconds = self.tried(problems, strategy)
+        return sum(group.num_tokens for group in groups) / seconds
 
 
-def _right(attempts: Attempts) -> list[bool]:
+def _right(group: RolloutGroup) -> list[bool]:
     """Of each rollout, whether it came to its end and is right."""
-    by_id: dict[str, Verdict] = {one.rollout_id: one for one in attempts.verdicts}
-    return [by_id[one.id].correct and one.finish_reason == "stop" for one in attempts.rollouts]
+    by_id: dict[str, Verdict] = {verdict.rollout_id: verdict for verdict in group.verdicts}
+    return [by_id[rollout.id].correct and rollout.finish_reason == "stop" for rollout in group.rollouts]
 
 
-def _tokens(attempts: list[Attempts]) -> float:
+def _tokens(groups: list[RolloutGroup]) -> float:
     """Tokens generated a problem."""
-    return statistics.mean(one.num_tokens for one in attempts)
+    return statistics.mean(group.num_tokens for group in groups)
 
 
 def _between(by_k: list[list[float]], k: float) -> list[float]:
@@ -329,7 +343,7 @@ def _between(by_k: list[list[float]], k: float) -> list[float]:
     low = max(1, int(k))
     part = min(1.0, max(0.0, k - low))
     high = by_k[min(low, len(by_k) - 1)]
-    return [one + part * (two - one) for one, two in zip(by_k[low - 1], high, strict=True)]
+    return [below + part * (above - below) for below, above in zip(by_k[low - 1], high, strict=True)]
 
 
 def _mean(values: list[float], lowest: float) -> str:
@@ -338,7 +352,7 @@ def _mean(values: list[float], lowest: float) -> str:
 
 
 def _less(right: list[float], other: list[float]) -> str:
-    change = [one - two for one, two in zip(right, other, strict=True)]
+    change = [ours - theirs for ours, theirs in zip(right, other, strict=True)]
     low, high = mean_interval(change, -1.0)
     return f"{statistics.mean(change):+.3f} ({low:+.2f} to {high:+.2f})"
 

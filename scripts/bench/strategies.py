@@ -20,14 +20,14 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from byheart import models, recipe
-from byheart.engines.vllm import VLLM, Options
-from byheart.strategies.asking import begin
+from byheart import models
+from byheart.contracts import Strategy, Verifier
+from byheart.engines.vllm import VLLM, VLLMSession
 from byheart.strategies.driver import drive
-from byheart.tasks import times_table
+from byheart.tasks.times_table import TimesTable
 from byheart.types import Completion, Generate, Problem, Score
-from byheart.verifiers.judge import Judge
 from byheart.verifiers.pool import Pool
+from byheart.verifiers.service import VerifierService
 from byheart.wording import normalised
 
 PLACES = 32  # sequences at once
@@ -64,7 +64,7 @@ DEEP = {
 class Work(NamedTuple):
     """What a strategy did: distinct right solutions up to `KEEP` a problem, and all of them; problems it solved."""
 
-    kept: int
+    counted: int
     distinct: int
     solved: int
     tokens: int
@@ -74,7 +74,7 @@ class Work(NamedTuple):
 class Watched:
     """An engine, and how full its batch was: seconds of each step and the sequences that vLLM had running in it."""
 
-    def __init__(self, engine: VLLM) -> None:
+    def __init__(self, engine: VLLMSession) -> None:
         self._engine = engine
         self.steps: list[tuple[float, int]] = []
 
@@ -92,43 +92,42 @@ class Watched:
 
 def main() -> None:
     facts, deep = int(os.environ.get("BENCH_FACTS", "80")), int(os.environ.get("BENCH_DEEP", "160"))
-    model = models.Options(name="smollm2-135m", max_context=512)
+    model = models.ModelOptions(name="smollm2-135m", max_context=512)
     log = Path(tempfile.mkdtemp()) / "engine.log"
-    engine = VLLM(Options(name="vllm", max_sequences=PLACES), models.fetch(model), model, log)
-    problems = list(times_table.problems(times_table.Options(name="times_table", high=12), seed=0))
+    engine = VLLMSession(VLLM(max_num_seqs=PLACES), models.fetch(model), model, log)
+    problems = list(TimesTable(high=12).problems(seed=0))
     with Pool() as pool:
-        judge = Judge(recipe.chosen("verifiers", "number"), pool)
-        _work(engine, judge, problems[-4:], UNIFORM)  # warms up
-        uniform, adaptive = (_work(engine, judge, problems[:facts], one) for one in (UNIFORM, ADAPTIVE))
+        verifier = VerifierService(Verifier.parse("number"), pool)
+        _work(engine, verifier, problems[-4:], UNIFORM)  # warms up
+        uniform, adaptive = (_work(engine, verifier, problems[:facts], strategy) for strategy in (UNIFORM, ADAPTIVE))
         for name, it in (("uniform", uniform), ("adaptive mixture", adaptive)):
-            said = f"{it.kept} distinct right solutions up to {KEEP} a fact ({it.distinct} in all)"
-            print(f"{name}: {said} to {it.solved} of {facts} facts, {it.tokens} tokens, {it.seconds:.0f} s")
-        tokens, kept = adaptive.tokens / uniform.tokens, adaptive.kept / uniform.kept
-        print(f"tokens, adaptive / uniform: {tokens:.2f}; solutions: {kept:.2f}")
-        print(
-            f"batch of {PLACES}, full on average: {_fullness(engine, judge, problems[:deep]):.1%} until the last wave"
-        )
+            right = f"{it.counted} distinct right solutions up to {KEEP} a fact ({it.distinct} in all)"
+            print(f"{name}: {right} to {it.solved} of {facts} facts, {it.tokens} tokens, {it.seconds:.0f} s")
+        tokens, solutions = adaptive.tokens / uniform.tokens, adaptive.counted / uniform.counted
+        print(f"tokens, adaptive / uniform: {tokens:.2f}; solutions: {solutions:.2f}")
+        full = _fullness(engine, verifier, problems[:deep])
+        print(f"batch of {PLACES}, full on average: {full:.1%} until the last wave")
 
 
-def _work(engine: VLLM, judge: Judge, problems: list[Problem], strategy: dict[str, Any]) -> Work:
+def _work(engine: VLLMSession, verifier: VerifierService, problems: list[Problem], strategy: dict[str, Any]) -> Work:
     engine._llms["policy"].reset_prefix_cache()
-    options = recipe.chosen("strategies", strategy)
+    options = Strategy.parse(strategy)
     began = time.perf_counter()
-    kept = distinct = solved = tokens = 0
-    for one in drive(((problem, begin(problem, options)) for problem in problems), engine, judge, "0"):
-        right = {verdict.rollout_id for verdict in one.verdicts if verdict.correct}
-        texts = {normalised(r.response) for r in one.rollouts if r.id in right and r.finish_reason == "stop"}
-        kept, distinct, solved = kept + min(len(texts), KEEP), distinct + len(texts), solved + bool(texts)
-        tokens += one.num_tokens
-    return Work(kept, distinct, solved, tokens, time.perf_counter() - began)
+    counted = distinct = solved = tokens = 0
+    for group in drive(((problem, options.solve(problem)) for problem in problems), engine, verifier, "0"):
+        right = {verdict.rollout_id for verdict in group.verdicts if verdict.correct}
+        texts = {normalised(r.response) for r in group.rollouts if r.id in right and r.finish_reason == "stop"}
+        counted, distinct, solved = counted + min(len(texts), KEEP), distinct + len(texts), solved + bool(texts)
+        tokens += group.num_tokens
+    return Work(counted, distinct, solved, tokens, time.perf_counter() - began)
 
 
-def _fullness(engine: VLLM, judge: Judge, problems: list[Problem]) -> float:
+def _fullness(engine: VLLMSession, verifier: VerifierService, problems: list[Problem]) -> float:
     """The share of the batch's places that were taken, over time, while more problems were unfinished than it has."""
     watched = Watched(engine)
-    options = recipe.chosen("strategies", DEEP)
+    options = Strategy.parse(DEEP)
     left, steps = len(problems), 0
-    for _ in drive(((problem, begin(problem, options)) for problem in problems), watched, judge, "0"):
+    for _ in drive(((problem, options.solve(problem)) for problem in problems), watched, verifier, "0"):
         left -= 1
         if left >= PLACES:
             steps = len(watched.steps)

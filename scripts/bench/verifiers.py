@@ -23,11 +23,11 @@ from typing import Any
 
 import math_verify
 import psutil
-from byheart import recipe
+from byheart.contracts import Verifier
 from byheart.strategies.driver import drive
 from byheart.types import Problem, Solver, Verdict, Verify
-from byheart.verifiers.judge import Judge
 from byheart.verifiers.pool import Pool
+from byheart.verifiers.service import VerifierService
 from pebble import ProcessExpired, ProcessPool
 
 CORPUS = Path(__file__).parents[2] / "tests/verifiers/math_corpus.jsonl"
@@ -50,13 +50,13 @@ def _here() -> None:
     """The verifiers that are bounded by construction."""
     text = "She has 23 apples and buys 27 more, so she has 23 + 27 = 50 apples in all. The answer is 50."
     for name, answer in (("number", "50"), ("exact", text)):
-        judge = Judge(recipe.chosen("verifiers", name), Pool())
+        judge = VerifierService(Verifier.parse(name), Pool())
         request = Verify(Problem.of("", answer, name), [text + " " * n for n in range(8)])
         rates = [20_000 / _timed(lambda: _here_judged(judge, request, 20_000 // 8)) for _ in range(TURNS)]  # noqa: B023
         print(f"{name}: {statistics.median(rates):,.0f} verdicts/s on one core (wanted: 20,000)")
 
 
-def _here_judged(judge: Judge, request: Verify, times: int) -> None:
+def _here_judged(judge: VerifierService, request: Verify, times: int) -> None:
     for _ in range(times):
         judge.submit(request)
         [(_, verdicts)] = judge.poll()
@@ -65,14 +65,14 @@ def _here_judged(judge: Judge, request: Verify, times: int) -> None:
 
 def _mathematics() -> None:
     corpus = [json.loads(line) for line in CORPUS.read_text("utf-8").splitlines()]
-    rows = [(Problem.of("", one["gold"], "math"), one["response"]) for one in corpus if one["kind"] != "huge powers"]
+    rows = [(Problem.of("", row["gold"], "math"), row["response"]) for row in corpus if row["kind"] != "huge powers"]
     bare, ours, alone = [], [], []
     for _ in range(TURNS):
         bare.append(_timed(lambda: _bare(rows)))
         ours.append(_seconds("math", rows))
         alone.append(_seconds({"name": "math", "workers": 1}, rows))
     rate = [len(rows) / statistics.median(seconds) for seconds in (bare, ours, alone)]
-    ratios = [one / two / CORES for one, two in zip(bare, ours, strict=True)]
+    ratios = [theirs / own / CORES for theirs, own in zip(bare, ours, strict=True)]
     print(
         f"math: {rate[1]:,.0f} verdicts/s with {CORES} workers, {rate[2]:,.0f} with one ({rate[1] / rate[2]:.2f} x); "
         f"bare math-verify in one process {rate[0]:,.0f}; per core / bare {statistics.median(ratios):.2f} (wanted: 1)"
@@ -89,17 +89,17 @@ def _bare(rows: Sequence[Row]) -> None:
 def _mistakes() -> None:
     """On the whole corpus: wrong answers passed, right ones missed, and rows left unjudged."""
     corpus = [json.loads(line) for line in CORPUS.read_text("utf-8").splitlines()]
-    rows = [(Problem.of("", one["gold"], "math"), one["response"]) for one in corpus]
+    rows = [(Problem.of("", row["gold"], "math"), row["response"]) for row in corpus]
     with Pool() as pool:
-        found = {"ours": [one.score for one in _judge(Judge(recipe.chosen("verifiers", "math"), pool), rows)]}
+        by_name = {"ours": [verdict.score for verdict in _judge(VerifierService(Verifier.parse("math"), pool), rows)]}
     with ProcessPool(CORES, initializer=_bounded, context=get_context("fork")) as workers:
         futures = [workers.schedule(_bare_score, args=[*row], timeout=5) for row in rows]
-        found["bare math-verify"] = [_outcome(future) for future in futures]
-    right, wrong = sum(one["right"] for one in corpus), sum(not one["right"] for one in corpus)
-    for name, scores in found.items():
+        by_name["bare math-verify"] = [_outcome(future) for future in futures]
+    right, wrong = sum(row["right"] for row in corpus), sum(not row["right"] for row in corpus)
+    for name, scores in by_name.items():
         judged = list(zip(corpus, scores, strict=True))
-        passed = sum(score == 1.0 for one, score in judged if not one["right"])
-        missed = sum(score != 1.0 for one, score in judged if one["right"])
+        passed = sum(score == 1.0 for row, score in judged if not row["right"])
+        missed = sum(score != 1.0 for row, score in judged if row["right"])
         unjudged = sum(score is None for score in scores)
         counts = f"{passed} of {wrong} wrong answers passed, {missed} of {right} right ones missed"
         print(f"{name}: {counts}, {unjudged} unjudged")
@@ -129,13 +129,13 @@ def _bounded() -> None:
 def _programs() -> None:
     asserted = {"tests": [{"assert": "assert double(21) == 42"}]}
     printed = {"tests": [{"input": "21\n", "output": "42\n"}]}
-    for said, meta, code in (
+    for kind, meta, code in (
         ("with an assert", asserted, "def double(n):\n    return 2 * n"),
         ("with input and output", printed, "print(2 * int(input()))"),
     ):
         rows = [(Problem("", "", None, "code", meta), f"```python\n{code}\n```") for _ in range(500)]
         rates = [len(rows) / _seconds("code", rows) for _ in range(TURNS)]
-        print(f"code: {statistics.median(rates):,.0f} trivial programs/s {said}, on {CORES} cores (wanted: 100 on two)")
+        print(f"code: {statistics.median(rates):,.0f} trivial programs/s {kind}, on {CORES} cores (wanted: 100 on two)")
 
 
 def _hangs() -> None:
@@ -152,24 +152,24 @@ def _hangs() -> None:
 def _seconds(by: Any, rows: Sequence[Row]) -> float:
     """Seconds until the verifier `by` has judged all of `rows`; its workers were started before."""
     with Pool() as pool:
-        judge = Judge(recipe.chosen("verifiers", by), pool)
+        judge = VerifierService(Verifier.parse(by), pool)
         _judge(judge, [*rows[:1]] * 2 * CORES)
         return _timed(lambda: _judge(judge, rows))
 
 
-def _judge(judge: Judge, rows: Sequence[Row]) -> list[Verdict]:
+def _judge(judge: VerifierService, rows: Sequence[Row]) -> list[Verdict]:
     """The verdicts, in the order of the rows."""
-    found: dict[int, Verdict] = {}
+    verdicts: dict[int, Verdict] = {}
 
-    def asks(place: int, problem: Problem, response: str) -> Solver:
-        [[found[place]]] = yield [Verify(problem, [response])]
+    def asks(index: int, problem: Problem, response: str) -> Solver:
+        [[verdicts[index]]] = yield [Verify(problem, [response])]
         return []
 
     for _ in drive(
-        ((problem, asks(place, problem, response)) for place, (problem, response) in enumerate(rows)), None, judge
+        ((problem, asks(index, problem, response)) for index, (problem, response) in enumerate(rows)), None, judge
     ):
         pass
-    return [found[place] for place in range(len(rows))]
+    return [verdicts[index] for index in range(len(rows))]
 
 
 def _timed(work: Callable[[], object]) -> float:

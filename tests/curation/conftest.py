@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from byheart.curation.rows import example
-from byheart.types import Example, FinishReason, Prompt, Rollout, Verdict
+from byheart.curation.rows import make_row
+from byheart.types import FinishReason, Prompt, Rollout, Row, Verdict
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from tests.conftest import judge_by
+from tests.conftest import verifier_by
 
-NUMBER = judge_by().identity
+NUMBER = verifier_by().identity
 CHAT: Prompt = [{"role": "user", "content": "2 + 2"}]
 PLAIN: Prompt = "2 + 2 ="
 settled = settings(deadline=None, max_examples=100)
@@ -35,13 +35,13 @@ def judged(rollout: Rollout, score: float | None = 1.0, answer: str | None = "4"
 
 def row(
     name: str, response: str = "4", num_tokens: int = 5, problem: str = "p", n: int = 1, score: float = 1.0, **rest: Any
-) -> Example:
+) -> Row:
     rollout = rolled(name, response, num_tokens, problem, **rest)
-    return example(rollout, judged(rollout, score), n)
+    return make_row(rollout, judged(rollout, score), n)
 
 
-def ids(rows: list[Example]) -> list[str]:
-    return [one["rollout_id"] for one in rows]
+def ids(rows: list[Row]) -> list[str]:
+    return [row.rollout_id for row in rows]
 
 
 SAID = ["4", "so 4", "So  4", "2 + 2 = 4", "1 + 3 = 4", "First 2+2 = 4", "2 + 2 = 5 so 4", "half of 8", "x"]
@@ -58,7 +58,7 @@ drawn_rows = st.lists(
     max_size=25,
 ).map(
     lambda drawn: [
-        row(f"r{place}", said, size, problem, n, hinted=hinted, value=value)
-        for place, (said, size, problem, n, hinted, value) in enumerate(drawn)
+        row(f"r{index}", response, size, problem, n, hinted=hinted, value=value)
+        for index, (response, size, problem, n, hinted, value) in enumerate(drawn)
     ]
 )

@@ -6,7 +6,7 @@ import pytest
 from byheart import recipe
 from byheart.curation import check
 from byheart.curation.backtrack import backtracking, slips
-from byheart.curation.rows import example, text
+from byheart.curation.rows import make_row, text
 from byheart.errors import RecipeError
 from byheart.wording import BACK
 from hypothesis import given
@@ -16,12 +16,12 @@ from tests.curation.conftest import judged, rolled, settled
 
 
 def tried(*solutions: tuple[str, float]) -> list[Any]:
-    rollouts = [rolled(f"{place}", said) for place, (said, _) in enumerate(solutions)]
-    return [(one, judged(one, score)) for one, (_, score) in zip(rollouts, solutions, strict=True)]
+    rollouts = [rolled(f"{index}", response) for index, (response, _) in enumerate(solutions)]
+    return [(rollout, judged(rollout, score)) for rollout, (_, score) in zip(rollouts, solutions, strict=True)]
 
 
 def made(attempts: list[Any], most: int = 9, seed: int = 0) -> list[Any]:
-    rows = [example(one, verdict, 1) for one, verdict in attempts if verdict.correct]
+    rows = [make_row(rollout, verdict, 1) for rollout, verdict in attempts if verdict.correct]
     return backtracking(rows, {"p": attempts}, "line", most, seed)
 
 
@@ -30,7 +30,7 @@ def test_the_wrong_step_comes_first_then_the_mark_then_what_is_right() -> None:
     assert text(row) == f"a\nx\n{BACK}b\nc"
     [[first, last]] = slips(text(row), "line")
     assert text(row)[first:last] == "x\n", "nobody is to learn the slip"
-    assert row["rollout_id"] != "0" and row["num_tokens"] > 5
+    assert row.rollout_id != "0" and row.num_tokens > 5
 
 
 def test_a_slip_that_ends_a_solution_gets_a_line_of_its_own() -> None:
@@ -49,10 +49,10 @@ def test_to_end_too_early_is_no_wrong_step_and_a_mark_is_none_either() -> None:
 
 
 def test_all_that_is_taken_back_is_found_wherever_it_comes_from() -> None:
-    said = f"a\nx\n{BACK}y\n{BACK}b"
-    assert [said[first:last] for first, last in slips(said, "line")] == ["x\n", "y\n"]
+    response = f"a\nx\n{BACK}y\n{BACK}b"
+    assert [response[first:last] for first, last in slips(response, "line")] == ["x\n", "y\n"]
     assert slips("a\nb", "line") == slips(BACK, "line") == []
-    assert slips(f"Add it. A slip. {BACK}So.", "sentence") == [[7, 15]]
+    assert slips(f"Add it. A slip. {BACK}So.", "sentence") == [(7, 15)]
 
 
 def test_what_came_out_right_after_all_is_no_slip() -> None:
@@ -74,10 +74,10 @@ def test_without_its_slips_and_marks_each_is_a_right_solution(
     rows = made(attempts, most, seed)
     assert len(rows) <= most
     for row in rows:
-        said = text(row)
-        [[first, last]] = slips(said, "line")
-        assert distinct[said[:first] + said[last:].removeprefix(BACK)] == 1
-        assert said[last:].startswith(BACK)
+        response = text(row)
+        [[first, last]] = slips(response, "line")
+        assert distinct[response[:first] + response[last:].removeprefix(BACK)] == 1
+        assert response[last:].startswith(BACK)
     assert made(attempts, most, seed) == rows
 
 

@@ -9,17 +9,19 @@ import pyarrow.parquet as parquet
 import pytest
 import yaml
 from byheart import recipe
-from byheart.curation import curate, read_dataset, read_pairs, read_rows, text
+from byheart.curation import curate, read_dataset, read_pairs, read_rows, read_steps, text
 from byheart.curation.backtrack import slips
-from byheart.curation.rows import Found, example
+from byheart.curation.rows import JudgedRound, make_row
 from byheart.files import Journal, write_records
-from byheart.run import Run
-from byheart.types import Attempts, Dataset, FinishReason, Problem, Problems, Prompt, Rollout, Verdict
+from byheart.records import CurationStats
+from byheart.runs import Run
+from byheart.types import Dataset, FinishReason, Problem, Problems, Prompt, Rollout, RolloutGroup, Verdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import judge_by
+from tests.conftest import verifier_by
 from tests.curation.conftest import CHAT, NUMBER, PLAIN, ids, judged, rolled, settled
+from tests.fakes import earlier_rounds
 
 COLUMNS = {
     *("prompt", "completion", "problem_id", "rollout_id", "policy", "strategy", "seed", "hinted", "value"),
@@ -35,43 +37,45 @@ COLUMNS = {
 )
 def test_only_what_is_right_and_came_to_its_end_is_kept_in_order(kinds: list[tuple[Any, FinishReason]]) -> None:
     rollouts = [rolled(f"r{n}", finish=finish) for n, (_, finish) in enumerate(kinds)]
-    verdicts = [judged(one, score) for one, (score, _) in zip(rollouts, kinds, strict=True) if score != "missing"]
-    found = Found(1, rollouts, verdicts[::-1])
-    kept = [rollout.id for rollout, kind in zip(rollouts, kinds, strict=True) if kind == (1.0, "stop")]
-    assert ids(found.right()) == kept
-    kept = [rollout.id for rollout, (score, finish) in zip(rollouts, kinds, strict=True) if finish == "stop"]
-    assert ids(found.wrong()) == [
-        one for one in kept if one in {v.rollout_id for v in verdicts if v.score in (0.0, 0.5)}
+    verdicts = [
+        judged(rollout, score) for rollout, (score, _) in zip(rollouts, kinds, strict=True) if score != "missing"
+    ]
+    judged_round = JudgedRound(1, rollouts, verdicts[::-1])
+    expected = [rollout.id for rollout, kind in zip(rollouts, kinds, strict=True) if kind == (1.0, "stop")]
+    assert ids(judged_round.right()) == expected
+    expected = [rollout.id for rollout, (score, finish) in zip(rollouts, kinds, strict=True) if finish == "stop"]
+    assert ids(judged_round.wrong()) == [
+        name for name in expected if name in {v.rollout_id for v in verdicts if v.score in (0.0, 0.5)}
     ]
 
 
 def test_what_the_strategy_did_not_choose_is_not_learnt_and_what_was_hinted_is_no_mistake() -> None:
     rollouts = [
         rolled("a"),
-        rolled("b", chosen=False),
-        rolled("c", chosen=False, hinted=True),
+        rolled("b", selected=False),
+        rolled("c", selected=False, hinted=True),
         rolled("d", hinted=True),
     ]
-    right, wrong = (Found(1, rollouts, [judged(one, score) for one in rollouts]) for score in (1.0, 0.0))
+    right, wrong = (JudgedRound(1, rollouts, [judged(rollout, score) for rollout in rollouts]) for score in (1.0, 0.0))
     assert (ids(right.right()), ids(right.right(every=True)), right.wrong()) == (["a", "d"], ["a", "b", "d"], [])
     assert (ids(wrong.wrong()), wrong.right()) == (["a", "b"], [])
 
 
 def test_a_row_is_in_the_format_of_trl_and_says_where_it_comes_from() -> None:
     rollout = rolled("r1", "it is 4", 6)
-    made = example(rollout, judged(rollout), 3)
-    assert made.keys() == COLUMNS
-    assert made["prompt"] == CHAT
-    assert made["completion"] == [{"role": "assistant", "content": "it is 4"}]
-    assert (made["rollout_id"], made["problem_id"], made["policy"], made["seed"]) == ("r1", "p", "base", 7)
-    assert (made["round"], made["score"], made["answer"], made["num_tokens"]) == (3, 1.0, "4", 6)
+    made = make_row(rollout, judged(rollout), 3)
+    assert made.to_dict().keys() == COLUMNS
+    assert made.prompt == CHAT
+    assert made.completion == [{"role": "assistant", "content": "it is 4"}]
+    assert (made.rollout_id, made.problem_id, made.policy, made.seed) == ("r1", "p", "base", 7)
+    assert (made.round, made.score, made.answer, made.num_tokens) == (3, 1.0, "4", 6)
     assert text(made) == "it is 4"
 
 
 def test_a_plain_text_prompt_has_a_plain_text_completion() -> None:
     rollout = rolled("r1", " 4", prompt="2 + 2 =")
-    made = example(rollout, judged(rollout), 1)
-    assert (made["prompt"], made["completion"], text(made)) == ("2 + 2 =", " 4", " 4")
+    made = make_row(rollout, judged(rollout), 1)
+    assert (made.prompt, made.completion, text(made)) == ("2 + 2 =", " 4", " 4")
 
 
 def opened(folder: Path, schedule: dict[str, list[Any]] | None = None, **curation: Any) -> Run:
@@ -86,23 +90,34 @@ def curated(
     run: Run, n: int, rollouts: Sequence[Rollout], verdicts: Sequence[Verdict] | None = None, by: Any = "number"
 ) -> Dataset:
     """What is left of `rollouts`, each a problem whose answer is 4, after the stages that come before have written."""
-    names = dict.fromkeys(one.problem_id for one in rollouts)
-    attempts = [Attempts(name, [one for one in rollouts if one.problem_id == name], []) for name in names]
-    verdicts = [judged(one) for one in rollouts] if verdicts is None else verdicts
+    names = dict.fromkeys(rollout.problem_id for rollout in rollouts)
+    attempts = [
+        RolloutGroup(name, [rollout for rollout in rollouts if rollout.problem_id == name], []) for name in names
+    ]
+    verdicts = [judged(rollout) for rollout in rollouts] if verdicts is None else verdicts
     problems = Problems([Problem(name, CHAT, "4", "number") for name in names], [], MEASURED)
     folder = run.round_dir(n)
     folder.mkdir(exist_ok=True)
     write_records(folder / "problems.jsonl", [problems])
     write_records(folder / "verdicts.jsonl", verdicts)
-    journal = Journal(folder, "rollouts", Attempts)
-    for one in attempts[::-1]:
-        journal.append(one)
+    journal = Journal(folder, "rollouts", RolloutGroup)
+    for group in attempts[::-1]:
+        journal.append(group)
     journal.close()
-    return run.stage(n, "curate", curate, problems, attempts, verdicts, run.recipe.at(n).curation, judge_by(by))
+    options = run.recipe.at(n).curation
+    inputs = (problems, attempts, verdicts, options, verifier_by(by), earlier_rounds(run, n))
+    return run.stage(n, "curate", curate, *inputs).value
+
+
+def stats(run: Run, n: int) -> CurationStats:
+    """What round `n` counted."""
+    counted = run.records(n)["curate"].stats
+    assert isinstance(counted, CurationStats)
+    return counted
 
 
 def names(run: Run, n: int) -> list[str]:
-    return [one["rollout_id"] for one in read_rows(run.round_dir(n))]
+    return [row.rollout_id for row in read_rows(run.round_dir(n))]
 
 
 def test_a_round_keeps_its_right_rows_and_counts_the_rest(tmp_path: Path) -> None:
@@ -110,14 +125,14 @@ def test_a_round_keeps_its_right_rows_and_counts_the_rest(tmp_path: Path) -> Non
     rollouts = [rolled(f"r{n}", f"{n}", 9 - n, problem=str(n // 2)) for n in range(8)]
     rollouts.append(rolled("r8", problem="4", finish="length"))
     scores = [1.0, 1.0, 0.0, None, 1.0, 0.0, None, None, 1.0]
-    verdicts = [judged(one, score) for one, score in zip(rollouts, scores, strict=True)]
+    verdicts = [judged(rollout, score) for rollout, score in zip(rollouts, scores, strict=True)]
     dataset = curated(run, 1, rollouts, verdicts)
     assert names(run, 1) == ["r1", "r4"]
     assert dataset.num_rows == 2
-    record = run.records(1)["curate"]
-    counts = {key: record[f"num_{key}"] for key in ("wrong", "unjudged", "solved", "rows", "rows_new")}
+    record = stats(run, 1)
+    counts = {key: getattr(record, f"num_{key}") for key in ("wrong", "unjudged", "solved", "rows", "rows_new")}
     assert counts == {"wrong": 2, "unjudged": 3, "solved": 2, "rows": 2, "rows_new": 2}
-    assert (record["num_right"], record["num_cut_off"]) == (4, 1)
+    assert (record.num_right, record.num_cut_off) == (4, 1)
 
 
 def test_rows_accumulate_over_rounds_and_the_most_concise_win(tmp_path: Path) -> None:
@@ -126,8 +141,8 @@ def test_rows_accumulate_over_rounds_and_the_most_concise_win(tmp_path: Path) ->
     curated(run, 2, [rolled("d", "so 4", 3), rolled("e", "4", 8), rolled("f", "new", 5, problem="s")])
     curated(run, 3, [])
     assert names(run, 2) == names(run, 3) == ["d", "e", "f", "c"]
-    assert [one["round"] for one in read_rows(run.round_dir(3))] == [2, 2, 2, 1]
-    assert run.records(3)["curate"]["num_rows_new"] == 0
+    assert [row.round for row in read_rows(run.round_dir(3))] == [2, 2, 2, 1]
+    assert stats(run, 3).num_rows_new == 0
 
 
 def test_rows_that_another_verifier_let_in_are_not_carried_on(tmp_path: Path) -> None:
@@ -176,9 +191,9 @@ def test_the_dataset_loads_as_its_card_says(tmp_path: Path, rollouts: list[Rollo
 def test_a_round_without_a_row_has_the_same_columns(tmp_path: Path) -> None:
     """load_dataset itself refuses a split without a row, so this one is read by pyarrow."""
     run = opened(tmp_path, accumulate=False)
-    some, none = curated(run, 1, [rolled("a")]), curated(run, 2, [])
+    filled, none = curated(run, 1, [rolled("a")]), curated(run, 2, [])
     assert (none.num_rows, read_rows(run.round_dir(2)), read_dataset(run.round_dir(2))) == (0, [], none)
-    schemas = [parquet.read_schema(next(one.folder.glob("*.parquet"))) for one in (some, none)]
+    schemas = [parquet.read_schema(next(dataset.folder.glob("*.parquet"))) for dataset in (filled, none)]
     assert schemas[0].equals(schemas[1])
     assert set(schemas[1].names) == COLUMNS
 
@@ -217,7 +232,7 @@ def test_what_overlaps_with_a_measured_problem_is_left_out_counted_and_said(tmp_
     run = opened(tmp_path)
     dataset = curated(run, 1, *leaked())
     assert names(run, 1) == ["b"]
-    assert run.records(1)["curate"]["num_overlapping"] == 1
+    assert stats(run, 1).num_overlapping == 1
     assert "| overlapping with measured problems | 1 solutions (left out)" in (dataset.folder / "README.md").read_text()
 
 
@@ -225,18 +240,18 @@ def test_the_gate_is_not_switched_off_silently(tmp_path: Path) -> None:
     run = opened(tmp_path, decontaminate=False)
     card = (curated(run, 1, *leaked()).folder / "README.md").read_text()
     assert names(run, 1) == ["a", "b"]
-    assert run.records(1)["curate"]["num_overlapping"] == 1
+    assert stats(run, 1).num_overlapping == 1
     assert "Not decontaminated" in card
 
 
 def test_the_card_says_what_is_no_proof(tmp_path: Path) -> None:
     by = {"name": "consensus", "equal": "number"}
     run = opened(tmp_path)
-    right = [Verdict("a", judge_by(by).identity, 1.0, "4", "", 0.8)]
+    right = [Verdict("a", verifier_by(by).identity, 1.0, "4", "", 0.8)]
     card = (curated(run, 1, [rolled("a")], right, by).folder / "README.md").read_text()
     assert "no gold answer was known" in card
     assert "proved right" not in card
-    assert read_rows(run.round_dir(1))[0]["margin"] == 0.8
+    assert read_rows(run.round_dir(1))[0].margin == 0.8
 
 
 def test_the_cap_the_age_and_the_hints_are_held_to(tmp_path: Path) -> None:
@@ -246,7 +261,7 @@ def test_the_cap_the_age_and_the_hints_are_held_to(tmp_path: Path) -> None:
     curated(run, 3, [rolled("c", problem="s"), rolled("d", problem="t", hinted=True)])
     assert names(run, 2) == ["a", "b", "old"]
     assert names(run, 3) == ["c", "a", "b", "d"]
-    assert (run.records(3)["curate"]["num_hinted"], run.records(3)["curate"]["hint_share"]) == (1, 1 / 4)
+    assert (stats(run, 3).num_hinted, stats(run, 3).hint_share) == (1, 1 / 4)
     new = [rolled(name, problem=name) for name in "efgh"]
     curated(run, 4, [*new, rolled("i", problem="i", num_tokens=3, hinted=True)])
     assert names(run, 4) == ["e", "f", "g", "i"], "a hint is no reason to go while hinted rows are few"
@@ -260,14 +275,14 @@ def test_half_of_the_rows_may_be_hinted_unless_the_recipe_says_otherwise(tmp_pat
 
 
 def test_a_random_choice_does_not_ask_what_the_strategy_chose(tmp_path: Path) -> None:
-    rollouts = [rolled(f"r{n}", f"{n}: 4", n + 5, chosen=n == 0) for n in range(20)]
-    found = {}
+    rollouts = [rolled(f"r{n}", f"{n}: 4", n + 5, selected=n == 0) for n in range(20)]
+    selected = {}
     for by in ("shortest", "random"):
         run = opened(tmp_path / by, choose=by, keep=3)
         curated(run, 1, rollouts)
-        found[by] = names(run, 1)
-    assert found["shortest"] == ["r0"]
-    assert len(found["random"]) == 3 != len(set(found["random"]) & {"r0", "r1", "r2"})
+        selected[by] = names(run, 1)
+    assert selected["shortest"] == ["r0"]
+    assert len(selected["random"]) == 3 != len(set(selected["random"]) & {"r0", "r1", "r2"})
 
 
 def test_what_was_found_with_a_hint_gives_way_to_the_same_found_without_one(tmp_path: Path) -> None:
@@ -289,15 +304,17 @@ def test_new_rows_with_a_hint_push_out_old_ones_only_up_to_their_share(tmp_path:
 def test_the_shortest_is_learnt_however_solutions_are_told_apart(tmp_path: Path) -> None:
     run = opened(tmp_path, target="shortest", distinct="equations")
     long = "Well now, let me think about this for a long while: 2 + 2 = 4, I believe."
-    found = [rolled("l", long, 30), rolled("m", "so 2 + 2 = 4.", 8), rolled("s", "2 + 2 = 4", 6)]
-    curated(run, 1, [*found, rolled("f", "2 + 1 = 4", 5)])
+    rollouts = [rolled("l", long, 30), rolled("m", "so 2 + 2 = 4.", 8), rolled("s", "2 + 2 = 4", 6)]
+    curated(run, 1, [*rollouts, rolled("f", "2 + 1 = 4", 5)])
     assert names(run, 1) == ["s"]
 
 
 def test_a_hard_problem_has_more_rows_where_the_quota_is_proportional(tmp_path: Path) -> None:
     run = opened(tmp_path, quota="proportional", keep=4)
     rollouts = [rolled(f"{name}{n}", f"{n}: 4", problem=name) for name in "he" for n in range(8)]
-    verdicts = [judged(one, float(one.problem_id == "e" or place >= 4)) for place, one in enumerate(rollouts)]
+    verdicts = [
+        judged(rollout, float(rollout.problem_id == "e" or index >= 4)) for index, rollout in enumerate(rollouts)
+    ]
     verdicts[8] = judged(rollouts[8], 0.0)
     curated(run, 1, rollouts, verdicts)
     assert [name[0] for name in names(run, 1)] == ["h"] * 4 + ["e"]
@@ -307,15 +324,15 @@ def test_a_false_equation_costs_a_solution_where_equations_tell_solutions_apart(
     run = opened(tmp_path, distinct="equations")
     curated(run, 1, [rolled("a", "2 + 1 = 4"), rolled("b", "2 + 2 = 4"), rolled("c", "Well, 2+2 = 4")])
     assert names(run, 1) == ["b"]
-    record = run.records(1)["curate"]
-    assert (record["num_right"], record["num_unique"], record["unique_rate"]) == (3, 3, 1.0)
+    record = stats(run, 1)
+    assert (record.num_right, record.num_unique, record.unique_rate) == (3, 3, 1.0)
 
 
 def test_problems_that_nobody_came_to_are_no_matter(tmp_path: Path) -> None:
     run = opened(tmp_path, quota="proportional", distinct="equations", choose="diverse", pairs=2, target="full")
     assert curated(run, 1, []).num_rows == 0
-    record = run.records(1)["curate"]
-    assert (record["num_unique"], record["unique_rate"], record["hint_share"], record["num_pairs"]) == (0, None, 0.0, 0)
+    record = stats(run, 1)
+    assert (record.num_unique, record.unique_rate, record.hint_share, record.num_pairs) == (0, None, 0.0, 0)
 
 
 WORKED = [
@@ -325,17 +342,17 @@ WORKED = [
 ]
 
 
-def said(run: Run, n: int) -> list[str]:
-    return [text(one) for one in read_rows(run.round_dir(n))]
+def texts(run: Run, n: int) -> list[str]:
+    return [text(row) for row in read_rows(run.round_dir(n))]
 
 
 def test_by_and_by_the_solution_the_shortest_one_and_the_answer_alone_are_learnt(tmp_path: Path) -> None:
     run = opened(tmp_path, {"curation.target": ["full", "shortest", "answer", "full"]})
     folders = [curated(run, n, WORKED if n == 1 else []).folder for n in range(1, 5)]
-    whole = [one.response for one in WORKED]
-    assert [said(run, n) for n in range(1, 5)] == [whole, [whole[0], whole[2]], ["4", "4"], whole]
-    kept = read_rows(run.round_dir(3))
-    assert [(one["rollout_id"], one["num_tokens"], one["round"]) for one in kept] == [("a", 9, 1), ("c", 6, 1)]
+    whole = [rollout.response for rollout in WORKED]
+    assert [texts(run, n) for n in range(1, 5)] == [whole, [whole[0], whole[2]], ["4", "4"], whole]
+    rows = read_rows(run.round_dir(3))
+    assert [(row.rollout_id, row.num_tokens, row.round) for row in rows] == [("a", 9, 1), ("c", 6, 1)]
     cards = [(folder / "README.md").read_text() for folder in folders]
     assert ["bare answer that the verifier read" in card for card in cards] == [False, False, True, False]
     assert len({read_dataset(run.round_dir(n)).digest for n in range(1, 5)}) == 3
@@ -345,21 +362,21 @@ def test_the_bare_answer_keeps_the_space_that_a_plain_text_goes_on_with(tmp_path
     run = opened(tmp_path, target="answer")
     curated(run, 1, [rolled("a", " 2 + 2 = 4", prompt=PLAIN)])
     [made] = read_rows(run.round_dir(1))
-    assert (made["prompt"], made["completion"]) == (PLAIN, " 4")
+    assert (made.prompt, made.completion) == (PLAIN, " 4")
 
 
 def test_a_bare_answer_that_is_not_right_by_itself_is_left_out_and_counted(tmp_path: Path) -> None:
     run = opened(tmp_path, target="answer")
     curated(run, 1, WORKED, [judged(WORKED[0], answer="5"), judged(WORKED[1]), judged(WORKED[2], answer=None)])
-    assert (names(run, 1), said(run, 1)) == (["b"], ["4"])
-    assert run.records(1)["curate"]["num_unproved"] == 2
+    assert (names(run, 1), texts(run, 1)) == (["b"], ["4"])
+    assert stats(run, 1).num_unproved == 2
 
 
 def test_a_failed_program_which_says_nothing_is_the_worse_of_no_pair(tmp_path: Path) -> None:
     run = opened(tmp_path, pairs=3)
     rollouts = [rolled("right", "is 4"), rolled("wrong", "is 5"), rolled("failed", "")]
     curated(run, 1, rollouts, [judged(rollouts[0]), judged(rollouts[1], 0.0), judged(rollouts[2], 0.0)])
-    assert [(one["chosen_id"], one["rejected_id"]) for one in read_pairs(run.round_dir(1))] == [("right", "wrong")]
+    assert [(pair.chosen_id, pair.rejected_id) for pair in read_pairs(run.round_dir(1))] == [("right", "wrong")]
 
 
 def test_pairs_come_from_all_rounds_and_load_as_the_card_says(tmp_path: Path) -> None:
@@ -372,8 +389,8 @@ def test_pairs_come_from_all_rounds_and_load_as_the_card_says(tmp_path: Path) ->
     dataset = curated(run, 2, [rolled("a"), rolled("b", "so 4"), rolled("c", problem="q")])
     made = read_pairs(run.round_dir(2))
     assert names(run, 2) == ["a", "b", "c"]
-    assert {(one["chosen_id"], one["rejected_id"], one["round"]) for one in made} == {("a", "w", 2), ("b", "w", 2)}
-    assert dataset.num_pairs == run.records(2)["curate"]["num_pairs"] == 2
+    assert {(pair.chosen_id, pair.rejected_id, pair.round) for pair in made} == {("a", "w", 2), ("b", "w", 2)}
+    assert dataset.num_pairs == stats(run, 2).num_pairs == 2
     assert read_dataset(run.round_dir(2)) == dataset
     for part, num_rows in (("default", 3), ("pairs", 2)):
         loaded = load_dataset(str(dataset.folder), part, split="train", cache_dir=str(tmp_path / "cache"))
@@ -385,11 +402,11 @@ def test_pairs_come_from_all_rounds_and_load_as_the_card_says(tmp_path: Path) ->
 
 def test_pairs_are_of_every_right_solution_that_needed_no_hint(tmp_path: Path) -> None:
     run = opened(tmp_path, pairs=9)
-    right = [rolled(f"r{n}", f"say {n}: 4", chosen=n == 0) for n in range(3)]
+    right = [rolled(f"r{n}", f"say {n}: 4", selected=n == 0) for n in range(3)]
     right += [rolled("h", "hinted 4", hinted=True), rolled("cut", finish="length"), rolled("tiny", "iv", 1)]
-    wrong = [rolled(f"w{n}", f"it is {n + 5}", chosen=False) for n in range(3)]
-    curated(run, 1, right + wrong, [*map(judged, right), *(judged(one, 0.0) for one in wrong)])
-    made = {(one["chosen_id"], one["rejected_id"]) for one in read_pairs(run.round_dir(1))}
+    wrong = [rolled(f"w{n}", f"it is {n + 5}", selected=False) for n in range(3)]
+    curated(run, 1, right + wrong, [*map(judged, right), *(judged(rollout, 0.0) for rollout in wrong)])
+    made = {(pair.chosen_id, pair.rejected_id) for pair in read_pairs(run.round_dir(1))}
     assert made == {(f"r{a}", f"w{b}") for a in range(3) for b in range(3)}
     assert names(run, 1) == ["r0", "h"]
 
@@ -403,20 +420,22 @@ def test_pairs_of_a_measured_problem_are_left_out(tmp_path: Path) -> None:
 def test_what_is_on_record_is_plain_json(tmp_path: Path) -> None:
     run = opened(tmp_path, pairs=1)
     curated(run, 1, WORKED)
-    assert json.loads(json.dumps(run.records(1)["curate"])) == run.records(1)["curate"]
+    written = json.loads((run.round_dir(1) / "stages.json").read_text())["curate"]
+    assert written == json.loads(json.dumps(run.records(1)["curate"].written()))
+    assert written.items() >= stats(run, 1).to_dict().items()
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"choose": "diverse", "keep": 3}, "at most 3, the most diverse by edit distance"),
-        ({"target": "shortest"}, "| kept a problem | one,"),
+        ({"target": "shortest"}, "| rows per problem | one,"),
         ({"quota": "proportional"}, "in proportion to its fail rate"),
         ({"distinct": "equations"}, "none with a false one"),
-        ({"max_age": 2}, "kept with it, up to 2 rounds old"),
+        ({"max_age": 2}, "included, up to 2 rounds old"),
         ({"max_rows": 7}, "at most 7, the newest"),
-        ({"max_hinted": 0.25}, "0 rows, 0.0 % of all; 25 % are allowed"),
-        ({"choose": "value"}, "those a scorer values most, of the newest round first"),
+        ({"max_hinted": 0.25}, "0 rows, 0.0 % of all; at most 25 %"),
+        ({"choose": "value"}, "those with the highest values, of the newest round first"),
     ],
 )
 def test_the_card_says_in_plain_words_what_was_kept(tmp_path: Path, options: dict[str, Any], words: str) -> None:
@@ -430,28 +449,28 @@ PARTED = [
     rolled("h", "2 + 2 = 4", problem="q", hinted=True),
     rolled("l", "1 + 1 =", finish="length"),
 ]
-JUDGED = [judged(one, float(one.id in "ah")) for one in PARTED]
+JUDGED = [judged(rollout, float(rollout.id in "ah")) for rollout in PARTED]
 
 
 def test_steps_are_valued_by_all_that_came_to_its_end_unaided_in_any_round(tmp_path: Path) -> None:
     run = opened(tmp_path, steps={})
     curated(run, 1, PARTED, JUDGED)
     dataset = curated(run, 2, [rolled("d", "1 + 1 = 2\n4")])
-    rows = {one["rollout_id"]: one for one in parquet.read_table(run.round_dir(2) / "dataset" / "steps").to_pylist()}
+    rows = {row.rollout_id: row for row in read_steps(run.round_dir(2))}
     assert set(rows) == {"a", "b", "c", "d"} and dataset.num_stepwise == 4
-    assert rows["b"]["completions"] == ["1 + 1 = 2\n", "2 + 2 = 5\n", "5"]
-    assert rows["b"]["values"] == pytest.approx([2 / 3, 0, 0])
-    assert rows["b"]["labels"] == [True, False, False]
-    assert rows["c"]["labels"] == [False]
-    assert run.records(2)["curate"]["num_stepwise"] == 4
+    assert rows["b"].completions == ["1 + 1 = 2\n", "2 + 2 = 5\n", "5"]
+    assert rows["b"].values == pytest.approx([2 / 3, 0, 0])
+    assert rows["b"].labels == [True, False, False]
+    assert rows["c"].labels == [False]
+    assert stats(run, 2).num_stepwise == 4
 
 
 def test_what_goes_back_is_added_to_the_rows_and_nobody_learns_the_slip(tmp_path: Path) -> None:
     run = opened(tmp_path, backtracks=2)
     curated(run, 1, PARTED, JUDGED)
-    assert run.records(1)["curate"]["num_backtracking"] == 1
-    [row] = [one for one in read_rows(run.round_dir(1)) if one["untrained"]]
-    said = text(row)
-    assert "2 + 2 = 5" in said and said.endswith("2 + 2 = 4")
-    assert row["untrained"] == slips(said, "line") == [[said.index("2 + 2 = 5"), said.index("Wait")]]
+    assert stats(run, 1).num_backtracking == 1
+    [row] = [row for row in read_rows(run.round_dir(1)) if row.untrained]
+    response = text(row)
+    assert "2 + 2 = 5" in response and response.endswith("2 + 2 = 4")
+    assert row.untrained == slips(response, "line") == [(response.index("2 + 2 = 5"), response.index("Wait"))]
     assert "a" in names(run, 1), "the plain solution is learnt as well"

@@ -6,7 +6,7 @@ from typing import Any
 from byheart.curation.distinct import by_equations, by_text
 from byheart.curation.equations import equations
 from byheart.curation.rows import text
-from byheart.types import Example
+from byheart.types import Row
 from hypothesis import given
 from rapidfuzz.distance import Levenshtein
 
@@ -26,11 +26,11 @@ def test_rows_that_differ_in_a_number_a_step_or_the_problem_stay_apart() -> None
 
 @settled
 @given(drawn_rows)
-def test_by_text_keeps_the_first_of_each_in_order_and_is_idempotent(found: list[Example]) -> None:
-    kept = by_text(found)
-    marks = [(one["problem_id"], " ".join(text(one).lower().split())) for one in found]
-    assert kept == [one for place, one in enumerate(found) if marks.index(marks[place]) == place]
-    assert by_text(kept) == kept
+def test_by_text_keeps_the_first_of_each_in_order_and_is_idempotent(rows: list[Row]) -> None:
+    distinct = by_text(rows)
+    marks = [(row.problem_id, " ".join(text(row).lower().split())) for row in rows]
+    assert distinct == [row for index, row in enumerate(rows) if marks.index(marks[index]) == index]
+    assert by_text(distinct) == distinct
 
 
 def test_of_the_same_equations_in_the_same_order_the_text_farthest_from_the_rest_is_kept() -> None:
@@ -42,8 +42,8 @@ def test_of_the_same_equations_in_the_same_order_the_text_farthest_from_the_rest
 
 def test_or_the_most_concise_of_them_and_none_that_a_hint_helped_to_where_there_is_another() -> None:
     plain, wordy = row("a", "2 + 2 = 4", 6), row("b", "Two and two more: 2+2=4, as everybody knows", 20)
-    said = "From the hint it is plain that 2 + 2 = 4, and from nothing but the hint"
-    hinted, farthest = row("h", said, 5, hinted=True), row("h", said, 5)
+    response = "From the hint it is plain that 2 + 2 = 4, and from nothing but the hint"
+    hinted, farthest = row("h", response, 5, hinted=True), row("h", response, 5)
     assert ids(by_equations([hinted, wordy, plain], concise=True)) == ["a"]
     other = row("c", "1 + 3 = 4")
     assert ids(by_equations([farthest, wordy, plain, other])) == ["h", "c"]
@@ -52,8 +52,8 @@ def test_or_the_most_concise_of_them_and_none_that_a_hint_helped_to_where_there_
 
 
 def test_a_solution_with_a_false_equation_is_dropped_though_its_answer_is_right() -> None:
-    found = [row("a", "1 + 2 = 4, so 4"), row("b", "1 + 2 = 3, and one more is 4"), row("c", "x + 3 = 4, so 4")]
-    assert ids(by_equations(found)) == ["b", "c"]
+    rows = [row("a", "1 + 2 = 4, so 4"), row("b", "1 + 2 = 3, and one more is 4"), row("c", "x + 3 = 4, so 4")]
+    assert ids(by_equations(rows)) == ["b", "c"]
 
 
 def test_without_an_equation_the_words_tell_solutions_apart() -> None:
@@ -62,22 +62,22 @@ def test_without_an_equation_the_words_tell_solutions_apart() -> None:
 
 @settled
 @given(drawn_rows)
-def test_by_equations_keeps_one_of_each_list_and_nothing_false(found: list[Example]) -> None:
-    def key(one: Example) -> Any:
-        return one["problem_id"], [equation.text for equation in equations(text(one))] or text(one).casefold().split()
+def test_by_equations_keeps_one_of_each_list_and_nothing_false(rows: list[Row]) -> None:
+    def key(row: Row) -> Any:
+        return row.problem_id, [equation.text for equation in equations(text(row))] or text(row).casefold().split()
 
-    def keys(rows: Iterable[Example]) -> list[Any]:
-        return [key(one) for one in rows]
+    def keys(rows: Iterable[Row]) -> list[Any]:
+        return [key(row) for row in rows]
 
-    true = [one for one in found if all(equation.true for equation in equations(text(one)))]
-    kept = by_equations(found)
-    assert all(keys(kept).count(mark) == 1 for mark in keys(kept))
-    assert all(mark in keys(kept) for mark in keys(true))
-    assert all(one in true for one in kept)
-    assert by_equations(kept) == kept
-    for one in kept:
-        rivals = [other for other in by_text(true) if key(other) == key(one)]
-        rivals = [other for other in rivals if not other["hinted"]] or rivals
-        others = [text(other) for other in by_text(true) if other["problem_id"] == one["problem_id"]]
+    true = [row for row in rows if all(equation.true for equation in equations(text(row)))]
+    distinct = by_equations(rows)
+    assert all(keys(distinct).count(mark) == 1 for mark in keys(distinct))
+    assert all(mark in keys(distinct) for mark in keys(true))
+    assert all(row in true for row in distinct)
+    assert by_equations(distinct) == distinct
+    for chosen in distinct:
+        rivals = [other for other in by_text(true) if key(other) == key(chosen)]
+        rivals = [other for other in rivals if not other.hinted] or rivals
+        others = [text(other) for other in by_text(true) if other.problem_id == chosen.problem_id]
         far = [sum(Levenshtein.distance(text(rival), other) for other in others) for rival in rivals]
-        assert sum(Levenshtein.distance(text(one), other) for other in others) == max(far)
+        assert sum(Levenshtein.distance(text(chosen), other) for other in others) == max(far)

@@ -12,7 +12,7 @@ from tests.curation.conftest import settled
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("23 + 27 = 50, so it is 50.", [("23+27=50", True)]),
         ("7 x 8 = 54", [("7*8=54", False)]),
@@ -39,8 +39,8 @@ from tests.curation.conftest import settled
         ("In the year 2020 - 20 + 5 = 2005; so 10 - 3 = 8", [("2020-20+5=2005", True), ("10-3=8", False)]),
     ],
 )
-def test_what_is_written_is_read_and_worked_out(text: str, found: list[tuple[str, bool | None]]) -> None:
-    assert equations(text) == found
+def test_what_is_written_is_read_and_worked_out(text: str, expected: list[tuple[str, bool | None]]) -> None:
+    assert equations(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -75,14 +75,14 @@ sums = st.recursive(
 @settled
 @given(sums, st.integers(-3, 3), st.sampled_from(["{}", "So {}.", "We get ({})!", "a\n{}\nb"]))
 def test_an_equation_holds_exactly_where_both_sides_are_worth_the_same(
-    one: tuple[str, Fraction], off: int, around: str
+    expression: tuple[str, Fraction], off: int, around: str
 ) -> None:
-    said, value = one
-    if len(said.split()) == 1:
-        said, value = f"{said} + 1", value + 1
-    found = equations(around.format(f"{said} = {value + off}"))
-    assert [equation.true for equation in found] == [off == 0]
-    assert found[0].text == f"{said} = {value + off}".replace(" ", "")
+    written, value = expression
+    if len(written.split()) == 1:
+        written, value = f"{written} + 1", value + 1
+    read = equations(around.format(f"{written} = {value + off}"))
+    assert [equation.true for equation in read] == [off == 0]
+    assert read[0].text == f"{written} = {value + off}".replace(" ", "")
 
 
 @settled

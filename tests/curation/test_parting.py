@@ -6,8 +6,8 @@ import pytest
 from byheart import recipe
 from byheart.curation import check
 from byheart.curation.backtrack import backtracking
-from byheart.curation.pairs import siblings
-from byheart.curation.rows import example, text
+from byheart.curation.pairs import sibling_pairs
+from byheart.curation.rows import make_row, text
 from byheart.errors import RecipeError
 from byheart.wording import BACK
 
@@ -15,17 +15,17 @@ from tests.curation.conftest import judged, rolled
 
 
 def tried(*solutions: tuple[str, float]) -> list[Any]:
-    rollouts = [rolled(f"{place}", said) for place, (said, _) in enumerate(solutions)]
-    return [(one, judged(one, score)) for one, (_, score) in zip(rollouts, solutions, strict=True)]
+    rollouts = [rolled(f"{index}", response) for index, (response, _) in enumerate(solutions)]
+    return [(rollout, judged(rollout, score)) for rollout, (_, score) in zip(rollouts, solutions, strict=True)]
 
 
 def rows(attempts: list[Any], right: bool) -> list[Any]:
-    return [example(one, verdict, 1) for one, verdict in attempts if verdict.correct == right]
+    return [make_row(rollout, verdict, 1) for rollout, verdict in attempts if verdict.correct == right]
 
 
 def paired(attempts: list[Any], most: int = 99, seed: int = 0) -> list[tuple[str, str]]:
-    made = siblings(rows(attempts, True), rows(attempts, False), {"p": attempts}, "line", most, seed)
-    return [(one["chosen_id"], one["rejected_id"]) for one in made]
+    made = sibling_pairs(rows(attempts, True), rows(attempts, False), {"p": attempts}, "line", most, seed)
+    return [(pair.chosen_id, pair.rejected_id) for pair in made]
 
 
 def test_a_step_after_which_half_came_out_right_is_preferred_and_one_with_less_is_not() -> None:
@@ -53,7 +53,7 @@ def test_a_row_of_a_problem_on_which_nothing_was_tried_takes_nothing_back() -> N
 
 
 @pytest.mark.parametrize(
-    ("curation", "verifier", "said"),
+    ("curation", "verifier", "message"),
     [
         ({"backtracks": 1, "target": "answer"}, "number", "made of whole ones and proved right again"),
         ({"backtracks": 1}, "consensus", "made of whole ones and proved right again"),
@@ -62,8 +62,8 @@ def test_a_row_of_a_problem_on_which_nothing_was_tried_takes_nothing_back() -> N
     ],
 )
 def test_what_curation_and_verifier_can_not_do_together_is_refused_with_what_to_do(
-    curation: dict[str, Any], verifier: str, said: str
+    curation: dict[str, Any], verifier: str, message: str
 ) -> None:
     raw = {"name": "t", "model": {"name": "m"}, "task": {"name": "arithmetic"}}
-    with pytest.raises(RecipeError, match=said):
+    with pytest.raises(RecipeError, match=message):
         check(recipe.parse(raw | {"curation": curation, "verifier": verifier}))

@@ -6,7 +6,7 @@ from math import floor
 
 import pytest
 from byheart.curation.quotas import fail_rates, few_hinted, newest, proportional, uniform
-from byheart.types import Example
+from byheart.types import Row
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +19,7 @@ def test_a_fail_rate_is_that_of_what_was_judged_without_a_hint() -> None:
     rollouts = [rolled(f"r{n}", problem=name) for n, name in enumerate("ppppqq")]
     rollouts += [rolled("h", problem="q", hinted=True), rolled("cut", problem="q", finish="length")]
     scores = [1.0, 0.0, 0.0, None, None, 1.0, 1.0, 0.0]
-    verdicts = [judged(one, score) for one, score in zip(rollouts, scores, strict=True)]
+    verdicts = [judged(rollout, score) for rollout, score in zip(rollouts, scores, strict=True)]
     assert fail_rates(rollouts, verdicts) == {"p": Fraction(2, 3), "q": Fraction(1, 2)}
     assert fail_rates(rollouts, []) == {}
 
@@ -52,18 +52,18 @@ def test_a_quota_is_one_to_keep_and_grows_with_the_fail_rate(rates: dict[str, Fr
 
 @settled
 @given(drawn_rows, st.integers(1, 30), st.sampled_from([0.0, 0.3, 1.0]))
-def test_the_newest_stay_and_of_these_the_shortest(found: list[Example], most: int, share: float) -> None:
-    kept = newest(found, most, share)
-    assert kept == [one for one in found if one in kept]
-    dropped = [one for one in found if one not in kept]
-    hints, room = sum(one["hinted"] for one in kept), floor(Fraction(str(share)) * most)
+def test_the_newest_stay_and_of_these_the_shortest(rows: list[Row], most: int, share: float) -> None:
+    remaining = newest(rows, most, share)
+    assert remaining == [row for row in rows if row in remaining]
+    dropped = [row for row in rows if row not in remaining]
+    hints, room = sum(row.hinted for row in remaining), floor(Fraction(str(share)) * most)
     assert hints <= room
-    assert len(kept) == most or not dropped or all(one["hinted"] for one in dropped)
-    for one in kept:
+    assert len(remaining) == most or not dropped or all(row.hinted for row in dropped)
+    for left in remaining:
         for other in dropped:
-            if one["hinted"] == other["hinted"] or not (other["hinted"] and hints == room):
-                assert (one["round"], -one["num_tokens"]) >= (other["round"], -other["num_tokens"])
-    assert newest(found, None, share) == found
+            if left.hinted == other.hinted or not (other.hinted and hints == room):
+                assert (left.round, -left.num_tokens) >= (other.round, -other.num_tokens)
+    assert newest(rows, None, share) == rows
 
 
 def test_a_hinted_row_that_is_new_stays_where_an_old_one_goes() -> None:
@@ -74,29 +74,27 @@ def test_a_hinted_row_that_is_new_stays_where_an_old_one_goes() -> None:
 
 @settled
 @given(drawn_rows, st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0]))
-def test_hinted_rows_are_no_more_than_their_share_and_no_fewer_than_they_may_be(
-    found: list[Example], share: float
-) -> None:
-    kept = few_hinted(found, share)
-    hinted = Counter(one["hinted"] for one in kept)
-    assert hinted[False] == sum(not one["hinted"] for one in found)
-    assert hinted[True] <= Fraction(str(share)) * len(kept)
-    dropped = [one for one in found if one not in kept]
+def test_hinted_rows_are_no_more_than_their_share_and_no_fewer_than_they_may_be(rows: list[Row], share: float) -> None:
+    remaining = few_hinted(rows, share)
+    hinted = Counter(row.hinted for row in remaining)
+    assert hinted[False] == sum(not row.hinted for row in rows)
+    assert hinted[True] <= Fraction(str(share)) * len(remaining)
+    dropped = [row for row in rows if row not in remaining]
     if dropped:
-        assert hinted[True] + 1 > Fraction(str(share)) * (len(kept) + 1)
-        longest = max((one["num_tokens"] for one in kept if one["hinted"]), default=0)
-        assert longest <= min(one["num_tokens"] for one in dropped)
-    assert kept == [one for one in found if one in kept]
+        assert hinted[True] + 1 > Fraction(str(share)) * (len(remaining) + 1)
+        longest = max((row.num_tokens for row in remaining if row.hinted), default=0)
+        assert longest <= min(row.num_tokens for row in dropped)
+    assert remaining == [row for row in rows if row in remaining]
 
 
 @settled
 @given(drawn_rows, st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.9]), st.integers(1, 30))
 def test_both_caps_together_leave_no_more_hinted_ones_and_something_where_there_is_something(
-    found: list[Example], share: float, most: int
+    rows: list[Row], share: float, most: int
 ) -> None:
-    kept = few_hinted(newest(found, most, share), share)
-    assert sum(one["hinted"] for one in kept) <= Fraction(str(share)) * len(kept)
-    assert bool(kept) == any(not one["hinted"] for one in found)
+    remaining = few_hinted(newest(rows, most, share), share)
+    assert sum(row.hinted for row in remaining) <= Fraction(str(share)) * len(remaining)
+    assert bool(remaining) == any(not row.hinted for row in rows)
 
 
 @pytest.mark.parametrize(("share", "left"), [(0.5, ["a", "b"]), (0.0, ["a"]), (1.0, ["a", "b", "c"])])

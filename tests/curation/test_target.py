@@ -8,47 +8,47 @@ from byheart.curation import check
 from byheart.curation.rows import text
 from byheart.curation.target import answers
 from byheart.errors import RecipeError, RunError
-from byheart.types import Problem
+from byheart.types import Problem, replace
 
-from tests.conftest import judge_by, verdicts_by
+from tests.conftest import verdicts_by, verifier_by
 from tests.curation.conftest import CHAT, PLAIN, ids, row
 
 PROBLEMS = {"p": Problem("p", CHAT, "4", "number")}
 
 
 def test_the_bare_answer_stands_where_the_solution_stood() -> None:
-    found = [row("a", "2 + 2 = 4"), row("b", "so 4") | {"answer": "5"}, row("c", "four") | {"answer": None}]
-    made = answers(found, PROBLEMS, judge_by())
+    rows = [row("a", "2 + 2 = 4"), replace(row("b", "so 4"), answer="5"), replace(row("c", "four"), answer=None)]
+    made = answers(rows, PROBLEMS, verifier_by())
     assert ids(made) == ["a"]
-    assert made == [found[0] | {"completion": [{"role": "assistant", "content": "4"}]}]
+    assert made == [replace(rows[0], completion=[{"role": "assistant", "content": "4"}])]
 
 
 def test_the_space_before_a_solution_stays_and_line_breaks_go() -> None:
     wrote = {"a": "\n\n2 + 2 = 4", "b": "  2 + 2 = 4", "c": " \n4"}
-    made = answers([row(name, said, prompt=PLAIN) for name, said in wrote.items()], PROBLEMS, judge_by())
-    assert [text(one) for one in made] == ["4", "  4", " 4"]
+    made = answers([row(name, response, prompt=PLAIN) for name, response in wrote.items()], PROBLEMS, verifier_by())
+    assert [text(row) for row in made] == ["4", "  4", " 4"]
 
 
 @pytest.mark.parametrize("verifier", ["exact", {"name": "regex", "pattern": "[^:]+$"}])
 def test_an_answer_is_taught_as_it_was_written(verifier: Any) -> None:
     problem, wrote = Problem("p", PLAIN, "united states (u.s.)", "exact"), " United  States (U.S.)"
     [verdict] = verdicts_by(verifier, problem, [wrote])
-    judge = judge_by(verifier)
-    made = answers([row("a", wrote, prompt=PLAIN) | {"answer": verdict.answer}], {"p": problem}, judge)
-    judge.close()
-    assert [text(one) for one in made] == [wrote]
+    verifier = verifier_by(verifier)
+    made = answers([replace(row("a", wrote, prompt=PLAIN), answer=verdict.answer)], {"p": problem}, verifier)
+    verifier.close()
+    assert [text(row) for row in made] == [wrote]
 
 
 def test_each_verifier_of_several_has_its_say() -> None:
-    both = judge_by({"name": "all", "of": ["number", "exact"]})
-    made = answers([row("a", "so 4"), row("b", "so 4.0") | {"answer": "4.0"}], PROBLEMS, both)
-    assert [text(one) for one in made] == ["4"]
+    both = verifier_by({"name": "all", "of": ["number", "exact"]})
+    made = answers([row("a", "so 4"), replace(row("b", "so 4.0"), answer="4.0")], PROBLEMS, both)
+    assert [text(row) for row in made] == ["4"]
 
 
 def test_a_verifier_that_reads_no_answer_is_named() -> None:
     with pytest.raises(RunError, match="'number' read no answer in any of 1 right"):
-        answers([row("a") | {"answer": None}], PROBLEMS, judge_by())
-    assert answers([], PROBLEMS, judge_by()) == []
+        answers([replace(row("a"), answer=None)], PROBLEMS, verifier_by())
+    assert answers([], PROBLEMS, verifier_by()) == []
 
 
 def asked(verifier: Any, target: str, choose: str = "shortest", **rest: Any) -> recipe.Recipe:

@@ -7,31 +7,30 @@ import pytest
 from byheart import recipe
 from byheart.curation import curate, read_dataset
 from byheart.curation.dataset import read_steps
-from byheart.curation.steps import Options, valued
+from byheart.curation.rows import Attempt
+from byheart.curation.steps import StepOptions, stepwise_rows
 from byheart.files import Journal, write_records
-from byheart.run import Run
-from byheart.types import Attempts, Dataset, Problem, Problems, Prompt, Rollout, Verdict
+from byheart.runs import Run
+from byheart.types import Dataset, Problem, Problems, Prompt, Rollout, RolloutGroup, Verdict
 
-from tests.conftest import judge_by
+from tests.conftest import verifier_by
 from tests.curation.conftest import CHAT, PLAIN, judged, rolled
 
 
 def curated(folder: Path, tried: list[tuple[Rollout, Verdict]], **curation: Any) -> Dataset:
     raw = {"name": "t", "model": {"name": "m"}, "task": {"name": "times_table"}, "curation": curation}
-    rollouts, verdicts = (list(some) for some in zip(*tried, strict=True))
+    rollouts, verdicts = (list(column) for column in zip(*tried, strict=True))
     problems = Problems([Problem("p", rollouts[0].prompt, "4", "number")], [], [])
-    attempts = [Attempts("p", rollouts, [])]
+    attempts = [RolloutGroup("p", rollouts, [])]
     with Run(folder, recipe.parse(raw)) as run:
         run.round_dir(1).mkdir(parents=True)
         write_records(run.round_dir(1) / "problems.jsonl", [problems])
         write_records(run.round_dir(1) / "verdicts.jsonl", verdicts)
-        journal = Journal(run.round_dir(1), "rollouts", Attempts)
+        journal = Journal(run.round_dir(1), "rollouts", RolloutGroup)
         journal.append(attempts[0])
         journal.close()
-        found: Dataset = run.stage(
-            1, "curate", curate, problems, attempts, verdicts, run.recipe.at(1).curation, judge_by()
-        )
-    return found
+        options = run.recipe.at(1).curation
+        return run.stage(1, "curate", curate, problems, attempts, verdicts, options, verifier_by(), []).value
 
 
 @pytest.mark.parametrize("prompt", [CHAT, PLAIN], ids=["chat", "plain"])
@@ -41,10 +40,10 @@ def test_they_are_read_as_they_were_written(tmp_path: Path, prompt: Prompt) -> N
         (wrong := rolled("b", "1 + 1 = 2\n5", prompt=prompt), judged(wrong, 0.0)),
     ]
     dataset = curated(tmp_path / "run", tried, steps={})
-    made = valued([(1, *one) for one in tried], "line", Options(), seed=0)
+    made = stepwise_rows([Attempt(1, *pair) for pair in tried], "line", StepOptions(), seed=0)
     read = read_steps(dataset.folder.parent)
-    assert sorted(read, key=lambda row: row["rollout_id"]) == sorted(made, key=lambda row: row["rollout_id"])
-    assert [row["prompt"] for row in read] == [prompt, prompt]
+    assert sorted(read, key=lambda row: row.rollout_id) == sorted(made, key=lambda row: row.rollout_id)
+    assert [row.prompt for row in read] == [prompt, prompt]
     assert read_dataset(dataset.folder.parent) == dataset
     assert dataset.num_stepwise == 2
 

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from byheart import engines, models
-from byheart.engines.scripted import Options, Scripted
+from byheart import models
+from byheart.engines.lazy import Lazy
+from byheart.engines.scripted import Scripted, ScriptedSession
 from byheart.errors import EngineError
 from byheart.types import Generate, Policy, Score
 
@@ -19,9 +20,9 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-def lazy(script: Path, model: Path) -> engines.Lazy:
-    options = Options(name="scripted", script=str(script))
-    return engines.Lazy(options, models.Options(name=str(model)), script.with_name("engine.log"))
+def lazy(script: Path, model: Path) -> Lazy:
+    options = Scripted(script=str(script))
+    return Lazy(options, models.ModelOptions(name=str(model)), script.with_name("engine.log"))
 
 
 def test_nothing_is_started_until_something_is_asked(script: Path, tmp_path: Path) -> None:
@@ -34,13 +35,13 @@ def test_a_policy_is_loaded_once_until_another_is_wanted(
     script: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[str] = []
-    real = Scripted.load
+    real = ScriptedSession.load
 
-    def spy(engine: Scripted, policy: Policy) -> None:
+    def spy(engine: ScriptedSession, policy: Policy) -> None:
         loaded.append(policy.id)
         real(engine, policy)
 
-    monkeypatch.setattr(Scripted, "load", spy)
+    monkeypatch.setattr(ScriptedSession, "load", spy)
     with lazy(script, tiny) as engine:
         for wanted in ("base", "base", "adapter-1", "adapter-1", "base"):
             engine.load(Policy("m", None, wanted))

@@ -18,20 +18,18 @@ from typing import Any
 import psutil
 import pytest
 from byheart import models, recipe
-from byheart.engines import Lazy
-from byheart.engines.ray import Options as RayOptions
-from byheart.engines.ray import Ray, Worker, packed
-from byheart.engines.transformers import Options as TransformersOptions
-from byheart.engines.transformers import Transformers
+from byheart.contracts import Engine, Strategy, Verifier
+from byheart.engines.lazy import Lazy
+from byheart.engines.ray import Ray, RaySession, Worker, packed
+from byheart.engines.transformers import Transformers, TransformersSession
 from byheart.errors import EngineError, RecipeError
 from byheart.evaluation.measuring import Measure
 from byheart.files import Journal, read_records
 from byheart.soundness import check
-from byheart.strategies.asking import begin
 from byheart.strategies.spreading import Work, carried_out
-from byheart.types import Attempts, Branch, Generate, Keep, Policy, Problem, Problems, Score, Solver
+from byheart.types import Branch, Generate, Policy, Problem, Problems, RecordTree, RolloutGroup, Score, Solver
 
-from tests.conftest import ROOT, judge_by
+from tests.conftest import ROOT, verifier_by
 
 pytestmark = pytest.mark.ray
 
@@ -59,10 +57,10 @@ def problems(n: int) -> list[Problem]:
 
 
 def engine(cluster: str, tmp_path: Path, tiny: Path, workers: int = 2, **each: Any) -> Lazy:
-    options = recipe.chosen(
-        "engines", {"name": "ray", "each": each, "workers": workers, "cpus": 0.5, "address": cluster}
+    options = Engine.parse(
+        {"name": "ray", "worker_engine": each, "num_workers": workers, "cpus": 0.5, "address": cluster}
     )
-    return Lazy(options, models.Options(name=str(tiny), max_context=128), tmp_path / "engine.log")
+    return Lazy(options, models.ModelOptions(name=str(tiny), max_context=128), tmp_path / "engine.log")
 
 
 def script(tmp_path: Path, asked: list[Problem]) -> str:
@@ -70,11 +68,11 @@ def script(tmp_path: Path, asked: list[Problem]) -> str:
     return str(tmp_path / "script.json")
 
 
-DIRECT = recipe.chosen("strategies", {"name": "direct", "samples": 2, "max_samples": 2, "max_tokens": 8})
+DIRECT = Strategy.parse({"name": "direct", "samples": 2, "max_samples": 2, "max_tokens": 8})
 
 
 def thinking(problem: Problem) -> Solver:
-    return begin(problem, DIRECT)
+    return DIRECT.solve(problem)
 
 
 def until(so: Callable[[], bool]) -> None:
@@ -99,11 +97,11 @@ def test_a_thousand_problems_come_back_once_each_though_a_worker_is_killed(
     cluster: str, tmp_path: Path, tiny: Path
 ) -> None:
     asked = problems(1000)
-    found: list[Attempts] = []
+    found: list[RolloutGroup] = []
     with engine(
-        cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked), delay=0.02, max_sequences=4
+        cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked), delay=0.02, max_num_seqs=4
     ) as spread:
-        for one in carried_out(asked, thinking, spread, judge_by(), "seed"):
+        for one in carried_out(asked, thinking, spread, verifier_by(), "seed"):
             found.append(one)
             if len(found) == 400:
                 first, second = workers()
@@ -128,12 +126,12 @@ def test_workers_begin_as_the_cluster_grows_and_one_lost_with_its_machine_is_mad
 
     asked = problems(600)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    each = {"name": "scripted", "script": script(tmp_path, asked), "delay": 0.02, "max_sequences": 4}
-    options = recipe.chosen("engines", {"name": "ray", "each": each, "workers": 2, "address": cluster.address})
-    found: list[Attempts] = []
+    each = {"name": "scripted", "script": script(tmp_path, asked), "delay": 0.02, "max_num_seqs": 4}
+    options = Engine.parse({"name": "ray", "worker_engine": each, "num_workers": 2, "address": cluster.address})
+    found: list[RolloutGroup] = []
     try:
-        with Lazy(options, models.Options(name=str(tiny)), tmp_path / "engine.log") as spread:
-            for one in carried_out(asked, thinking, spread, judge_by(), "seed"):
+        with Lazy(options, models.ModelOptions(name=str(tiny)), tmp_path / "engine.log") as spread:
+            for one in carried_out(asked, thinking, spread, verifier_by(), "seed"):
                 found.append(one)
                 if len(found) == 50:
                     assert len(workers()) == 1, "there is no room for the second"
@@ -158,20 +156,20 @@ def deadly(problem: Problem) -> Solver:
 def test_what_kills_every_worker_costs_one_problem(cluster: str, tmp_path: Path, tiny: Path) -> None:
     asked = problems(60)
     with engine(
-        cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked), delay=0.01, max_sequences=4
+        cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked), delay=0.01, max_num_seqs=4
     ) as spread:
-        found = {one.problem_id: one for one in carried_out(asked, deadly, spread, judge_by(), "seed")}
+        found = {one.problem_id: one for one in carried_out(asked, deadly, spread, verifier_by(), "seed")}
     failed = [one for one in found.values() if one.failure]
     assert len(found) == 60 and [one.problem_id for one in failed] == [asked[12].id]
-    assert "3 workers died of it" in str(failed[0].failure)
+    assert "crashed 3 workers, the last while running alone" in str(failed[0].failure)
 
 
 def test_what_an_engine_raises_in_a_worker_is_raised_here(cluster: str, tmp_path: Path, tiny: Path) -> None:
     asked = problems(4)
     with engine(cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked[:3])) as spread:
         with pytest.raises(EngineError, match=r"has no answers to '3 \+ 1 ='"):
-            list(carried_out(asked, thinking, spread, judge_by(), "seed"))
-        again = list(carried_out(asked[:3], thinking, spread, judge_by(), "seed"))
+            list(carried_out(asked, thinking, spread, verifier_by(), "seed"))
+        again = list(carried_out(asked[:3], thinking, spread, verifier_by(), "seed"))
     assert len(again) == 3, "and the workers go on"
 
 
@@ -181,14 +179,14 @@ def test_a_worker_that_is_told_to_end_before_it_is_told_to_begin_waits_for_nothi
     """Ray may turn the two round: only what tells it to begin has something to wait for."""
     monkeypatch.setenv("PYTHONSAFEPATH", "1")  # a worker sets it for good, and here that is for one test
     asked = problems(2)
-    each = recipe.chosen("engines", {"name": "scripted", "script": script(tmp_path, asked)})
-    work, policy = Work(thinking, recipe.chosen("verifiers", "number"), "seed", None), packed(Policy(str(tiny)))
+    each = Engine.parse({"name": "scripted", "script": script(tmp_path, asked)})
+    work, policy = Work(thinking, Verifier.parse("number"), "seed", None), packed(Policy(str(tiny)))
 
-    async def told() -> list[Attempts]:
-        worker = Worker(each, models.Options(name=str(tiny)), Path.cwd())
+    async def told() -> list[RolloutGroup]:
+        worker = Worker(each, models.ModelOptions(name=str(tiny)), Path.cwd())
         await worker.end(1)
         await worker.begin(1, work, policy)
-        await asyncio.wait_for(worker.rest(), 20)
+        await asyncio.wait_for(worker.sleep(), 20)
         await worker.begin(2, work, policy)
         found = await asyncio.wait_for(asyncio.gather(*map(worker.solve, asked)), 20)
         await worker.begin(3, work, policy)  # the end of the one before comes later still
@@ -204,30 +202,30 @@ def test_a_worker_that_is_told_to_end_before_it_is_told_to_begin_waits_for_nothi
 def test_the_seeds_are_those_of_one_engine(cluster: str, tmp_path: Path, tiny: Path) -> None:
     asked = problems(20)
     each: dict[str, Any] = {"name": "scripted", "script": script(tmp_path, asked)}
-    one = Lazy(recipe.chosen("engines", each), models.Options(name=str(tiny)), tmp_path / "engine.log")
-    expected = {done.problem_id: done for done in carried_out(asked, thinking, one, judge_by(), "seed")}
+    one = Lazy(Engine.parse(each), models.ModelOptions(name=str(tiny)), tmp_path / "engine.log")
+    expected = {done.problem_id: done for done in carried_out(asked, thinking, one, verifier_by(), "seed")}
     with engine(cluster, tmp_path, tiny, **each) as spread:
-        found = {done.problem_id: done for done in carried_out(asked, thinking, spread, judge_by(), "seed")}
+        found = {done.problem_id: done for done in carried_out(asked, thinking, spread, verifier_by(), "seed")}
     assert found == expected
 
 
 @pytest.mark.parametrize("takes", [{"cpus": 1e6}, {"gpus": 1.0}], ids=["CPUs", "GPUs"])
 def test_a_cluster_without_room_is_said(cluster: str, tmp_path: Path, tiny: Path, takes: dict[str, float]) -> None:
-    options = recipe.chosen("engines", {"name": "ray", "each": "vllm", "address": cluster, **takes})
+    options = Engine.parse({"name": "ray", "worker_engine": "vllm", "address": cluster, **takes})
     with (
-        Lazy(options, models.Options(name=str(tiny)), tmp_path / "engine.log") as spread,
-        pytest.raises(EngineError, match=r"no room for a worker with .* if it grows, say engine.workers"),
+        Lazy(options, models.ModelOptions(name=str(tiny)), tmp_path / "engine.log") as spread,
+        pytest.raises(EngineError, match=r"no room for a worker with .* if it will grow, set engine.num_workers"),
     ):
-        list(carried_out(problems(1), thinking, spread, judge_by(), "seed"))
+        list(carried_out(problems(1), thinking, spread, verifier_by(), "seed"))
 
 
 def test_workers_that_all_die_at_once_are_not_asked_for_for_ever(cluster: str, tmp_path: Path, tiny: Path) -> None:
     asked = problems(200)
     with (
         engine(cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked)) as spread,
-        pytest.raises(EngineError, match="11 workers died one after the other and none did anything"),
+        pytest.raises(EngineError, match="11 workers died in a row without finishing a problem"),
     ):
-        list(carried_out(asked, killing, spread, judge_by(), "seed"))
+        list(carried_out(asked, killing, spread, verifier_by(), "seed"))
 
 
 def killing(problem: Problem) -> Solver:
@@ -247,13 +245,13 @@ def test_a_scorer_travels_with_its_policy(
             (Policy(str(tiny), adapter, "adapter-2"), None),
         ):
             spread.load(policy)
-            found = list(carried_out(asked, scoring, spread, judge_by()))
+            found = list(carried_out(asked, scoring, spread, verifier_by()))
             assert [[step.value for step in one.tree] for one in found] == [[value]] * 2
 
 
 def scoring(problem: Problem) -> Solver:
     [values] = yield [Score(problem.prompt, ["7"])]
-    yield [Keep([Branch(-1, "7", value=values[0])])]
+    yield [RecordTree([Branch(-1, "7", value=values[0])])]
     return []
 
 
@@ -264,9 +262,10 @@ def test_a_worker_takes_a_gpu_where_there_are_any_and_as_many_as_its_engine_is_s
 
     found = Cluster(initialize_head=True, head_node_args={"num_cpus": 8, "num_gpus": 4, "include_dashboard": False})
     try:
-        for each, expected in (("vllm", 4), ({"name": "vllm", "tensor_parallel": 2}, 2)):
-            options = RayOptions(name="ray", each=each, address=found.address)
-            spread = Ray(options, tiny, models.Options(name=str(tiny)), tmp_path)
+        for each, expected in (("vllm", 4), ({"name": "vllm", "tensor_parallel_size": 2}, 2)):
+            options = Engine.parse({"name": "ray", "worker_engine": each, "address": found.address})
+            assert isinstance(options, Ray)
+            spread = RaySession(options, tiny, models.ModelOptions(name=str(tiny)), tmp_path)
             assert spread.num_workers == expected
             spread.close()
     finally:
@@ -274,11 +273,11 @@ def test_a_worker_takes_a_gpu_where_there_are_any_and_as_many_as_its_engine_is_s
 
 
 def test_a_worker_whose_model_is_nowhere_says_so(cluster: str, tmp_path: Path, tiny: Path) -> None:
-    options = RayOptions(name="ray", each="vllm", workers=1, address=cluster)
-    one = Ray(options, tiny, models.Options(name="/nowhere/to/be/found"), tmp_path)
+    options = Ray(num_workers=1, address=cluster)
+    one = RaySession(options, tiny, models.ModelOptions(name="/nowhere/to/be/found"), tmp_path)
     try:
-        with pytest.raises(EngineError, match=r"no worker of the Ray cluster could begin: .*/nowhere/to/be/found"):
-            list(one.spread(problems(1), Work(thinking, recipe.chosen("verifiers", "number"), "seed", None)))
+        with pytest.raises(EngineError, match=r"no worker of the Ray cluster could start: .*/nowhere/to/be/found"):
+            list(one.spread(problems(1), Work(thinking, Verifier.parse("number"), "seed", None)))
     finally:
         one.close()
 
@@ -286,10 +285,13 @@ def test_a_worker_whose_model_is_nowhere_says_so(cluster: str, tmp_path: Path, t
 @pytest.mark.parametrize(
     ("engine", "said"),
     [
-        ({"name": "ray", "each": {"name": "vllm", "data_parallel": 2}}, "engine.workers says"),
-        ({"name": "ray", "each": "ray"}, "engine.workers says"),
-        ({"name": "ray", "each": {"name": "vllm", "max_lora_rank": 8}}, "16 is more than engine.max_lora_rank, 8"),
-        ({"name": "vllm", "tensor_parallel": 2}, "asks for 2 GPUs, and there are 0"),
+        ({"name": "ray", "worker_engine": {"name": "vllm", "data_parallel_size": 2}}, "engine.num_workers says"),
+        ({"name": "ray", "worker_engine": "ray"}, "engine.num_workers says"),
+        (
+            {"name": "ray", "worker_engine": {"name": "vllm", "max_lora_rank": 8}},
+            "16 is more than engine.max_lora_rank, 8",
+        ),
+        ({"name": "vllm", "tensor_parallel_size": 2}, "asks for 2 GPUs, and there are 0"),
     ],
 )
 def test_what_does_not_go_together_is_refused(
@@ -309,7 +311,7 @@ def test_a_run_over_two_real_engines_of_which_one_is_killed(tiny: Path, adapter:
 name: r
 model: {{name: {tiny}, adapter: {adapter}, max_context: 128}}
 task: {{name: arithmetic, num_train: 200, num_dev: 6, num_held_out: 6}}
-engine: {{name: ray, workers: 2, cpus: 0.5, address: local, each: {{name: vllm, max_sequences: 4}}}}
+engine: {{name: ray, num_workers: 2, cpus: 0.5, address: local, worker_engine: {{name: vllm, max_num_seqs: 4}}}}
 strategy: {{name: direct, samples: 2, enough: 2, max_samples: 2, max_tokens: 24}}
 objective: {{name: none}}
 """)
@@ -321,8 +323,8 @@ objective: {{name: none}}
         text=True,
     )
 
-    def written() -> list[Attempts]:
-        return Journal(tmp_path / "runs/r/round-001", "rollouts", Attempts).read()
+    def written() -> list[RolloutGroup]:
+        return Journal(tmp_path / "runs/r/round-001", "rollouts", RolloutGroup).read()
 
     while len(written()) < 60:
         assert child.poll() is None, child.stderr and child.stderr.read()
@@ -335,8 +337,7 @@ objective: {{name: none}}
     assert all(len(one.rollouts) == 2 and one.rollouts[0].policy.startswith("adapter-") for one in written())
     [measure] = read_records(tmp_path / "runs/r/round-001/evaluate.jsonl", Measure)
     [problems] = read_records(tmp_path / "runs/r/round-001/problems.jsonl", Problems)
-    options = TransformersOptions(name="transformers")
-    alone = Transformers(options, adapter.parent / "merged", models.Options(name="merged"), tmp_path)
+    alone = TransformersSession(Transformers(), adapter.parent / "merged", models.ModelOptions(name="merged"), tmp_path)
     for problem in problems.dev:
         alone.submit(Generate(problem.prompt, temperature=0.0, max_tokens=16))
     answers = {ticket: one.text for ticket, [one] in alone.poll()}

@@ -21,14 +21,13 @@ from typing import Any
 
 import pytest
 from byheart import chat, models, recipe
-from byheart.engines.server import Options, Server
-from byheart.engines.transformers import Options as TransformersOptions
-from byheart.engines.transformers import Transformers
+from byheart.engines.server import Server, ServerSession
+from byheart.engines.transformers import Transformers, TransformersSession
 from byheart.errors import EngineError, PromptError, RecipeError
 from byheart.strategies.driver import drive
 from byheart.types import Completion, Generate, Message, Policy, Problem, Prompt, Score, Solver
 
-from tests.conftest import judge_by
+from tests.conftest import verifier_by
 from tests.engines.conftest import a_word, log_likelihood, log_probability
 
 pytestmark = pytest.mark.engine
@@ -91,13 +90,13 @@ def healthy(port: int) -> bool:
         return False
 
 
-def started(url: str, base: Path, max_context: int = 128, **options: Any) -> Server:
-    settings = models.Options(name=str(base), max_context=max_context)
-    return Server(Options(name="server", url=url, **options), base, settings, base / "no log")
+def started(url: str, base: Path, max_context: int = 128, **options: Any) -> ServerSession:
+    settings = models.ModelOptions(name=str(base), max_context=max_context)
+    return ServerSession(Server(url=url, **options), base, settings, base / "no log")
 
 
 @pytest.fixture(scope="module")
-def engine(address: str, tiny: Path) -> Iterator[Server]:
+def engine(address: str, tiny: Path) -> Iterator[ServerSession]:
     one = started(address, tiny)
     yield one
     one.close()
@@ -105,7 +104,7 @@ def engine(address: str, tiny: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def base(engine: Server, tiny: Path) -> Iterator[Server]:
+def base(engine: ServerSession, tiny: Path) -> Iterator[ServerSession]:
     """The same, with nothing loaded."""
     engine.load(Policy(str(tiny)))
     yield engine
@@ -114,8 +113,8 @@ def base(engine: Server, tiny: Path) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def own(tiny: Path, adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[int]]]:
     """What transformers answers to PROMPTS, greedily: under the base, and under the adapter."""
-    settings = models.Options(name=str(tiny), max_context=128)
-    alone = Transformers(TransformersOptions(name="transformers"), tiny, settings, tmp_path_factory.mktemp("log"))
+    settings = models.ModelOptions(name=str(tiny), max_context=128)
+    alone = TransformersSession(Transformers(), tiny, settings, tmp_path_factory.mktemp("log"))
     found = {}
     for policy in (Policy(str(tiny)), Policy(str(tiny), adapter, "adapter-1")):
         alone.load(policy)
@@ -127,7 +126,7 @@ def greedy() -> list[Generate]:
     return [Generate(prompt, temperature=0, max_tokens=12) for prompt in PROMPTS]
 
 
-def asked(engine: Server | Transformers, *requests: Generate | Score) -> list[Any]:
+def asked(engine: ServerSession | TransformersSession, *requests: Generate | Score) -> list[Any]:
     tickets = [engine.submit(request) for request in requests]
     replies: dict[int, Any] = {}
     while len(replies) < len(tickets):
@@ -140,7 +139,7 @@ def tokens(replies: list[list[Completion]]) -> list[list[int]]:
 
 
 def test_greedy_answers_are_those_of_the_model_whatever_the_server_prefers(
-    base: Server, tiny: Path, own: dict[str, list[list[int]]]
+    base: ServerSession, tiny: Path, own: dict[str, list[list[int]]]
 ) -> None:
     before = base.seconds
     began = time.monotonic()
@@ -152,7 +151,7 @@ def test_greedy_answers_are_those_of_the_model_whatever_the_server_prefers(
     assert [one.text for [one] in replies] == [words.decode(row) for row in own["base"]]
 
 
-def test_samples_are_those_that_vllm_gives_for_this_seed(base: Server, tiny: Path, address: str) -> None:
+def test_samples_are_those_that_vllm_gives_for_this_seed(base: ServerSession, tiny: Path, address: str) -> None:
     import openai
 
     [samples] = asked(base, Generate(PROMPTS[0], n=3, seed=11, temperature=0.8, top_p=0.95, max_tokens=12))
@@ -173,7 +172,7 @@ def test_samples_are_those_that_vllm_gives_for_this_seed(base: Server, tiny: Pat
 
 
 def test_an_adapter_is_loaded_swapped_and_let_go(
-    engine: Server, address: str, tiny: Path, adapter: Path, own: dict[str, list[list[int]]]
+    engine: ServerSession, address: str, tiny: Path, adapter: Path, own: dict[str, list[list[int]]]
 ) -> None:
     assert own["adapter-1"] != own["base"], "else the adapter does nothing"
     for policy in (Policy(str(tiny), adapter, "adapter-1"), Policy(str(tiny)), Policy(str(tiny), adapter, "adapter-1")):
@@ -199,28 +198,30 @@ def served(address: str) -> set[str]:
         return {one.id for one in client.models.list()}
 
 
-def test_an_adapter_that_the_server_cannot_load_is_said(base: Server, tiny: Path, adapter: Path) -> None:
+def test_an_adapter_that_the_server_cannot_load_is_said(base: ServerSession, tiny: Path, adapter: Path) -> None:
     with pytest.raises(
         EngineError, match=r"(?s)does not load the adapter /nowhere .*must see this path.*--enable-lora"
     ):
         base.load(Policy(str(tiny), Path("/nowhere"), "adapter-2"))
 
 
-def test_a_stop_ends_an_answer_before_it(base: Server) -> None:
+def test_a_stop_ends_an_answer_before_it(base: ServerSession) -> None:
     [[whole]] = asked(base, greedy()[0])
     stop = whole.text[3:6]
     [[cut]] = asked(base, Generate(PROMPTS[0], temperature=0, max_tokens=12, stop=(stop,)))
     assert cut.finish_reason == "stop" and cut.text == whole.text.partition(stop)[0]
 
 
-def test_an_answer_ends_at_the_end_of_the_turn(base: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_ends_at_the_end_of_the_turn(base: ServerSession, monkeypatch: pytest.MonkeyPatch) -> None:
     [[whole]] = asked(base, greedy()[0])
     monkeypatch.setattr(chat, "end_token", lambda *_: whole.tokens[4])
     [[cut]] = asked(base, greedy()[0])
     assert cut.finish_reason == "stop" and cut.tokens == whole.tokens[:5]
 
 
-def test_a_step_ends_with_its_mark_goes_on_from_there_and_a_word_can_be_forbidden(base: Server, tiny: Path) -> None:
+def test_a_step_ends_with_its_mark_goes_on_from_there_and_a_word_can_be_forbidden(
+    base: ServerSession, tiny: Path
+) -> None:
     [[whole]] = asked(base, greedy()[0])
     words = models.tokenizer(tiny)
     begun = words.decode(whole.tokens[:4])
@@ -228,9 +229,9 @@ def test_a_step_ends_with_its_mark_goes_on_from_there_and_a_word_can_be_forbidde
     asking: dict[str, Any] = {"temperature": 0, "max_tokens": 12}
     [step], [rest], [without] = asked(
         base,
-        Generate(PROMPTS[0], until=(begun[-2:-1],), logprob=True, **asking),  # within the last of its tokens
-        Generate(PROMPTS[0], prefix=begun, **asking),
-        Generate(PROMPTS[0], forbid=(word,), **asking),
+        Generate(PROMPTS[0], step_stop=(begun[-2:-1],), logprob=True, **asking),  # within the last of its tokens
+        Generate(PROMPTS[0], prefill=begun, **asking),
+        Generate(PROMPTS[0], bad_words=(word,), **asking),
     )
     size = len(step.tokens)
     assert step.finish_reason == "step" and 0 < size <= 4
@@ -241,7 +242,7 @@ def test_a_step_ends_with_its_mark_goes_on_from_there_and_a_word_can_be_forbidde
 
 
 def test_scores_are_the_scorers_and_completions_the_policys_though_asked_for_at_once(
-    engine: Server, tiny: Path, adapter: Path, scorer: Path, own: dict[str, list[list[int]]]
+    engine: ServerSession, tiny: Path, adapter: Path, scorer: Path, own: dict[str, list[list[int]]]
 ) -> None:
     engine.load(Policy(str(tiny), adapter, "adapter-1", scorer))
     scoring = [Score(prompt, RESPONSES) for prompt in PROMPTS]
@@ -256,7 +257,7 @@ def test_scores_are_the_scorers_and_completions_the_policys_though_asked_for_at_
     assert asked(engine, scoring[0]) == [[None] * 4], "a policy without a scorer has no opinion"
 
 
-def test_a_scorer_that_values_steps_says_so_by_its_signs(engine: Server, tiny: Path, scorer: Path) -> None:
+def test_a_scorer_that_values_steps_says_so_by_its_signs(engine: ServerSession, tiny: Path, scorer: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -293,7 +294,7 @@ def test_the_real_server_refuses_a_wrong_key_and_a_wrong_model(
     with pytest.raises(EngineError, match="serves no llama, only: tiny"):
         started(address, tiny, model="llama")
     monkeypatch.setenv("OPENAI_API_KEY", "wrong")
-    with pytest.raises(EngineError, match="say the right key in OPENAI_API_KEY"):
+    with pytest.raises(EngineError, match="set OPENAI_API_KEY to the right key"):
         started(address, tiny)
 
 
@@ -381,10 +382,10 @@ def test_what_passes_is_tried_again(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "hint", "times"),
     [
-        (401, "say the right key in OPENAI_API_KEY", 1),
-        (403, "say the right key in OPENAI_API_KEY", 1),
+        (401, "set OPENAI_API_KEY to the right key", 1),
+        (403, "set OPENAI_API_KEY to the right key", 1),
         (404, "run again", 1),
-        (429, "it was tried 3 times: lower engine.max_sequences", 3),
+        (429, "it was tried 3 times: lower engine.max_num_seqs", 3),
         (500, "it was tried 3 times, and its log may say why", 3),
     ],
 )
@@ -413,7 +414,7 @@ def test_a_prompt_that_the_server_refuses_costs_its_problem_only(tiny: Path) -> 
     with serving(answer) as fake:
         engine = started(fake.url, tiny)
         problems = [Problem.of(prompt, "1", "number") for prompt in ("good", "bad", "fine")]
-        found = {one.problem_id: one for one in drive(((one, solve(one)) for one in problems), engine, judge_by())}
+        found = {one.problem_id: one for one in drive(((one, solve(one)) for one in problems), engine, verifier_by())}
         engine.close()
     good, bad, fine = (found[problem.id] for problem in problems)
     assert bad.failure and "refuses a prompt" in bad.failure and "not this one" in bad.failure
@@ -435,7 +436,7 @@ def test_an_answer_that_does_not_come_is_said(tiny: Path, caplog: pytest.LogCapt
 
     with serving(hang) as fake:
         engine = started(fake.url, tiny, retries=0, timeout=0.2)
-        with pytest.raises(EngineError, match=r"raise engine.timeout, 0.2 s, or lower engine.max_sequences"):
+        with pytest.raises(EngineError, match=r"raise engine.timeout, 0.2 s, or lower engine.max_num_seqs"):
             asked(engine, Generate("x"))
         engine.close()
         patient = started(fake.url, tiny)
@@ -456,13 +457,13 @@ def test_so_many_are_under_way_at_once_and_the_lowest_turn_goes_first(tiny: Path
         return said()
 
     with serving(slow) as fake:
-        engine = started(fake.url, tiny, max_sequences=3)
+        engine = started(fake.url, tiny, max_num_seqs=3)
         asked(engine, Generate("x", n=7), Generate("y", n=2))
         assert fake.most == 3
         engine.close()
         fake.asked.clear()
-        engine = started(fake.url, tiny, max_sequences=1)
-        asked(engine, *(Generate("x", turn=turn, seed=turn) for turn in (4, 3, 1, 2)))
+        engine = started(fake.url, tiny, max_num_seqs=1)
+        asked(engine, *(Generate("x", priority=priority, seed=priority) for priority in (4, 3, 1, 2)))
         assert [body["seed"] for body in fake.asked] == [4, 1, 2, 3], "the first was under way before the others came"
         engine.close()
 
@@ -473,18 +474,18 @@ def test_sglang_is_asked_in_its_own_way(tiny: Path, tmp_path: Path) -> None:
         engine = started(fake.url, tiny)
         engine.load(Policy(str(tiny), tmp_path, "adapter-1"))
         assert fake.posted == ["/v1/load_lora_adapter", "/load_lora_adapter"]
-        [[one]] = asked(engine, Generate("x", until=(".",)))
+        [[one]] = asked(engine, Generate("x", step_stop=(".",)))
         assert one.finish_reason == "step" and one.text == "a step."
         assert one.tokens == models.tokenizer(tiny)("a step.").input_ids
         fake.answer = lambda _: said("a", finish_reason="abort")
         assert asked(engine, Generate("x"))[0][0].finish_reason == "length", "what was broken off is no whole answer"
         assert fake.asked[0]["model"].startswith("tiny:adapter-1-")
         assert fake.asked[0]["no_stop_trim"] and fake.asked[0]["include_stop_str_in_output"], "by whatever name"
-        with pytest.raises(EngineError, match="is not vLLM, and only that can score or forbid"):
-            engine.submit(Generate("x", forbid=("Wait",)))
+        with pytest.raises(EngineError, match="is not vLLM, and only vLLM can score or forbid"):
+            engine.submit(Generate("x", bad_words=("Wait",)))
         assert asked(engine, Score("x", ["1"])) == [[None]]
         engine.load(Policy(str(tiny), None, "adapter-2", tmp_path))
-        with pytest.raises(EngineError, match="is not vLLM, and only that can score or forbid"):
+        with pytest.raises(EngineError, match="is not vLLM, and only vLLM can score or forbid"):
             engine.submit(Score("x", ["1"]))
         engine.close()
     assert fake.posted[-1] == "/unload_lora_adapter"
@@ -512,7 +513,5 @@ def test_the_url_ends_in_v1() -> None:
     for url in ("localhost:8000/v1", "http://localhost:8000"):
         with pytest.raises(RecipeError, match=r"engine\.url"):
             recipe.parse(raw | {"engine": {"name": "server", "url": url}})
-    assert (
-        recipe.parse(raw | {"engine": {"name": "server", "url": "http://localhost:8000/v1"}}).engine.max_sequences
-        == 128
-    )
+    engine = recipe.parse(raw | {"engine": {"name": "server", "url": "http://localhost:8000/v1"}}).engine
+    assert engine.at_once(gpu=False) == 128

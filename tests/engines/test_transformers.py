@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from byheart import models
-from byheart.engines.transformers import Options, Transformers
+from byheart.engines.transformers import Transformers, TransformersSession
 from byheart.errors import PromptError
 from byheart.types import Completion, Generate, Message, Policy, Prompt, Score
 
@@ -21,16 +21,14 @@ def chat(text: str) -> Prompt:
 
 
 @pytest.fixture(scope="module")
-def engine(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transformers]:
-    settings = models.Options(name=str(tiny), max_context=64)
-    started = Transformers(
-        Options(name="transformers", max_sequences=4), tiny, settings, tmp_path_factory.mktemp("log")
-    )
+def engine(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransformersSession]:
+    settings = models.ModelOptions(name=str(tiny), max_context=64)
+    started = TransformersSession(Transformers(max_num_seqs=4), tiny, settings, tmp_path_factory.mktemp("log"))
     yield started
     started.close()
 
 
-def answers(engine: Transformers, *requests: Generate) -> list[list[Completion]]:
+def answers(engine: TransformersSession, *requests: Generate) -> list[list[Completion]]:
     tickets = [engine.submit(request) for request in requests]
     replies: dict[int, list[Completion]] = {}
     while len(replies) < len(tickets):
@@ -38,7 +36,7 @@ def answers(engine: Transformers, *requests: Generate) -> list[list[Completion]]
     return [replies[ticket] for ticket in tickets]
 
 
-def test_a_batch_answers_as_each_alone(engine: Transformers) -> None:
+def test_a_batch_answers_as_each_alone(engine: TransformersSession) -> None:
     requests = [Generate(chat(text), temperature=0, max_tokens=8) for text in ("1 + 1?", "What is 23 + 27?", "Hi")]
     together = answers(engine, *requests)
     alone = [answers(engine, request)[0] for request in requests]
@@ -46,12 +44,14 @@ def test_a_batch_answers_as_each_alone(engine: Transformers) -> None:
     assert all(one[0].policy == "base" and len(one[0].tokens) <= 8 for one in together)
 
 
-def test_the_lowest_turn_is_served_first(engine: Transformers) -> None:
-    late, early, same = (engine.submit(Generate(chat("1 + 1?"), n=4, max_tokens=2, turn=turn)) for turn in (2, 1, 1))
+def test_the_lowest_turn_is_served_first(engine: TransformersSession) -> None:
+    late, early, same = (
+        engine.submit(Generate(chat("1 + 1?"), n=4, max_tokens=2, priority=turn)) for turn in (2, 1, 1)
+    )
     assert [ticket for _ in range(3) for ticket, _ in engine.poll()] == [early, same, late]
 
 
-def test_samples_differ_and_the_same_seed_gives_the_same(engine: Transformers) -> None:
+def test_samples_differ_and_the_same_seed_gives_the_same(engine: TransformersSession) -> None:
     request = Generate(chat("1 + 1?"), n=3, temperature=1.0, max_tokens=8, seed=5)
     first, second = answers(engine, request)[0], answers(engine, request)[0]
     assert [one.tokens for one in first] == [one.tokens for one in second]
@@ -59,7 +59,7 @@ def test_samples_differ_and_the_same_seed_gives_the_same(engine: Transformers) -
     assert [one.seed for one in first] == [5, 6, 7]
 
 
-def test_a_cut_answer_says_so_and_a_stop_string_ends_one(engine: Transformers) -> None:
+def test_a_cut_answer_says_so_and_a_stop_string_ends_one(engine: TransformersSession) -> None:
     whole = answers(engine, Generate(chat("1 + 1?"), temperature=0, max_tokens=8))[0][0]
     assert whole.finish_reason == "length" and len(whole.tokens) == 8
     stop = whole.text[3:6]
@@ -67,13 +67,13 @@ def test_a_cut_answer_says_so_and_a_stop_string_ends_one(engine: Transformers) -
     assert cut.finish_reason == "stop" and cut.text == whole.text.partition(stop)[0]
 
 
-def test_a_prompt_that_does_not_fit_is_refused(engine: Transformers) -> None:
+def test_a_prompt_that_does_not_fit_is_refused(engine: TransformersSession) -> None:
     with pytest.raises(PromptError, match="does not fit a context of 64"):
         engine.submit(Generate(chat("word " * 100)))
 
 
 def test_a_score_is_what_the_scorer_thinks_of_a_response_and_its_end(
-    engine: Transformers, tiny: Path, scorer: Path
+    engine: TransformersSession, tiny: Path, scorer: Path
 ) -> None:
     """Padding, other responses and the policy's own weights change nothing."""
     responses = ["50", "23 + 27 = 50, and that is all there is to say.", "", "word " * 100, "5", "no"]
@@ -92,22 +92,22 @@ def test_a_score_is_what_the_scorer_thinks_of_a_response_and_its_end(
     assert asked(engine, request) == [None] * 6
 
 
-def asked(engine: Transformers, request: Score) -> list[float | None]:
+def asked(engine: TransformersSession, request: Score) -> list[float | None]:
     ticket = engine.submit(request)
     [(answered, scores)] = engine.poll()
     assert answered == ticket
     return list(scores)
 
 
-def test_a_step_ends_with_its_mark_and_the_next_goes_on_from_it(engine: Transformers) -> None:
+def test_a_step_ends_with_its_mark_and_the_next_goes_on_from_it(engine: TransformersSession) -> None:
     whole = answers(engine, Generate(chat("1 + 1?"), temperature=0, max_tokens=8))[0][0]
     mark = whole.text[2:5]
     asked = [
-        Generate(chat(text), temperature=0, max_tokens=8, until=(mark,), logprob=True)
+        Generate(chat(text), temperature=0, max_tokens=8, step_stop=(mark,), logprob=True)
         for text in ("1 + 1?", "Hello there")
     ]
     step = answers(engine, *asked)[0][0]
     assert step.finish_reason == "step" and mark in step.text and whole.text.startswith(step.text)
     assert step.tokens == whole.tokens[: len(step.tokens)] and step.logprob is not None and step.logprob < 0
-    rest = Generate(chat("1 + 1?"), temperature=0, max_tokens=8 - len(step.tokens), prefix=step.text)
+    rest = Generate(chat("1 + 1?"), temperature=0, max_tokens=8 - len(step.tokens), prefill=step.text)
     assert step.text + answers(engine, rest)[0][0].text == whole.text

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 from byheart import chat, models
-from byheart.engines.transformers import Options as TransformersOptions
-from byheart.engines.transformers import Transformers
+from byheart.engines.transformers import Transformers, TransformersSession
 from byheart.types import Generate, Message
 
 from tests.conftest import ROOT
@@ -29,7 +28,7 @@ from pathlib import Path
 import vllm
 from byheart import models
 from byheart.engines import vllm as ours
-from byheart.engines.vllm import Options, VLLM
+from byheart.engines.vllm import VLLM, VLLMSession
 from byheart.errors import PromptError
 from byheart.types import Generate, Policy, Score
 
@@ -44,9 +43,9 @@ class LLM(vllm.LLM):
         heads.append(getattr(self.llm_engine.model_config.hf_config, "head_dtype", None))
 
 vllm.LLM = LLM
-model = models.Options(name=base, max_context=128, dtype="float32")
-options = Options(name="vllm", max_sequences=8, tensor_parallel=int(split), gpu_memory=0.4)
-engine = VLLM(options, Path(base), model, Path(log))
+model = models.ModelOptions(name=base, max_context=128, dtype="float32")
+options = VLLM(max_num_seqs=8, tensor_parallel_size=int(split), gpu_memory_utilization=0.4)
+engine = VLLMSession(options, Path(base), model, Path(log))
 prompts = [[{"role": "user", "content": f"What is {a} + {b}?"}] for a in (3, 14) for b in (5, 26)]
 
 def say(value):
@@ -70,7 +69,7 @@ except PromptError as error:
 ask(temperature=0)
 ask(temperature=1.0, n=3, seed=11)
 ask(temperature=1.0, n=3, seed=11)
-tickets = [engine.submit(Generate(prompts[0], n=8, max_tokens=4, turn=3 - place)) for place in range(4)]
+tickets = [engine.submit(Generate(prompts[0], n=8, max_tokens=4, priority=3 - place)) for place in range(4)]
 replies = wait(tickets)
 say([tickets.index(ticket) for ticket in replies])
 if adapter:
@@ -102,9 +101,9 @@ mark = json.loads(mark)
 if mark:
     engine.load(Policy(base))
     go_on()
-    go_on(until=(mark[0],), logprob=True)
-    go_on(prefix=mark[1])
-    go_on(forbid=(mark[2],))
+    go_on(step_stop=(mark[0],), logprob=True)
+    go_on(prefill=mark[1])
+    go_on(bad_words=(mark[2],))
 assert engine.seconds > 0
 engine.close()
 engine.close()
@@ -142,8 +141,8 @@ def tokens(rows: list[list[dict[str, Any]]]) -> list[list[list[int]]]:
 
 def greedy(base: Path, log: Path) -> list[list[list[int]]]:
     """What transformers answers to the same prompts under the weights in `base`."""
-    settings = models.Options(name=str(base), max_context=128)
-    engine = Transformers(TransformersOptions(name="transformers"), base, settings, log)
+    settings = models.ModelOptions(name=str(base), max_context=128)
+    engine = TransformersSession(Transformers(), base, settings, log)
     for a, b in SUMS:
         engine.submit(Generate(asking(a, b), max_tokens=12, temperature=0))
     replies = dict(engine.poll())

@@ -15,4 +15,6 @@ def outcomes(marks: str) -> list[Outcome]:
 
 
 def answers(marks: str, **rest: Any) -> list[Answer]:
-    return [Answer(f"p{n}", **({"fast": one, "worked": one} | rest)) for n, one in enumerate(outcomes(marks))]
+    return [
+        Answer(f"p{n}", **({"fast": outcome, "worked": outcome} | rest)) for n, outcome in enumerate(outcomes(marks))
+    ]

@@ -30,8 +30,8 @@ def test_values_that_are_all_equal_have_an_interval_within_what_is_possible() ->
 
 
 def test_the_interval_of_pass_at_k_reaches_down_to_0() -> None:
-    found = sampled(answers("+" * 4, classes=[(1, True), (1, False)]), 1)["pass@1"]
-    assert (found["rate"], found["low"], found["high"]) == (0.5, 0.0, 1.0)
+    rate = sampled(answers("+" * 4, classes=[(1, True), (1, False)]), 1)["pass@1"]
+    assert (rate.rate, rate.low, rate.high) == (0.5, 0.0, 1.0)
 
 
 def test_losses_against_gains_are_tested_as_coins_are() -> None:

@@ -1,23 +1,24 @@
 """The baseline and evaluate stages, on an engine whose answers are in a file."""
 
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from byheart import recipe, strategies, weights
-from byheart.engines.scripted import Scripted
+from byheart.contracts import Session, Strategy
+from byheart.engines.scripted import Scripted, ScriptedSession
 from byheart.errors import TaskError
-from byheart.evaluation import Measure, Options, Outcome, baseline, compare, evaluate, maj_at_k, read_measure
+from byheart.evaluation import EvaluationOptions, Measure, Outcome, baseline, compare, evaluate, maj_at_k, read_measure
 from byheart.files import Journal, write_records
-from byheart.run import Run
-from byheart.types import Attempts, Generate, Policy, Problem, Problems, Rollout, Solver, replace
+from byheart.runs import Run
+from byheart.stages import Made
+from byheart.types import Generate, Policy, Problem, Problems, Rollout, RolloutGroup, Solver, replace
 from byheart.wording import BACK
+from typing_extensions import override
 
-from tests.conftest import judge_by
-from tests.fakes import FakeEngine, saying
+from tests.conftest import verifier_by
+from tests.fakes import FakeEngine, earlier_rounds, saying
 
 
 def asked(name: str) -> Problem:
@@ -47,18 +48,33 @@ def opened(
     return Run(folder / "run", recipe.parse(raw), redo_from=redo_from)
 
 
-def engine(run: Run, answers: dict[str, list[str]]) -> Scripted:
-    Path(run.recipe.engine.script).write_text(json.dumps(answers))
-    return Scripted(run.recipe.engine, Path(), run.recipe.model, run.dir / "engine.log")
+def engine(run: Run, answers: dict[str, list[str]]) -> ScriptedSession:
+    options = run.recipe.engine
+    assert isinstance(options, Scripted)
+    Path(options.script).write_text(json.dumps(answers))
+    return ScriptedSession(options, Path(), run.recipe.model, run.dir / "engine.log")
 
 
 def measured(
     run: Run, answers: dict[str, list[str]] | FakeEngine, n: int = 1, problems: Problems = PROBLEMS
 ) -> Measure:
-    policy, options = Policy(run.recipe.model.name), run.recipe.evaluation
     asked = engine(run, answers) if isinstance(answers, dict) else answers
-    made: Measure = run.stage(n, "baseline", baseline, problems, policy, options, asked, judge_by())
-    return made
+    return started(run, n, problems, Policy(run.recipe.model.name), asked)
+
+
+def started(run: Run, n: int, problems: Problems, policy: Policy, asked: Session) -> Measure:
+    """What `policy` is measured to at the beginning of round `n`."""
+    asks = (run.recipe.model, run.recipe.strategy, run.recipe.curation, run.recipe.evaluation)
+    return run.stage(
+        n, "baseline", baseline, problems, policy, *asks, asked, verifier_by(), earlier_rounds(run, n)
+    ).value
+
+
+def ended(run: Run, n: int, problems: Problems, policy: Policy, before: Policy, asked: Session) -> Measure:
+    """What `policy`, which was `before` the round, is measured to at the end of round `n`."""
+    first = Made("first", lambda: read_measure("baseline")(run.round_dir(1)))
+    asks = (run.recipe.model, run.recipe.curation, run.recipe.evaluation)
+    return run.stage(n, "evaluate", evaluate, problems, policy, before, first, *asks, asked, verifier_by()).value
 
 
 ANSWERS = {"train?": ["4 in full", "5"], "dev?": ["5"], "held_out?": ["it is 4", "4"]}
@@ -67,12 +83,12 @@ ANSWERS = {"train?": ["4 in full", "5"], "dev?": ["5"], "held_out?": ["it is 4",
 def test_a_policy_is_measured_on_every_split_and_the_measure_is_read_again(tmp_path: Path) -> None:
     run = opened(tmp_path, samples=4)
     made = measured(run, ANSWERS)
-    assert {name: [one.worked.right for one in part] for name, part in made.splits.items()} == {
+    assert {name: [answer.worked.right for answer in part] for name, part in made.splits.items()} == {
         "train": [True],
         "dev": [False],
         "held_out": [True],
     }
-    assert [one.slow for part in made.splits.values() for one in part] == [None] * 3
+    assert [answer.slow for part in made.splits.values() for answer in part] == [None] * 3
     assert (made.splits["dev"][0].classes, made.splits["held_out"][0].classes) == ([(4, False)], [(4, True)])
     assert sum(size for size, _ in made.splits["train"][0].classes) == 4
     assert (made.splits["dev"][0].distinct, made.splits["held_out"][0].distinct) == (0, 2)
@@ -85,9 +101,13 @@ def test_each_way_is_asked_as_the_recipe_says(tmp_path: Path) -> None:
     quick = saying(lambda prompt: "4" if prompt.endswith("Quick!") else "I think it is 5")
     fast, worked = {"prompt": "{problem} Quick!", "max_tokens": 9}, {"prompt": "{problem} Think!"}
     run = opened(tmp_path, fast=fast, worked=worked, samples=2, temperature=0.5)
-    [one] = measured(run, quick).splits["dev"]
-    assert (one.fast, one.worked) == (Outcome(True, 2, "4"), Outcome(False, 6, "I think it is 5"))
-    assert {(one.prompt, one.max_tokens, one.temperature, one.n) for one in quick.taken if "dev" in one.prompt} == {
+    [answer] = measured(run, quick).splits["dev"]
+    assert (answer.fast, answer.worked) == (Outcome(True, 2, "4"), Outcome(False, 6, "I think it is 5"))
+    assert {
+        (request.prompt, request.max_tokens, request.temperature, request.n)
+        for request in quick.taken
+        if "dev" in request.prompt
+    } == {
         ("dev? Quick!", 9, 0, 1),
         ("dev? Think!", 64, 0, 1),
         ("dev? Think!", 64, 0.5, 2),
@@ -97,68 +117,70 @@ def test_each_way_is_asked_as_the_recipe_says(tmp_path: Path) -> None:
 
 def test_where_going_back_is_taught_it_is_forbidden_once_as_well(tmp_path: Path) -> None:
     run = opened(tmp_path, backtracks=1)
-    made = measured(run, FakeEngine(lambda request: "5" if "Wait" in request.forbid else f"5\n{BACK}4"))
-    [one] = made.splits["dev"]
-    assert one.worked.right and one.straight and one.straight.response == "5" and one.straight.right is False
-    gone = compare(made, made, run.recipe.evaluation)["splits"]["dev"]["after"]["back"]
-    assert (gone["gone"], gone["mended"], gone["problems"], gone["straight"]["accuracy"]) == (1, 1, 1, 0.0)
+    made = measured(run, FakeEngine(lambda request: "5" if "Wait" in request.bad_words else f"5\n{BACK}4"))
+    [answer] = made.splits["dev"]
+    assert (
+        answer.worked.right and answer.straight and answer.straight.response == "5" and answer.straight.right is False
+    )
+    gone = compare(made, made, run.recipe.evaluation).splits["dev"].after.back
+    assert gone and (gone.gone, gone.mended, gone.problems, gone.straight.accuracy) == (1, 1, 1, 0.0)
     run.close()
 
 
 @pytest.mark.parametrize(("budget", "asked"), [(9, 3), (10, 6)])
 def test_fast_and_worked_are_asked_once_where_they_are_the_same(tmp_path: Path, budget: int, asked: int) -> None:
     run = opened(tmp_path, fast={"max_tokens": 9}, worked={"max_tokens": budget})
-    [one] = measured(run, ANSWERS).splits["dev"]
-    assert one.fast == one.worked
+    [answer] = measured(run, ANSWERS).splits["dev"]
+    assert answer.fast == answer.worked
     assert sum(len(path.read_text().splitlines()) for path in (run.dir / "measures").iterdir()) == asked
     run.close()
 
 
 def test_an_answer_that_nobody_can_read_is_a_class_of_its_own(tmp_path: Path) -> None:
     run = opened(tmp_path, samples=60)
-    one = measured(run, ANSWERS | {"dev?": ["none", "well", "6", "it is 6", "4"]}).splits["dev"][0]
-    sizes = [size for size, _ in one.classes]
+    answer = measured(run, ANSWERS | {"dev?": ["none", "well", "6", "it is 6", "4"]}).splits["dev"][0]
+    sizes = [size for size, _ in answer.classes]
     assert sum(sizes) == 60
     assert sizes.count(1) > 10  # "none" and "well" agree with nobody
-    assert sizes[0] > 12 and one.classes[0] == (sizes[0], False)  # both ways to say 6 are one answer
-    assert [size for size, right in one.classes if right] == [sizes[1]]
+    assert sizes[0] > 12 and answer.classes[0] == (sizes[0], False)  # both ways to say 6 are one answer
+    assert [size for size, right in answer.classes if right] == [sizes[1]]
     run.close()
 
 
 def test_answers_that_are_written_differently_are_one_class_where_the_verifier_finds_them_equal(tmp_path: Path) -> None:
     run = opened(tmp_path, samples=60)
-    one = measured(run, ANSWERS | {"dev?": ["4", "4.0", "so 4.00", "5", "5.0"]}).splits["dev"][0]
-    assert sorted(right for _, right in one.classes) == [False, True]
-    assert sum(size for size, _ in one.classes) == 60
+    answer = measured(run, ANSWERS | {"dev?": ["4", "4.0", "so 4.00", "5", "5.0"]}).splits["dev"][0]
+    assert sorted(right for _, right in answer.classes) == [False, True]
+    assert sum(size for size, _ in answer.classes) == 60
     run.close()
 
 
 def test_an_answer_that_was_cut_off_is_wrong_in_every_measure(tmp_path: Path) -> None:
     run = opened(tmp_path, samples=20)
-    one = measured(run, saying(lambda _: "4~")).splits["dev"][0]
-    assert (one.fast.right, one.worked.right) == (False, False)
-    assert one.classes == [(1, False)] * 20 and one.distinct == 0, "it has no vote"
+    answer = measured(run, saying(lambda _: "4~")).splits["dev"][0]
+    assert (answer.fast.right, answer.worked.right) == (False, False)
+    assert answer.classes == [(1, False)] * 20 and answer.distinct == 0, "it has no vote"
     run.close()
     unknown = Problems([], [Problem.of("dev?", None, "number")], [])
     run = opened(tmp_path / "unknown", samples=20)
-    [one] = measured(run, saying(lambda _: "4~"), problems=unknown).splits["dev"]
-    assert (one.fast.right, one.classes) == (None, []), "nobody knows whether the whole would be right"
+    [answer] = measured(run, saying(lambda _: "4~"), problems=unknown).splits["dev"]
+    assert (answer.fast.right, answer.classes) == (None, []), "nobody knows whether the whole would be right"
     run.close()
 
 
 def test_no_more_samples_than_can_be_counted() -> None:
     with pytest.raises(ValueError, match="less than or equal to 512"):
-        Options(samples=513)
+        EvaluationOptions(samples=513)
     assert maj_at_k([(1, True)] * 256 + [(1, False)] * 256, 256) == pytest.approx(0.5)
     assert maj_at_k([(1, False)] * 512, 512) == 0
 
 
 def test_groups_are_made_by_what_the_meta_says(tmp_path: Path) -> None:
-    run = opened(tmp_path, by="size")
+    run = opened(tmp_path, group_by="size")
     assert [part[0].group for part in measured(run, ANSWERS).splits.values()] == ["5", "3", "8"]
     run.close()
-    run = opened(tmp_path, by="sise", redo_from=1)
-    with pytest.raises(TaskError, match=r"evaluation\.by: .* no 'sise' in its meta, which has size"):
+    run = opened(tmp_path, group_by="sise", redo_from=1)
+    with pytest.raises(TaskError, match=r"evaluation\.group_by: .* no 'sise' in its meta, which has size"):
         measured(run, {})
     run.close()
 
@@ -182,26 +204,20 @@ def test_another_model_is_measured_anew_though_its_run_stays(tmp_path: Path) -> 
 # Slow thinking, by a strategy whose attempts are in the problem's meta: (response, what else the rollout says)
 
 
-class Thinking(recipe.Choice):
-    pass
-
-
-def think(problem: Problem, options: Thinking) -> Solver:
-    [completions] = yield [Generate(problem.prompt, n=2, temperature=0)]
-    one = Rollout.of(problem, completions[0], "think")
-    return [
-        replace(one, id=f"{problem.id} {place}", response=text, **rest)
-        for place, (text, rest) in enumerate(problem.meta["attempts"])
-    ]
+class Thinking(Strategy):
+    @override
+    def solve(self, problem: Problem) -> Solver:
+        [completions] = yield [Generate(problem.prompt, n=2, temperature=0)]
+        rollout = Rollout.of(problem, completions[0], "think")
+        return [
+            replace(rollout, id=f"{problem.id} {index}", response=text, **rest)
+            for index, (text, rest) in enumerate(problem.meta["attempts"])
+        ]
 
 
 @pytest.fixture
 def strategy(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    place = ModuleType("thinking")
-    place.Options, place.solve = Thinking, think  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "thinking", place)
-    monkeypatch.setattr(think, "__module__", "thinking")
-    monkeypatch.setitem(strategies.REGISTRY, "think", "thinking:solve")
+    monkeypatch.setitem(strategies.REGISTRY, "think", f"{__name__}:Thinking")
     return {"name": "think"}
 
 
@@ -216,13 +232,13 @@ SLOW = {
     "a right one among others": (thinkable(WRONG, RIGHT_ONE, WRONG), True),
     "wrong": (thinkable(WRONG), False),
     "given the answer": (thinkable(WRONG, ("4", {"hinted": True})), False),
-    "not preferred": (thinkable(WRONG, ("4", {"chosen": False})), False),
+    "not preferred": (thinkable(WRONG, ("4", {"selected": False})), False),
     "cut off": (thinkable(WRONG, ("4", {"finish_reason": "length"})), False),
     "nothing": (thinkable(), False),
     "unjudged": (thinkable(RIGHT_ONE, WRONG, answer=None), None),
-    "unjudged, and so none chosen": (thinkable(("4", {"chosen": False}), answer=None), None),
-    "one unjudged among wrong ones": (thinkable(WRONG, ("", {"chosen": False, "note": "unjudged"})), None),
-    "one unjudged beside a right one": (thinkable(RIGHT_ONE, ("", {"chosen": False, "note": "unjudged"})), True),
+    "unjudged, and so none chosen": (thinkable(("4", {"selected": False}), answer=None), None),
+    "one unjudged among wrong ones": (thinkable(WRONG, ("", {"selected": False, "note": "unjudged"})), None),
+    "one unjudged beside a right one": (thinkable(RIGHT_ONE, ("", {"selected": False, "note": "unjudged"})), True),
     "unjudged, with the answer given": (thinkable(("4", {"hinted": True}), answer=None), False),
 }
 
@@ -232,27 +248,29 @@ def test_slow_thinking_is_right_where_it_chose_ended_and_was_not_told_a_right_so
 ) -> None:
     dev = [problem for problem, _ in SLOW.values()]
     train, held_out = [asked("train")], [thinkable(RIGHT_ONE, RIGHT_ONE), thinkable(WRONG, WRONG)]
-    said = {str(problem.prompt): ["three words here"] for problem in dev + held_out} | ANSWERS
+    script = {str(problem.prompt): ["three words here"] for problem in dev + held_out} | ANSWERS
     run = opened(tmp_path, strategy=strategy, num_slow=len(dev))
-    made = measured(run, said, problems=Problems(train, dev, held_out))
-    slow = [one.slow for one in made.splits["dev"]]
-    assert dict(zip(SLOW, [one.right for one in slow if one], strict=True)) == {
+    made = measured(run, script, problems=Problems(train, dev, held_out))
+    slow = [answer.slow for answer in made.splits["dev"]]
+    assert dict(zip(SLOW, [outcome.right for outcome in slow if outcome], strict=True)) == {
         name: right for name, (_, right) in SLOW.items()
     }
-    assert {one.num_tokens for one in slow if one} == {2 * 4}  # both completions, though one became a rollout
+    assert {outcome.num_tokens for outcome in slow if outcome} == {
+        2 * 4
+    }  # both completions, though one became a rollout
     assert slow[1] and slow[1].response == "4"
     assert made.splits["train"][0].slow is None
-    assert len(Journal(run.round_dir(1), "slow-*", Attempts).read()) == len(dev) + 2
+    assert len(Journal(run.round_dir(1), "slow-*", RolloutGroup).read()) == len(dev) + 2
     run.close()
 
 
 def test_only_so_many_problems_of_a_split_are_thought_about(tmp_path: Path, strategy: dict[str, str]) -> None:
     dev = [thinkable(RIGHT_ONE), thinkable(WRONG), thinkable(WRONG, WRONG)]
     held_out = [thinkable(WRONG, RIGHT_ONE), thinkable(RIGHT_ONE, WRONG)]
-    said = {str(problem.prompt): ["4"] for problem in dev + held_out} | ANSWERS
+    script = {str(problem.prompt): ["4"] for problem in dev + held_out} | ANSWERS
     run = opened(tmp_path, strategy=strategy, num_slow=1)
-    made = measured(run, said, problems=Problems([asked("train")], dev, held_out))
-    assert {name: [one.slow is not None for one in part] for name, part in made.splits.items()} == {
+    made = measured(run, script, problems=Problems([asked("train")], dev, held_out))
+    assert {name: [answer.slow is not None for answer in part] for name, part in made.splits.items()} == {
         "train": [False],
         "dev": [True, False, False],
         "held_out": [True, False],
@@ -266,23 +284,23 @@ def test_the_new_policy_is_held_against_its_own_start_and_against_the_base_model
     """The base model thinks one of two problems through; the policy of round 2 both, and knows one of them fast."""
     dev = [thinkable(RIGHT_ONE), thinkable(WRONG, RIGHT_ONE)]
     held_out = [thinkable(RIGHT_ONE, WRONG)]
-    said = {str(problem.prompt): ["5"] for problem in dev + held_out} | ANSWERS
-    said |= {f"adapter: {dev[0].prompt}": ["4"]}
+    script = {str(problem.prompt): ["5"] for problem in dev + held_out} | ANSWERS
+    script |= {f"adapter: {dev[0].prompt}": ["4"]}
     problems = Problems([asked("train")], dev, held_out)
     run = opened(tmp_path, strategy=strategy, num_slow=9)
-    base = measured(run, said, problems=problems)
+    base = measured(run, script, problems=problems)
     weaker = [replace(base.splits["dev"][0], slow=Outcome(False, 8, "")), base.splits["dev"][1]]
     base = replace(base, splits=base.splits | {"dev": weaker})
     write_records(run.round_dir(1) / "baseline.jsonl", [base])
 
-    policy, options, judge = Policy("one", None, "adapter-1"), run.recipe.evaluation, judge_by()
-    before = run.stage(2, "baseline", baseline, problems, policy, options, engine(run, said), judge)
-    new = replace(policy, id="adapter-2")
-    after = run.stage(2, "evaluate", evaluate, problems, new, policy, options, engine(run, said), judge)
+    policy, options = Policy("one", None, "adapter-1"), run.recipe.evaluation
+    before = started(run, 2, problems, policy, engine(run, script))
+    after = ended(run, 2, problems, replace(policy, id="adapter-2"), policy, engine(run, script))
     assert after.base == {dev[0].id: False, dev[1].id: True, held_out[0].id: True}
-    assert not any(one.slow for part in after.splits.values() for one in part)
-    found = compare(before, after, options)["splits"]["dev"]
-    assert (found["by_heart"]["ratio"], found["by_heart_base"]["ratio"]) == (0.5, 1.0)
+    assert not any(answer.slow for part in after.splits.values() for answer in part)
+    split = compare(before, after, options).splits["dev"]
+    assert split.by_heart and split.by_heart_base
+    assert (split.by_heart.ratio, split.by_heart_base.ratio) == (0.5, 1.0)
     assert read_measure("evaluate")(run.round_dir(2)) == after
     run.close()
 
@@ -297,21 +315,23 @@ def scorer(folder: Path) -> Path:
 def test_a_scorer_that_values_steps_is_held_against_the_samples_of_its_policy(tmp_path: Path) -> None:
     """Right and wrong part after the first step. Neither scorer changes what the policy answers."""
     run = opened(tmp_path, samples=8)
-    said: dict[str, Any] = ANSWERS | {"dev?": ["1 + 1 = 2\n2 + 2 = 4", "1 + 1 = 2\n2 + 2 = 5"]}
-    said |= {f"score: {text}": value for text, value in VALUES.items()}
-    measured(run, said)
+    script: dict[str, Any] = ANSWERS | {"dev?": ["1 + 1 = 2\n2 + 2 = 4", "1 + 1 = 2\n2 + 2 = 5"]}
+    script |= {f"score: {text}": value for text, value in VALUES.items()}
+    measured(run, script)
     new = Policy("one", None, "x", scorer(tmp_path / "new"))
-    first = evaluated(run, 1, said, new, Policy("one"))
-    solutions = {(one.right, *one.values): one for one in first.splits["dev"][0].valued}
+    first = evaluated(run, 1, script, new, Policy("one"))
+    solutions = {(solution.right, *solution.values): solution for solution in first.splits["dev"][0].valued}
     assert set(solutions) == {(True, 0.5, 0.75), (False, 0.5, 0.25)}
     assert solutions[True, 0.5, 0.75].possible == [True, True]
     assert solutions[False, 0.5, 0.25].possible == [True, False]
     assert len(first.splits["dev"][0].valued) == 8
-    assert all(one.before is None for one in first.splits["dev"][0].valued), "the base model has no scorer"
-    again = evaluated(run, 2, said, new, replace(new, id="y", scorer=scorer(tmp_path / "old")))
-    assert all(one.before == one.values for one in again.splits["dev"][0].valued), "the script knows one scorer"
+    assert all(solution.before is None for solution in first.splits["dev"][0].valued), "the base model has no scorer"
+    again = evaluated(run, 2, script, new, replace(new, id="y", scorer=scorer(tmp_path / "old")))
+    assert all(solution.before == solution.values for solution in again.splits["dev"][0].valued), (
+        "the script knows one scorer"
+    )
     assert weights.signs(Policy("one", None, "z", tmp_path)) is None
-    likely = evaluated(run, 3, said, Policy("one", None, "z", tmp_path), new)
+    likely = evaluated(run, 3, script, Policy("one", None, "z", tmp_path), new)
     assert likely.splits["dev"][0].valued == [], "V-STaR's scorer values no steps"
     run.close()
 
@@ -319,7 +339,5 @@ def test_a_scorer_that_values_steps_is_held_against_the_samples_of_its_policy(tm
 VALUES = {"1 + 1 = 2\n": 0.5, "1 + 1 = 2\n2 + 2 = 4": 0.75, "1 + 1 = 2\n2 + 2 = 5": 0.25}
 
 
-def evaluated(run: Run, n: int, said: dict[str, Any], policy: Policy, before: Policy) -> Measure:
-    stages, options = engine(run, said), run.recipe.evaluation
-    made: Measure = run.stage(n, "evaluate", evaluate, PROBLEMS, policy, before, options, stages, judge_by())
-    return made
+def evaluated(run: Run, n: int, script: dict[str, Any], policy: Policy, before: Policy) -> Measure:
+    return ended(run, n, PROBLEMS, policy, before, engine(run, script))

@@ -33,7 +33,7 @@ def won(draw: Sequence[tuple[int, bool]]) -> float:
 def test_maj_at_k_is_the_share_of_draws_whose_commonest_answer_is_right(
     classes: list[tuple[int, bool]], data: st.DataObject
 ) -> None:
-    samples = [(place, right) for place, (size, right) in enumerate(classes) for _ in range(size)][:9]
+    samples = [(index, right) for index, (size, right) in enumerate(classes) for _ in range(size)][:9]
     known = [(size, right) for (_, right), size in Counter(samples).items()]
     k = data.draw(st.integers(1, len(samples)))
     draws = list(itertools.combinations(samples, k))

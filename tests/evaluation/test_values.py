@@ -1,6 +1,7 @@
 """Whether a value model can be believed, on solutions whose measures can be worked out by hand."""
 
 import pytest
+from byheart.evaluation.metrics import Bin, FirstError
 from byheart.evaluation.values import Valued, auc, brier, first_error, reliability, worse
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,24 +14,24 @@ def solution(
 
 
 def test_what_is_always_sure_and_right_is_perfect() -> None:
-    found = reliability([[solution([1.0, 1.0], True), solution([0.0], False)]])
-    assert (found["brier"], found["ece"], found["auc"]) == (0, 0, 1)
-    assert found["bins"] == [{"steps": 1, "value": 0, "right": 0}, {"steps": 2, "value": 1, "right": 1}]
+    result = reliability([[solution([1.0, 1.0], True), solution([0.0], False)]])
+    assert (result.brier, result.ece, result.auc) == (0, 0, 1)
+    assert result.bins == [Bin(steps=1, value=0, right=0), Bin(steps=2, value=1, right=1)]
 
 
 def test_what_always_says_a_half_is_calibrated_and_knows_nothing() -> None:
-    found = reliability([[solution([0.5], True), solution([0.5], False)]])
-    assert (found["brier"], found["ece"], found["auc"]) == (0.25, 0, 0.5)
+    result = reliability([[solution([0.5], True), solution([0.5], False)]])
+    assert (result.brier, result.ece, result.auc) == (0.25, 0, 0.5)
 
 
 def test_the_distance_of_each_tenth_counts_by_its_steps() -> None:
-    found = reliability([[solution([0.9, 0.9, 0.95], False), solution([0.25], True)]])
-    assert found["ece"] == pytest.approx((3 * (0.9 + 0.9 + 0.95) / 3 + 0.75) / 4)
-    assert (found["solutions"], found["steps"]) == (2, 4)
+    result = reliability([[solution([0.9, 0.9, 0.95], False), solution([0.25], True)]])
+    assert result.ece == pytest.approx((3 * (0.9 + 0.9 + 0.95) / 3 + 0.75) / 4)
+    assert (result.solutions, result.steps) == (2, 4)
 
 
 def test_there_is_no_auc_of_one_kind() -> None:
-    assert auc([0.2], []) is None and reliability([[solution([0.5], True)]])["auc"] is None
+    assert auc([0.2], []) is None and reliability([[solution([0.5], True)]]).auc is None
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.lists(st.floats(0, 1), min_size=1, max_size=8))
@@ -42,12 +43,12 @@ def test_auc_is_the_share_of_pairs_in_order(right: list[float], wrong: list[floa
 def test_the_first_error_is_found_where_the_value_falls_there_and_not_before() -> None:
     solved = solution([0.9, 0.8], True)
     slip_in_two = [True, False, False]
-    found = first_error(
+    result = first_error(
         [[solved, solution([0.9, 0.1, 0.0], False, slip_in_two), solution([0.4, 0.1, 0.0], False, slip_in_two)]]
     )
-    assert found == {"wrong": 2, "found": 0.5, "right": 1, "unseen": 1.0}
+    assert result == FirstError(wrong=2, found=0.5, right=1, unseen=1.0)
     nowhere = first_error([[solution([0.1], False)]])
-    assert nowhere == {"wrong": 0, "found": None, "right": 0, "unseen": None}, "nobody knows where it went wrong"
+    assert nowhere == FirstError(wrong=0, found=None, right=0, unseen=None), "nobody knows where it went wrong"
 
 
 def test_a_scorer_is_worse_only_by_more_than_chance() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart.objectives.training import Job
+from byheart.contracts import Job
 
 
 def says(answer: object) -> list[dict[str, str]]:
@@ -20,7 +20,7 @@ def job(tiny: Path, tmp_path: Path) -> Job:
 
 def make_job(base: Path, folder: Path) -> Job:
     out = folder / "round-001/adapter"
-    made = Job("sft", {}, base, None, folder / "dataset", folder / "scratch", out, seed=0, allow_pickle=False)
+    made = Job({"name": "sft"}, base, None, folder / "dataset", folder / "scratch", out, seed=0, allow_pickle=False)
     asked: list[Any] = [[{"role": "user", "content": f"What is {a} + 1?"}] for a in range(8)]
     write(made.rows, [{"prompt": prompt, "completion": says(a + 1)} for a, prompt in enumerate(asked)])
     write(

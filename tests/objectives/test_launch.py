@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import recipe
+from byheart import recipe, soundness
+from byheart.contracts import Job, Objective
 from byheart.errors import RecipeError
 from byheart.objectives import launch
-from byheart.objectives.training import Job
 
 from tests.conftest import ROOT
 from tests.machines import pretend
 from tests.objectives.conftest import make_job
 
 CONFIGS = sorted(path.stem for path in launch.CONFIGS.glob("*.yaml"))
-SFT: dict[str, Any] = {"name": "sft", "min_steps": 16, "max_steps": 16, "batch_size": 4, "learning_rate": 0.01}
+SFT: dict[str, Any] = {
+    "name": "sft",
+    "min_optimizer_steps": 16,
+    "max_optimizer_steps": 16,
+    "global_batch_size": 4,
+    "learning_rate": 0.01,
+}
 
 Trained = tuple[list[float], dict[str, Any]]
 
@@ -30,10 +36,10 @@ def trained(job: Job, folder: Path, config: str | None, **options: Any) -> Train
     """The losses, a mean of every five steps, and the adapter that a child leaves in `folder`."""
     from safetensors.numpy import load_file
 
-    job = replace(job, options=SFT | options, out=folder / "adapter", scratch=folder / "scratch")
+    job = replace(job, objective=SFT | options, out=folder / "adapter", scratch=folder / "scratch")
     folder.mkdir()
-    (folder / "job.json").write_text(json.dumps(asdict(job), default=str))
-    command = launch.command(config, recipe.chosen("objectives", job.options))
+    (folder / "job.json").write_text(json.dumps(job.written()))
+    command = launch.command(config, Objective.parse(job.objective))
     child = subprocess.Popen(
         [*command, "byheart.objectives.training", str(folder / "job.json")],
         cwd=ROOT,
@@ -72,7 +78,11 @@ def one(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "options"),
-    [("cpu", {}), (None, {"accumulation": 2}), ("cpu", {"accumulation": 2, "gradient_checkpointing": True})],
+    [
+        ("cpu", {}),
+        (None, {"gradient_accumulation_steps": 2}),
+        ("cpu", {"gradient_accumulation_steps": 2, "gradient_checkpointing": True}),
+    ],
     ids=["two processes", "two turns", "both, with gradient checkpointing"],
 )
 def test_the_same_batch_gives_the_same_losses_and_the_same_adapter(
@@ -106,7 +116,7 @@ def test_two_machines_come_to_the_same(job: Job, tmp_path: Path, one: Trained, m
 @pytest.mark.train
 @pytest.mark.slow
 def test_bfloat16_goes_with_turns_and_checkpointing(job: Job, tmp_path: Path, one: Trained) -> None:
-    turns = {"accumulation": 2, "gradient_checkpointing": True}
+    turns = {"gradient_accumulation_steps": 2, "gradient_checkpointing": True}
     losses, adapter = trained(job, tmp_path / "narrow", None, precision="bfloat16", **turns)
     assert losses == pytest.approx(one[0], rel=0.1) and losses != one[0]
     assert all(tensor.dtype == "float32" for tensor in adapter.values()), "what is trained keeps its precision"
@@ -126,17 +136,21 @@ def test_accelerate_reads_its_configs(config: str) -> None:
 @pytest.mark.parametrize(
     ("accelerate", "objective", "said"),
     [
-        ("nowhere", {}, "no file, and not one of cpu, ddp"),
+        ("nowhere", {}, "neither a file nor one of cpu, ddp"),
         ("broken.yaml", {}, "has no distributed_type"),
-        ("many.yaml", {}, "'many' is no number"),
+        ("many.yaml", {}, "'many' is not a number"),
         ("nodes", {}, "for several machines, and none are named: start the run by scripts/slurm or scripts/nodes"),
-        ("cpu", {"batch_size": 3}, "can't be shared alike by 2 processes"),
-        ("cpu", {"batch_size": 6, "accumulation": 2}, "take a multiple of 4"),
-        (None, {"batch_size": 8, "accumulation": 3}, "3 turns can't share the 8 rows"),
-        (None, {"quantized": True}, "4 bits want an NVIDIA GPU"),
-        (None, {"quantized": True, "precision": "float32"}, "not in float32"),
-        ("zero3", {}, "wants deepspeed"),
-        ("ddp", {}, "and there are 0; without it, training takes what there is"),
+        ("cpu", {"global_batch_size": 3}, "2 processes .* do not divide a micro-batch of 3 rows; take a multiple of 2"),
+        (
+            "cpu",
+            {"global_batch_size": 6, "gradient_accumulation_steps": 2},
+            "do not divide a micro-batch of 3 rows; take a multiple of 2",
+        ),
+        (None, {"global_batch_size": 8, "gradient_accumulation_steps": 3}, "3 does not divide the 8 rows"),
+        (None, {"load_in_4bit": True}, "4 bits need an NVIDIA GPU"),
+        (None, {"load_in_4bit": True, "precision": "float32"}, "not in float32"),
+        ("zero3", {}, "needs deepspeed"),
+        ("ddp", {}, "and there are 0; without it, training uses all that there are"),
     ],
 )
 def test_what_does_not_work_together_is_refused_with_the_reason(
@@ -148,7 +162,7 @@ def test_what_does_not_work_together_is_refused_with_the_reason(
     monkeypatch.setattr(launch, "gpus", lambda: 0)
     raw = {"name": "r", "model": {"name": "m"}, "task": {"name": "arithmetic"}, "objective": objective}
     with pytest.raises(RecipeError, match=said):
-        launch.check(recipe.parse(raw | {"accelerate": accelerate}))
+        soundness.check(recipe.parse(raw | {"accelerate": accelerate}))
 
 
 def test_several_machines_run_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,15 +170,15 @@ def test_several_machines_run_one_command(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(launch, "gpus", lambda: 4)
     monkeypatch.setenv("BYHEART_NODES", "a b c")
     monkeypatch.setenv("BYHEART_ON_EACH_NODE", "srun --overlap --comment='on all'")
-    launch.check(recipe.parse(raw | {"objective": {"batch_size": 24}}))
-    with pytest.raises(RecipeError, match=r"shared alike by 12 processes .* take a multiple of 12"):
-        launch.check(recipe.parse(raw | {"objective": {"batch_size": 16}}))
-    command = launch.command("nodes", recipe.chosen("objectives", "sft"))
+    launch.check(recipe.parse(raw | {"objective": {"global_batch_size": 24}}))
+    with pytest.raises(RecipeError, match=r"12 processes .* take a multiple of 12"):
+        launch.check(recipe.parse(raw | {"objective": {"global_batch_size": 16}}))
+    command = launch.command("nodes", Objective.parse("sft"))
     assert command[:4] == ["srun", "--overlap", "--comment=on all", sys.executable]
     said = dict(pairwise(command))
     assert (said["--num_machines"], said["--num_processes"], said["--main_process_ip"]) == ("3", "12", "a")
     assert said["--rdzv_backend"] == "c10d"
-    alone = launch.command("ddp", recipe.chosen("objectives", "sft"))
+    alone = launch.command("ddp", Objective.parse("sft"))
     assert alone[0] == sys.executable and "--num_machines" not in alone, "another config stays on this machine"
 
 
@@ -173,7 +187,7 @@ def test_a_process_for_each_gpu_that_can_share_the_batch(
     monkeypatch: pytest.MonkeyPatch, found: int, batch: int, expected: int
 ) -> None:
     monkeypatch.setattr(launch, "gpus", lambda: found)
-    command = launch.command(None, recipe.chosen("objectives", {"name": "sft", "batch_size": batch}))
+    command = launch.command(None, Objective.parse({"name": "sft", "global_batch_size": batch}))
     assert command[command.index("--num_processes") + 1] == str(expected)
     assert ("--multi_gpu" in command) is (expected > 1)
     assert ("--cpu" in command) is (found == 0)

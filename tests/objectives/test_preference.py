@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import chat, models, weights
+from byheart import chat, models, soundness, weights
+from byheart.contracts import Job
 from byheart.errors import RecipeError
 from byheart.objectives import preference, sft, vstar
-from byheart.objectives.training import Job
 from byheart.recipe import Recipe, parse
 
 pytestmark = pytest.mark.train
 
 FEW: dict[str, Any] = {
-    "min_steps": 3,
-    "max_steps": 3,
-    "batch_size": 4,
+    "min_optimizer_steps": 3,
+    "max_optimizer_steps": 3,
+    "global_batch_size": 4,
     "learning_rate": 0.01,
     "pair_epochs": 3.0,
     "pair_learning_rate": 0.01,
@@ -69,8 +69,8 @@ def test_pairs_teach_the_fine_tuned_model_to_prefer_in_one_adapter(
 ) -> None:
     import torch
 
-    options = preference.Options(name="preference", **FEW)
-    assert preference.fit(job, options) > 0
+    options = preference.Preference(**FEW)
+    assert options.fit(job) > 0
     first = job.scratch / "sft-adapter"
     told = reports(capsys.readouterr().out)
 
@@ -94,7 +94,7 @@ def test_pairs_teach_the_fine_tuned_model_to_prefer_in_one_adapter(
     assert last["pair_steps"] == 6 and last["pair_accuracy"] > 0.5 and last["pair_loss"] < math.log(2)
 
 
-def begun(job: Job, options: preference.Options) -> Any:
+def begun(job: Job, options: preference.Preference) -> Any:
     """trl's trainer as `prefer` begins with it."""
     from peft import PeftModel
 
@@ -111,9 +111,9 @@ def merged(job: Job, adapter: Path) -> Path:
 
 def test_without_a_pair_there_is_only_fine_tuning(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     job.pairs.unlink()
-    preference.fit(job, preference.Options(name="preference", **FEW))
+    preference.Preference(**FEW).fit(job)
     assert (job.out.parent / "merged").is_dir()
-    assert "no pair" in reports(capsys.readouterr().out)[0]["say"]
+    assert "no pairs" in reports(capsys.readouterr().out)[0]["say"]
 
 
 @pytest.mark.slow
@@ -122,12 +122,12 @@ def test_the_verifier_is_a_second_adapter_and_a_kill_amid_it_costs_only_itself(
 ) -> None:
     import torch
 
-    options = vstar.Options(name="vstar", **FEW)
+    options = vstar.VStar(**FEW)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(preference, "preference_trainer", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        vstar.fit(job, options)
+        options.fit(job)
     capsys.readouterr()
-    vstar.fit(job, options)
+    options.fit(job)
     trained = [one["step"] for one in reports(capsys.readouterr().out) if one["doing"] == "train"]
     assert trained == [4], "the generator is as it was, but for a step at a learning rate of 0"
     generator, verifier = job.out.parent / "merged", job.scorer.parent / "merged"
@@ -136,40 +136,42 @@ def test_the_verifier_is_a_second_adapter_and_a_kill_amid_it_costs_only_itself(
 
     # The generator is what fine-tuning alone makes.
     alone = replace(job, scratch=job.scratch / "alone", out=job.scratch / "alone/adapter")
-    sft.fit(alone, options)
+    sft.fine_tune(alone, options)
     assert torch.allclose(logits(generator), logits(alone.out.parent / "merged"), atol=1e-5)
     assert torch.allclose(logits(verifier), logits(job.base, job.scorer), atol=1e-4)
 
 
-@pytest.mark.parametrize("module", [preference, vstar])
-def test_a_recipe_that_makes_no_pairs_is_refused(module: Any) -> None:
-    module.check(asked(module, pairs=1))
-    with pytest.raises(RecipeError, match=r"curation\.pairs has to be above 0"):
-        module.check(asked(module, pairs=0))
+@pytest.mark.parametrize("objective", ["preference", "vstar"])
+def test_a_recipe_that_makes_no_pairs_is_refused(objective: str) -> None:
+    soundness.check(asked(objective, pairs=1))
+    with pytest.raises(RecipeError, match=rf"{objective} .*curation\.pairs has to be above 0"):
+        soundness.check(asked(objective, pairs=0))
 
 
 @pytest.mark.parametrize("target", ["shortest", "answer"])
 def test_pairs_of_whole_solutions_are_refused_to_who_wants_less_of_them(target: str) -> None:
-    vstar.check(asked(vstar, pairs=1, target=target))
+    soundness.check(asked("vstar", pairs=1, target=target))
     with pytest.raises(RecipeError, match=f"target: {target}: .* take target: full"):
-        preference.check(asked(preference, pairs=1, target=target))
+        soundness.check(asked("preference", pairs=1, target=target))
 
 
-def asked(module: Any, **curation: Any) -> Recipe:
+def asked(objective: str, **curation: Any) -> Recipe:
     raw = {"name": "r", "model": {"name": "m"}, "task": {"name": "arithmetic"}, "curation": curation}
-    return parse(raw | {"objective": {"name": module.__name__.rpartition(".")[2]}})
+    return parse(raw | {"objective": {"name": objective}})
 
 
 @pytest.mark.parametrize(("num_pairs", "warm"), [(1, 0), (2, 0), (9, 0), (10, 1), (40, 2)])
 def test_the_first_of_a_few_steps_already_learns(job: Job, num_pairs: int, warm: int) -> None:
-    options = preference.Options(name="preference", batch_size=1, max_pair_steps=num_pairs)
-    told = sft.arguments(job, options, options.pair_steps(99))
-    assert (told["max_steps"], told["warmup_steps"]) == (num_pairs, warm)
+    options = preference.Preference(global_batch_size=1, max_pair_steps=num_pairs)
+    from trl import DPOConfig
+
+    config = sft.trainer_config(DPOConfig, job, options, preference.pair_steps(options, 99))
+    assert (config.max_steps, config.warmup_steps) == (num_pairs, warm)
 
 
 def test_one_step_on_pairs_changes_the_adapter(job: Job) -> None:
     import torch
 
-    options = preference.Options(name="preference", **FEW | {"max_pair_steps": 1})
-    preference.fit(job, options)
+    options = preference.Preference(**FEW | {"max_pair_steps": 1})
+    options.fit(job)
     assert not torch.allclose(logits(job.base, job.scratch / "sft-adapter"), logits(job.base, job.out), atol=1e-4)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart.objectives.sft import Options, fit, last_checkpoint
-from byheart.objectives.training import Job
+from byheart.contracts import Job
+from byheart.objectives.sft import SFT, last_checkpoint
 
 pytestmark = pytest.mark.train
 
@@ -24,7 +24,7 @@ def test_previous_goes_on_from_the_policy_and_base_begins_anew(job: Job, tmp_pat
 
     import numpy
 
-    assert fit(job, Options(name="sft", min_steps=4, max_steps=4, learning_rate=0.05)) > 0
+    assert SFT(min_optimizer_steps=4, max_optimizer_steps=4, learning_rate=0.05).fit(job) > 0
     assert (job.out.parent / "merged/model.safetensors").is_file()
     old = weights(job.out)
     changed = [name for name, tensor in old.items() if "lora_B" in name and numpy.abs(tensor).max() > 0.01]
@@ -32,8 +32,8 @@ def test_previous_goes_on_from_the_policy_and_base_begins_anew(job: Job, tmp_pat
     ends = {}
     for start in ("previous", "base"):
         second = replace(job, adapter=job.out, out=tmp_path / start / "adapter", scratch=tmp_path / start / "scratch")
-        still = Options.model_validate({"name": "sft", "start": start, "min_steps": 1, "max_steps": 1})
-        fit(second, still.model_copy(update={"learning_rate": 1e-9}))
+        still = SFT.model_validate({"name": "sft", "start": start, "min_optimizer_steps": 1, "max_optimizer_steps": 1})
+        still.model_copy(update={"learning_rate": 1e-9}).fit(second)
         ends[start] = weights(second.out)
     assert all(numpy.allclose(ends["previous"][name], old[name], atol=1e-5) for name in old)
     assert all(numpy.abs(ends["base"][name]).max() < 1e-5 for name in changed)
@@ -53,14 +53,14 @@ def test_training_goes_on_from_a_whole_checkpoint(job: Job, capfd: pytest.Captur
     """What an uninterrupted run would give, though a torn checkpoint lies on top."""
     import shutil
 
-    options = Options(name="sft", min_steps=52, max_steps=52, batch_size=4)
-    fit(job, options)
+    options = SFT(min_optimizer_steps=52, max_optimizer_steps=52, global_batch_size=4)
+    options.fit(job)
     whole = weights(job.out)
     shutil.rmtree(job.scratch / "checkpoint-52", ignore_errors=True)
     assert last_checkpoint(job.scratch) is None or "checkpoint-52" not in str(last_checkpoint(job.scratch))
     (job.scratch / "checkpoint-60").mkdir()
     capfd.readouterr()
-    fit(job, options)
+    options.fit(job)
     import numpy
 
     assert all(numpy.allclose(tensor, whole[name], atol=1e-5) for name, tensor in weights(job.out).items())

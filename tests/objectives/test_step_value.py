@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 from byheart import chat, models, weights
+from byheart.contracts import Job
 from byheart.errors import RecipeError
 from byheart.objectives import sft, step_value
-from byheart.objectives.training import Job
-from byheart.recipe import parse
+from byheart.recipe import Recipe, parse
 from byheart.types import Policy
 
 from tests.objectives.conftest import write
 
 pytestmark = pytest.mark.train
 
-FEW: dict[str, Any] = {"min_steps": 2, "max_steps": 2, "batch_size": 4}
+FEW: dict[str, Any] = {"min_optimizer_steps": 2, "max_optimizer_steps": 2, "global_batch_size": 4}
 STEPS = ["a = 1\n", "b = 2\n", "so 3"]
 
 
@@ -66,10 +66,8 @@ def test_a_value_is_learnt_at_the_end_of_each_step_and_nowhere_else(job: Job) ->
 
 def test_it_comes_to_say_what_steps_were_worth(job: Job) -> None:
     write(job.steps, rows())
-    options = step_value.Options(
-        name="step_value", **FEW, value_epochs=30.0, value_learning_rate=0.01, max_value_steps=80
-    )
-    assert step_value.fit(job, options) > 0
+    options = step_value.StepValue(**FEW, value_epochs=30.0, value_learning_rate=0.01, max_value_steps=80)
+    assert options.fit(job) > 0
     good, bad = (values(job, row) for row in rows()[:2])
     assert good[1] > 0.8 and bad[1] < 0.2, "after the second step it is known"
     assert 0.3 < good[0] < 0.7 and good[0] == pytest.approx(bad[0], abs=1e-4), "before it, it is not"
@@ -83,7 +81,7 @@ def test_the_loss_is_the_cross_entropy_of_the_signs(job: Job) -> None:
     from datasets import Dataset
 
     write(job.steps, rows())
-    options = step_value.Options(name="step_value", **FEW)
+    options = step_value.StepValue(**FEW)
     words, model = sft.base_model(job, options)
     encoded = [step_value.encoded(words, row) for row in rows(good=0.7, bad=0.2)[:2]]
     trainer = step_value.value_trainer(job, options, words, model.eval(), Dataset.from_list(encoded))
@@ -107,31 +105,35 @@ def test_a_file_in_trls_own_format_is_learnt_as_well(job: Job, tmp_path: Path) -
     file = tmp_path / "more.jsonl"
     some = [{"prompt": row["prompt"], "completions": ["a", "b\n", "c"], "labels": row["labels"]} for row in rows()]
     file.write_text("".join(json.dumps(row) + "\n" for row in some), "utf-8")
-    options = step_value.Options(name="step_value", **FEW, value_epochs=1.0, stepwise=str(file))
-    assert step_value.fit(job, options) > 0
+    options = step_value.StepValue(**FEW, value_epochs=1.0, stepwise=str(file))
+    assert options.fit(job) > 0
     assert (job.scorer / weights.SIGNS).is_file()
     assert step_value.stepwise(job, file)[0]["completions"] == ["a\n", "b\n", "c"]
 
 
 def test_without_a_valued_step_the_policy_alone_is_trained(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
-    assert step_value.fit(job, step_value.Options(name="step_value", **FEW)) > 0
+    assert step_value.StepValue(**FEW).fit(job) > 0
     assert not job.scorer.exists()
-    assert "nothing to learn a value model from" in capsys.readouterr().out
+    assert "so no value model is trained" in capsys.readouterr().out
+
+
+def check(recipe: Recipe) -> None:
+    recipe.objective.check(recipe)
 
 
 def test_a_recipe_is_told_what_is_missing(tmp_path: Path) -> None:
     raw: dict[str, Any] = {"name": "t", "model": {"name": "smollm2-135m"}, "task": {"name": "times_table"}}
     raw |= {"objective": {"name": "step_value"}}
-    with pytest.raises(RecipeError, match=r"say curation.steps: \{\}"):
-        step_value.check(parse(raw))
-    with pytest.raises(RecipeError, match=r"say evaluation\.samples: 4"):
-        step_value.check(parse(raw | {"curation": {"steps": {}}}))
+    with pytest.raises(RecipeError, match=r"set curation.steps: \{\}"):
+        check(parse(raw))
+    with pytest.raises(RecipeError, match=r"set evaluation\.samples: 4"):
+        check(parse(raw | {"curation": {"steps": {}}}))
     raw |= {"curation": {"steps": {}}, "evaluation": {"samples": 4}}
-    step_value.check(parse(raw))
+    check(parse(raw))
     raw["curation"] = {}
     later = parse(raw | {"schedule": {"curation.steps": [None, {}]}})
-    step_value.check(later.at(1))  # in the first round the policy alone is trained
+    check(later.at(1))  # in the first round the policy alone is trained
     assert later.at(2).curation.steps
     missing = str(tmp_path / "none.jsonl")
     with pytest.raises(RecipeError, match="there is no file"):
-        step_value.check(parse(raw | {"objective": {"name": "step_value", "stepwise": missing}}))
+        check(parse(raw | {"objective": {"name": "step_value", "stepwise": missing}}))

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import recipe, registry
+from byheart.contracts import Job, Objective
 from byheart.objectives import launch
-from byheart.objectives.training import Job
 
 from tests.conftest import ROOT
 from tests.objectives.conftest import write
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 
-FEW: dict[str, Any] = {"min_steps": 4, "max_steps": 4, "batch_size": 4, "learning_rate": 0.01}
+FEW: dict[str, Any] = {
+    "min_optimizer_steps": 4,
+    "max_optimizer_steps": 4,
+    "global_batch_size": 4,
+    "learning_rate": 0.01,
+}
 STEPWISE = [
     {
         "prompt": [{"role": "user", "content": f"What is {n} + 1?"}],
@@ -43,19 +47,18 @@ def test_two_processes_leave_the_policy_and_the_scorer_of_one(
 
     if name == "step_value":
         write(job.steps, STEPWISE)
-    options = recipe.chosen("objectives", {"name": name, **FEW, **more})
+    options = Objective.parse({"name": name, **FEW, **more})
     alone, spread = (
         replace(
             job,
-            objective=name,
-            options=options.model_dump(mode="json"),
+            objective=options.model_dump(mode="json"),
             scratch=tmp_path / f"{where}-scratch",
             out=tmp_path / where / "adapter",
         )
         for where in ("alone", "spread")
     )
-    registry.resolve("objectives", name)(alone, options)
-    (tmp_path / "job.json").write_text(json.dumps(asdict(spread), default=str))
+    options.fit(alone)
+    (tmp_path / "job.json").write_text(json.dumps(spread.written()))
     child = subprocess.Popen(
         [*launch.command("cpu", options), "byheart.objectives.training", str(tmp_path / "job.json")],
         cwd=ROOT,

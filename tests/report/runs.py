@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from byheart.evaluation import Answer, Measure, Outcome, compare, read_measure
 from byheart.evaluation.values import Valued
 from byheart.files import Journal, write_records
 from byheart.recipe import Recipe, parse
-from byheart.run import Run, Stage, stage
+from byheart.records import CurationStats, LoadStats, SampleStats
+from byheart.runs import Run
+from byheart.stages import Stage, stage
 from byheart.strategies.sampling import read_rollouts
 from byheart.tasks.splits import read_problems
-from byheart.types import Attempts, Branch, Completion, Policy, Problem, Problems, Rollout, Verdict, replace
-from byheart.verifiers import number
+from byheart.types import Branch, Completion, Policy, Problem, Problems, Rollout, RolloutGroup, Verdict, replace
+from byheart.verifiers.number import Number
 from byheart.wording import BACK
 
 EVIL = "<script>alert('x')</script><img src=https://evil.example/x.png>"
@@ -30,7 +33,7 @@ def recipe(samples: int = 0, by: str | None = None, same: bool = False, objectiv
             "task": {"name": "arithmetic", "num_train": 12, "num_dev": 40, "num_held_out": 40},
             "engine": {"name": "scripted", "script": "none.json"},
             "objective": {"name": objective},
-            "evaluation": {"num_train": 12, "samples": samples, "by": by} | (worked if same else {}),
+            "evaluation": {"num_train": 12, "samples": samples, "group_by": by} | (worked if same else {}),
         }
     )
 
@@ -65,11 +68,11 @@ def measure(
     could not be judged. `base` is what the base model solved slowly. Where it is `stepwise`, the steps of what it wrote
     have values, and it goes back in what it writes."""
 
-    def answer(problem: Problem, place: float, judged: bool) -> Answer:
+    def answer(problem: Problem, position: float, judged: bool) -> Answer:
         def outcome(share: float, num_tokens: int) -> Outcome:
-            solved = place < share
-            said = str(problem.answer) if solved else EVIL
-            return Outcome(solved if judged else None, num_tokens, f"9\n{BACK}{said}" if stepwise else said)
+            solved = position < share
+            response = str(problem.answer) if solved else EVIL
+            return Outcome(solved if judged else None, num_tokens, f"9\n{BACK}{response}" if stepwise else response)
 
         half = samples // 2
         return Answer(
@@ -81,20 +84,23 @@ def measure(
             classes=[]
             if not samples
             else [(half, True), (samples - half, False)]
-            if place < right
+            if position < right
             else [(samples, False)],
-            distinct=1 if samples and place < right else 0,
-            valued=[Valued([0.25, 0.75], None, [True, place < right], place < right)] if stepwise else [],
+            distinct=1 if samples and position < right else 0,
+            valued=[Valued([0.25, 0.75], None, [True, position < right], position < right)] if stepwise else [],
             straight=outcome(right / 2, 3) if stepwise else None,
         )
 
     splits = {
-        name: [answer(one, place / len(part), place < len(part) - unjudged) for place, one in enumerate(part)]
+        name: [
+            answer(problem, position / len(part), position < len(part) - unjudged)
+            for position, problem in enumerate(part)
+        ]
         for name, part in problems.splits().items()
     }
-    measured = [one for name in ("dev", "held_out") for one in problems.splits()[name]]
+    measured = [problem for name in ("dev", "held_out") for problem in problems.splits()[name]]
     known: dict[str, bool | None] = (
-        {} if base is None else {one.id: place % 40 < base * 40 for place, one in enumerate(measured)}
+        {} if base is None else {problem.id: position % 40 < base * 40 for position, problem in enumerate(measured)}
     )
     return Measure(policy, splits, known)
 
@@ -105,6 +111,7 @@ def load(
 ) -> Problems:
     problems = make_problems(first, wording, groups, gold)
     write_records(work.dir / "problems.jsonl", [problems])
+    work.stats = LoadStats(len(problems.train), len(problems.dev), len(problems.held_out), 0)
     return problems
 
 
@@ -120,26 +127,29 @@ def evaluate(work: Stage, measured: Measure) -> Measure:
     return measured
 
 
-def verdict(problem: Problem, one: Rollout) -> Verdict:
-    return Verdict(one.id, "number", *number.verify(problem, one.response, number.Options(name="number")))
+def verdict(problem: Problem, rollout: Rollout) -> Verdict:
+    return Verdict(rollout.id, "number", *Number().verify(problem, rollout.response))
 
 
 @stage(read_rollouts)
-def sample(work: Stage, problems: Problems, responses: Sequence[str], tree: Sequence[Branch] = ()) -> list[Attempts]:
+def sample(
+    work: Stage, problems: Problems, responses: Sequence[str], tree: Sequence[Branch] = ()
+) -> list[RolloutGroup]:
     """Every problem is answered with each of `responses`; the verifier is said to have run out of time over "404". For
     the first of them `tree` was searched."""
-    journal = Journal(work.dir, "rollouts", Attempts)
+    journal = Journal(work.dir, "rollouts", RolloutGroup)
     for problem in problems.train:
-        said = [text.replace("ANSWER", str(problem.answer)) for text in responses]
-        completions = [Completion(text, [1, 2], "stop", "base", seed) for seed, text in enumerate(said)]
-        rollouts = [Rollout.of(problem, one, "direct") for one in completions]
-        verdicts = [verdict(problem, one) for one in rollouts] if problem.answer else []
+        texts = [text.replace("ANSWER", str(problem.answer)) for text in responses]
+        completions = [Completion(text, [1, 2], "stop", "base", seed) for seed, text in enumerate(texts)]
+        rollouts = [Rollout.of(problem, completion, "direct") for completion in completions]
+        verdicts = [verdict(problem, rollout) for rollout in rollouts] if problem.answer else []
         late: dict[str, Any] = {"score": None, "answer": None, "reason": "the verifier ran out of time"}
-        verdicts = [replace(one, **late) if one.answer == "404" else one for one in verdicts]
+        verdicts = [replace(verdict_, **late) if verdict_.answer == "404" else verdict_ for verdict_ in verdicts]
         searched = list(tree) if problem == problems.train[0] else []
-        journal.append(Attempts(problem.id, rollouts, verdicts, tree=searched))
+        journal.append(RolloutGroup(problem.id, rollouts, verdicts, tree=searched))
     journal.close()
-    work.notes["num_tokens"] = 4321
+    num = len(problems.train)
+    work.stats = SampleStats(num, num * len(responses), num * len(responses), 0, {}, num_tokens=4321, num_failed=0)
     return journal.read()
 
 
@@ -148,15 +158,21 @@ def nothing(folder: Path) -> None:
 
 
 @stage(nothing)
-def curate(work: Stage, counts: dict[str, Any]) -> None:
-    work.notes |= counts
+def curate(work: Stage, counts: CurationStats) -> None:
+    work.stats = counts
 
 
-ROWS = {"num_rows": 1234, "hint_share": 0.25, "unique_rate": None}
+def counts(**known: Any) -> CurationStats:
+    """What a round curated: nothing but what is `known`."""
+    nothing: dict[str, Any] = {field.name: 0 for field in fields(CurationStats)}
+    return CurationStats(**nothing | {"unique_rate": None, "caveats": []} | known)
+
+
+ROWS = counts(num_rows=1234, hint_share=0.25)
 RESPONSES = ("so ANSWER", "404", EVIL)
 TREE = [
-    Branch(-1, "2 + 3 = 5", visits=3, mean=0.5, value=0.75, scores={"f": 1.25, "g": 0.75, "h": 0.5}, chosen=True),
-    Branch(0, "so 5", ended=True, count=2, value=0.9, chosen=True),
+    Branch(-1, "2 + 3 = 5", visits=3, mean=0.5, value=0.75, scores={"f": 1.25, "g": 0.75, "h": 0.5}, selected=True),
+    Branch(0, "so 5", ended=True, count=2, value=0.9, selected=True),
     Branch(0, "or [bold]6[/]", closed="hopeless", value=0.04),
     Branch(-1, "hm", closed="too deep"),
 ]
@@ -165,7 +181,7 @@ TREE = [
 def begin(folder: Path, responses: Sequence[str] = RESPONSES, tree: Sequence[Branch] = ()) -> Path:
     """A run whose first round was sampled and no more."""
     run = Run(folder, recipe())
-    problems = run.stage(1, "load", load)
+    problems = run.stage(1, "load", load).value
     run.stage(1, "sample", sample, problems, responses, tree)
     run.close()
     return folder
@@ -184,7 +200,7 @@ def finish(
     gold: bool = True,
     same: bool = False,
     objective: str = "sft",
-    untrained: dict[str, Any] | None = None,
+    untrained: CurationStats | None = None,
     stepwise: bool = False,
 ) -> Path:
     """A run with a round for each of `rights` after the first, which is the base model's. Where `untrained` is what
@@ -192,16 +208,16 @@ def finish(
     run = Run(folder, recipe(samples, by, same, objective))
     policy, now = Policy("some/model"), rights[0]
     for n, right in enumerate(rights[1:], 1):
-        problems = run.stage(n, "load", load, first, wording, groups, gold)
+        problems = run.stage(n, "load", load, first, wording, groups, gold).value
         measured = measure(problems, policy.id, now, samples, unjudged, slow, same=same)
-        before = run.stage(n, "baseline", baseline, measured)
+        before = run.stage(n, "baseline", baseline, measured).value
         run.stage(n, "sample", sample, problems, RESPONSES, TREE if stepwise else ())
         run.stage(n, "curate", curate, ROWS if untrained is None else untrained)
         name = f"adapter-{n}" if untrained is None else policy.id
         measured = measure(problems, name, right, samples, unjudged, base=slow, same=same, stepwise=stepwise)
-        after = run.stage(n, "evaluate", evaluate, measured)
+        after = run.stage(n, "evaluate", evaluate, measured).value
         metrics = compare(before, after, run.recipe.evaluation)
-        if metrics["promoted"]:
+        if metrics.promoted:
             policy, now = Policy("some/model", run.round_dir(n) / "adapter", f"adapter-{n}"), right
         run.finish(n, policy, metrics)
     run.close()

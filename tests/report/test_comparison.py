@@ -30,30 +30,30 @@ def differences(*ps: float) -> list[Difference]:
 
 
 def test_holm_is_the_textbook_example() -> None:
-    corrected = [one.holm for one in holm(differences(0.01, 0.04, 0.03, 0.005))]
+    corrected = [difference.holm for difference in holm(differences(0.01, 0.04, 0.03, 0.005))]
     assert corrected == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_lies_between_no_correction_and_bonferroni_and_keeps_the_order(ps: list[float]) -> None:
-    corrected = [one.holm for one in holm(differences(*ps))]
-    assert all(p <= one <= min(1.0, p * len(ps)) + 1e-12 for p, one in zip(ps, corrected, strict=True))
-    in_order = [one for _, one in sorted(zip(ps, corrected, strict=True))]
+    corrected = [difference.holm for difference in holm(differences(*ps))]
+    assert all(p <= holm_p <= min(1.0, p * len(ps)) + 1e-12 for p, holm_p in zip(ps, corrected, strict=True))
+    in_order = [holm_p for _, holm_p in sorted(zip(ps, corrected, strict=True))]
     assert in_order == sorted(in_order)
 
 
 def test_the_better_run_is_named_whichever_comes_first(tmp_path: Path) -> None:
     good, bad = finish(tmp_path / "good", [0.2, 0.9]), finish(tmp_path / "bad", [0.2, 0.5])
     for folders in ([good, bad], [bad, good]):
-        found = compare(folders)
-        assert [one.better for one in found.differences] == ["good", "good"]
-        assert {one.words for one in found.differences} == {"good is better than bad"}
-        assert abs(found.differences[0].change) == pytest.approx(0.4)
+        comparison = compare(folders)
+        assert [difference.better for difference in comparison.differences] == ["good", "good"]
+        assert {difference.words for difference in comparison.differences} == {"good is better than bad"}
+        assert abs(comparison.differences[0].change) == pytest.approx(0.4)
 
 
 def test_a_small_difference_is_not_significant(tmp_path: Path) -> None:
-    found = compare([finish(tmp_path / "a", [0.2, 0.5]), finish(tmp_path / "b", [0.2, 0.6])])
-    fast = found.differences[0]
+    comparison = compare([finish(tmp_path / "a", [0.2, 0.5]), finish(tmp_path / "b", [0.2, 0.6])])
+    fast = comparison.differences[0]
     assert (fast.gained, fast.lost, fast.p, fast.holm) == (4, 0, 1 / 8, 1 / 4)
     assert fast.better is None and fast.words == "b and a: no significant difference"
 
@@ -62,19 +62,19 @@ def test_more_comparisons_ask_for_more_evidence(tmp_path: Path) -> None:
     a, b, c, d = (
         finish(tmp_path / name, [0.2, right]) for name, right in zip("abcd", (0.5, 0.675, 0.5, 0.5), strict=True)
     )
-    assert [one.better for one in compare([a, b]).differences] == ["b", "b"]  # 7 to 0: p 0.016, twice
-    assert {one.better for one in compare([a, b, c, d]).differences} == {None}
+    assert [difference.better for difference in compare([a, b]).differences] == ["b", "b"]  # 7 to 0: p 0.016, twice
+    assert {difference.better for difference in compare([a, b, c, d]).differences} == {None}
 
 
 def test_a_run_is_what_it_ended_with_and_paid_for_all_its_rounds(tmp_path: Path) -> None:
     folder = finish(tmp_path / "a", [0.2, 0.7, 0.3])  # the second round is not promoted
-    found = compare([folder, finish(tmp_path / "b", [0.2, 0.7])], split="dev")
-    stands = [(row.run.name, row.stand.n, row.stand.num_tokens, row.fast["accuracy"]) for row in found.rows(True)]
+    comparison = compare([folder, finish(tmp_path / "b", [0.2, 0.7])], split="dev")
+    stands = [(row.run.name, row.stand.n, row.stand.num_tokens, row.fast.accuracy) for row in comparison.rows(True)]
     assert stands == [
         ("a", 0, 0, 0.2), ("b", 0, 0, 0.2), ("a", 1, 4321, 0.7), ("b", 1, 4321, 0.7), ("a", 2, 8642, 0.7),
     ]  # fmt: skip
-    assert found.differences[0].change == 0
-    assert found.notes == ["Not at equal cost: b sampled 4,321 tokens and a 8,642."]
+    assert comparison.differences[0].change == 0
+    assert comparison.notes == ["Not at equal cost: b sampled 4,321 tokens and a 8,642."]
 
 
 def test_what_decides_a_run_and_is_not_the_same_is_named(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_what_decides_a_run_and_is_not_the_same_is_named(tmp_path: Path) -> None
     )
     differs, measured = compare([a, b]).notes
     assert differs == "b differs from a in evaluation.fast.max_tokens: 16 -> 4."
-    assert measured == "b was measured otherwise than a: their numbers mean different things."
+    assert measured == "b was measured in another way than a: their numbers are not comparable."
 
 
 def test_of_two_strategies_what_only_one_of_them_has_is_left_out(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_scheduled_measure_is_a_measure_that_differs(tmp_path: Path) -> None:
     a, b = finish(tmp_path / "a", [0.2, 0.7]), finish(tmp_path / "b", [0.2, 0.7])
     path = b / "recipe.yaml"
     path.write_text(path.read_text().replace("schedule: {}", "schedule: {evaluation.fast.max_tokens: [4]}"))
-    assert "b was measured otherwise than a: their numbers mean different things." in compare([a, b]).notes
+    assert "b was measured in another way than a: their numbers are not comparable." in compare([a, b]).notes
 
 
 def test_fast_and_worked_are_one_test_where_they_ask_the_same(tmp_path: Path) -> None:
@@ -110,14 +110,14 @@ def test_fast_and_worked_are_one_test_where_they_ask_the_same(tmp_path: Path) ->
     assert (only.kind, only.gained, only.lost) == ("fast", 6, 0)
     assert only.holm == only.p == 1 / 32 and only.words == "b is better than a"
     other = finish(tmp_path / "c", [0.2, 0.5])  # asks them otherwise
-    assert [one.kind for one in compare([a, other]).differences] == ["fast", "worked"]
+    assert [difference.kind for difference in compare([a, other]).differences] == ["fast", "worked"]
 
 
 def test_runs_are_compared_on_the_problems_they_share_if_these_are_most(tmp_path: Path) -> None:
     a, b = finish(tmp_path / "a", [0.2, 0.5]), finish(tmp_path / "b", [0.2, 0.5], first=10)
-    found = compare([a, b])
-    assert {row.fast["problems"] for row in found.rows(False)} == {30}
-    assert found.notes[0] == "Only the 30 held-out problems that all runs share are compared, of up to 40."
+    comparison = compare([a, b])
+    assert {row.fast.problems for row in comparison.rows(False)} == {30}
+    assert comparison.notes[0] == "Only the 30 held-out problems that all runs share are compared, of up to 40."
     with pytest.raises(InputError, match="share 15 of 40 held-out problems, too few to compare"):
         compare([a, finish(tmp_path / "c", [0.2, 0.5], first=25)])
 
@@ -152,15 +152,15 @@ def test_the_command_shows_it_and_writes_its_page(tmp_path: Path) -> None:
 
 
 def test_a_page_that_can_be_no_file_is_refused(tmp_path: Path) -> None:
-    found = compare([finish(tmp_path / name, [0.2, 0.5]) for name in "ab"])
+    comparison = compare([finish(tmp_path / name, [0.2, 0.5]) for name in "ab"])
     with pytest.raises(InputError, match=r"is a folder; the page is a file, e\.g\. .*comparison\.html"):
-        write_comparison(found, tmp_path)
+        write_comparison(comparison, tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="File exists"):
-        write_comparison(found, tmp_path / "file" / "page.html")
+        write_comparison(comparison, tmp_path / "file" / "page.html")
 
 
 def test_groups_are_those_of_the_recipe(tmp_path: Path) -> None:
-    found = compare([finish(tmp_path / name, [0.2, 0.5], by="digits") for name in "ab"])
-    assert {name: len(ids) for name, ids in found.groups.items()} == {"": 40, "1": 20, "2": 20}
-    assert found.by == "digits"
+    comparison = compare([finish(tmp_path / name, [0.2, 0.5], by="digits") for name in "ab"])
+    assert {name: len(ids) for name, ids in comparison.groups.items()} == {"": 40, "1": 20, "2": 20}
+    assert comparison.group_by == "digits"

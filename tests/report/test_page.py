@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 from byheart.errors import InputError
+from byheart.evaluation.metrics import ByHeart
 from byheart.report.comparison import compare
-from byheart.report.data import caught_up, clip
+from byheart.report.data import by_heart_text, clip
 from byheart.report.page import MAX_GROUPS, MAX_MOVED, MAX_PROBLEMS, MAX_SOLUTIONS, write_comparison, write_page
 from byheart.report.terminal import show_result, show_status
-from byheart.run import Run
+from byheart.runs import Run
 
-from tests.report.runs import EVIL, TREE, begin, finish, load, recipe
+from tests.report.runs import EVIL, TREE, begin, counts, finish, load, recipe
 
 VOID = {"meta", "img", "br", "input", "link", "hr"}
 
@@ -96,7 +97,7 @@ def test_opening_it_needs_no_network_and_runs_nothing(tmp_path: Path, often: Pag
             if name in {"src", "href", "xlink:href", "srcset", "action", "data"}:
                 assert value is not None and value.startswith("#")
     assert not re.search(r"url\((?!#)|@import", read.source)
-    policy = next(one for one in read.named("meta") if one.get("http-equiv") == "Content-Security-Policy")
+    policy = next(meta for meta in read.named("meta") if meta.get("http-equiv") == "Content-Security-Policy")
     assert str(policy["content"]).startswith("default-src 'none'")
 
 
@@ -123,7 +124,7 @@ def test_what_models_wrote_is_text(once: Page) -> None:
 def test_a_round_that_is_not_finished_says_so(tmp_path: Path) -> None:
     read = page(begin(tmp_path / "run"))
     assert "No round of some/model is finished yet" in read.words
-    assert "Round 1 is not finished: it has been through the stage sample" in read.words
+    assert "Round 1 is not finished: its last stage done is sample" in read.words
     assert not read.named("svg")
     assert "12 problems: 12 solutions right, 12 wrong, 12 unjudged" in read.words
 
@@ -132,7 +133,7 @@ def test_a_run_that_has_hardly_begun_has_a_page(tmp_path: Path) -> None:
     Run(tmp_path / "run", recipe()).close()
     assert "Nothing yet." in page(tmp_path / "run").words
     (tmp_path / "run" / "round-001").mkdir()
-    assert "Round 1 is not finished: it has only begun" in page(tmp_path / "run").words
+    assert "Round 1 is not finished: no stage is done" in page(tmp_path / "run").words
 
 
 def test_an_unfinished_round_stands_beside_finished_ones(tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_an_unfinished_round_stands_beside_finished_ones(tmp_path: Path) -> None
     run.close()
     read = page(folder)
     assert "in 1 round." in read.words
-    assert "Round 2 is not finished: it has been through the stage load" in read.words
+    assert "Round 2 is not finished: its last stage done is load" in read.words
     assert "What was sampled in round 1" in read.words
 
 
@@ -154,20 +155,20 @@ def test_its_numbers_are_those_of_metrics_json(tmp_path: Path, rights: list[floa
     read, n = page(folder), len(rights) - 1
     first, last = metrics(folder, 1)["splits"]["held_out"], metrics(folder, n)["splits"]["held_out"]
 
-    def said(row: dict[str, Any]) -> str:
+    def span(row: dict[str, Any]) -> str:
         return f"{row['fast']['accuracy']:.2f} ({row['fast']['low']:.2f}–{row['fast']['high']:.2f})"
 
-    went = f"went from {said(first['before'])} right to {said(last['after'])}"
+    went = f"went from {span(first['before'])} right to {span(last['after'])}"
     assert f"On 40 held-out problems the fast answers of some/model {went}" in read.words
     assert ("in 1 round." if n == 1 else f"in {n} rounds.") in read.words
-    for one in range(1, n + 1):
-        for split in metrics(folder, one)["splits"].values():
+    for number in range(1, n + 1):
+        for split in metrics(folder, number)["splits"].values():
             for kind, moved in split["paired"].items():
                 assert f"{moved['change']:+.3f} ({moved['low']:+.2f} to {moved['high']:+.2f})" in read.words
                 assert f"{split['after'][kind]['accuracy']:.3f}" in read.words
     assert (
-        "1 4,321 – – – – 1234 25 % –" in read.words
-    )  # tokens, rows and their share with a hint; the rest is not known
+        "1 4,321 0 0 0 – 1234 25 % 0" in read.words
+    )  # tokens, rows and their share with a hint; of no right solution none is different
     assert f"Newly solved, held out, worked: {len(last['paired']['worked']['gained'])}" in read.words
     assert "Newly lost, held out, worked: 0 None." in read.words
 
@@ -180,9 +181,9 @@ def test_its_numbers_are_those_of_metrics_json(tmp_path: Path, rights: list[floa
             0.53,
             0.21,
             1.0,
-            "Whether the fast answer has caught up with the slow one, 50 problems can't tell: it is right",
+            "50 problems can't tell whether the fast answer has caught up with the slow one: it is right",
         ),
-        (0.5, 0.2, None, "Whether the fast answer has caught up with the slow one, 50 problems can't tell"),
+        (0.5, 0.2, None, "50 problems can't tell whether the fast answer has caught up with the slow one"),
         (
             1.0,
             0.9,
@@ -193,7 +194,7 @@ def test_its_numbers_are_those_of_metrics_json(tmp_path: Path, rights: list[floa
     ],
 )
 def test_it_says_whether_the_fast_answer_caught_up(ratio: float, low: float, high: float | None, words: str) -> None:
-    assert caught_up({"ratio": ratio, "low": low, "high": high, "problems": 50}).startswith(words)
+    assert by_heart_text(ByHeart(ratio, low, high, 50)).startswith(words)
 
 
 def test_a_ratio_without_an_upper_end_has_a_chart_all_the_same(tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ def test_a_ratio_without_an_upper_end_has_a_chart_all_the_same(tmp_path: Path) -
     heart = metrics(folder, 1)["splits"]["held_out"]["by_heart"]
     assert heart["high"] is None
     read = page(folder)
-    assert caught_up(heart) in read.words
+    assert by_heart_text(ByHeart(**heart)) in read.words
     assert str(read.named("svg")[2]["aria-label"]).startswith("By heart: over slow before from 8.00")
 
 
@@ -232,8 +233,8 @@ def test_a_round_that_was_not_promoted_is_seen_to_be(tmp_path: Path) -> None:
     folder = finish(tmp_path / "run", [0.5, 0.8, 0.3])
     assert [metrics(folder, n)["promoted"] for n in (1, 2)] == [True, False]
     read = page(folder)
-    kept = metrics(folder, 1)["splits"]["held_out"]["after"]["fast"]["accuracy"]
-    assert f"to {kept:.2f} (" in read.words and "in 2 rounds, of which 1 was promoted." in read.words
+    accuracy = metrics(folder, 1)["splits"]["held_out"]["after"]["fast"]["accuracy"]
+    assert f"to {accuracy:.2f} (" in read.words and "in 2 rounds, of which 1 was promoted." in read.words
     assert "Round 1 promoted" in read.words and "Round 2 not promoted worse on development" in read.words
     hollow = [str(attrs["id"]) for attrs in read.named("g") if "not-promoted" in str(attrs.get("id"))]
     assert {name.rpartition("-")[2] for name in hollow} == {"2"}
@@ -296,19 +297,19 @@ def test_a_long_text_keeps_its_ends() -> None:
 def test_it_ends_with_the_recipe(once: Page) -> None:
     words = once.words
     assert "num_held_out: 40" in words
-    order = ["How it went", "Round by round", "Problems that moved", "What was sampled", "Where the time went"]
+    order = ["Results by round", "Round by round", "Problems that moved", "What was sampled", "Where the time went"]
     places = [words.index(heading) for heading in [*order, "The recipe"]]
     assert places == sorted(places)
 
 
-LEFT_OUT = {"num_right": 9, "num_cut_off": 4, "num_overlapping": 3, "num_unproved": 0, "num_rows": 0}
+LEFT_OUT = counts(num_right=9, num_cut_off=4, num_overlapping=3)
 
 
 @pytest.mark.parametrize("show", [write_page, show_result])
 @pytest.mark.parametrize(
     ("objective", "words"),
     [
-        ("none", "Nothing was trained, as the recipe asks: the control."),
+        ("none", "Nothing was trained, as the recipe says: the control."),
         ("sft", "No solution is left to learn from: 9 right, 3 overlapping with measured problems, 4 cut off."),
     ],
 )
@@ -317,8 +318,8 @@ def test_a_round_that_trained_nothing_says_why(
 ) -> None:
     folder = finish(tmp_path / "run", [0.2, 0.2], objective=objective, untrained=LEFT_OUT)
     shown = show(folder)
-    said = Page(shown).words if shown else " ".join(capsys.readouterr().out.split())
-    assert words in said and "no solution was right" not in said.lower()
+    shown_text = Page(shown).words if shown else " ".join(capsys.readouterr().out.split())
+    assert words in shown_text and "no solution was right" not in shown_text.lower()
 
 
 @pytest.mark.slow
@@ -382,7 +383,7 @@ def old(folder: Path) -> Path:
 
 @pytest.mark.parametrize("show", [write_page, show_status, show_result])
 def test_a_run_of_an_older_version_is_refused_in_a_line(tmp_path: Path, show: Any) -> None:
-    with pytest.raises(InputError, match="was made by an older version of byheart"):
+    with pytest.raises(InputError, match="was made by another version of byheart"):
         show(old(finish(tmp_path / "run", [0.2, 0.8])))
 
 

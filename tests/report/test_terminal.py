@@ -20,7 +20,7 @@ def width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal.console, "width", 120)
 
 
-def said(capsys: pytest.CaptureFixture[str], show: Any, *arguments: Any) -> str:
+def output(capsys: pytest.CaptureFixture[str], show: Any, *arguments: Any) -> str:
     """What is shown, each table's row in one line."""
     show(*arguments)
     out = capsys.readouterr().out
@@ -36,8 +36,8 @@ def numbers(out: str, row: str) -> list[float]:
 
 
 def metrics(folder: Path, n: int) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / f"round-{n:03}" / "metrics.json").read_text())
-    return found
+    metrics_: dict[str, Any] = json.loads((folder / f"round-{n:03}" / "metrics.json").read_text())
+    return metrics_
 
 
 def interval(row: dict[str, Any], key: str = "accuracy") -> list[float]:
@@ -46,7 +46,7 @@ def interval(row: dict[str, Any], key: str = "accuracy") -> list[float]:
 
 def near(*values: float | list[float]) -> Any:
     """These numbers, rounded as tables round them."""
-    flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    flat = [number for value in values for number in (value if isinstance(value, list) else [value])]
     return pytest.approx(flat, abs=0.0051)
 
 
@@ -54,7 +54,7 @@ def test_a_command_ends_with_every_way_to_answer_and_what_decided(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = finish(tmp_path / "r", [0.2, 0.7], samples=8, slow=0.7)
-    out = said(capsys, terminal.show_result, folder)
+    out = output(capsys, terminal.show_result, folder)
     held_out = out[out.index("held out (40)") : out.index("trained on, worked")]
     split = metrics(folder, 1)["splits"]["held_out"]
     before, after, paired = split["before"], split["after"], split["paired"]
@@ -73,14 +73,14 @@ def test_a_command_ends_with_every_way_to_answer_and_what_decided(
 
 def test_a_wordy_problem_is_told_by_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wordy = f"Please be so kind as to tell me, {'very ' * 20}calmly, and with nothing but the number: {{asked}}"
-    shown = said(capsys, terminal.show_result, finish(tmp_path / "r", [0.2, 0.7], wording=wordy))
+    shown = output(capsys, terminal.show_result, finish(tmp_path / "r", [0.2, 0.7], wording=wordy))
     assert "e.g. Please be so kind as […] " in shown
     assert re.search(r"but the number: What is 2\d \+ 1\?", " ".join(shown.split()))
 
 
 def test_status_has_a_line_a_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = finish(tmp_path / "r", [0.2, 0.7, 0.3], slow=0.8)
-    out = said(capsys, terminal.show_status, folder)
+    out = output(capsys, terminal.show_status, folder)
     for n, promoted in ((1, "yes"), (2, "no")):
         split = metrics(folder, n)["splits"]["held_out"]
         after, before = split["after"], split["before"]
@@ -88,21 +88,21 @@ def test_status_has_a_line_a_round(tmp_path: Path, capsys: pytest.CaptureFixture
         *shown, _ = numbers(out, f"{n} finished")
         assert shown == near(rates, interval(split["by_heart"], "ratio"), after["fast"]["tokens"], 1234)
         assert re.search(rf"{n} finished .* {promoted}\b", out)
-    assert "1 after sample" in said(capsys, terminal.show_status, begin(tmp_path / "begun"))
+    assert "1 after sample" in output(capsys, terminal.show_status, begin(tmp_path / "begun"))
 
 
 def test_what_is_asked_twice_in_the_same_way_has_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = [finish(tmp_path / name, [0.2, right], same=True) for name, right in (("a", 0.7), ("b", 0.8))]
-    result = said(capsys, terminal.show_result, folders[0])
+    result = output(capsys, terminal.show_result, folders[0])
     assert "fast 0.200" in result and "The fast answers to the development problems decide" in result
-    status = said(capsys, terminal.show_status, folders[0])
+    status = output(capsys, terminal.show_status, folders[0])
     fast = interval(metrics(folders[0], 1)["splits"]["held_out"]["after"]["fast"])
     assert numbers(status, "1 finished")[:5] == near(fast, 0.7, 1.0)
-    found = said(capsys, terminal.show_comparison, compare(folders), False)
-    assert numbers(found, "b fast")[:2] == near(40, 0.1)
+    shown = output(capsys, terminal.show_comparison, compare(folders), False)
+    assert numbers(shown, "b fast")[:2] == near(40, 0.1)
     fast = interval(metrics(folders[1], 1)["splits"]["held_out"]["after"]["fast"])
-    assert numbers(found, "held out 40 1 b") == near(fast, 3.0, 4321)
-    assert not any("worked" in out for out in (result, status, found))
+    assert numbers(shown, "held out 40 1 b") == near(fast, 3.0, 4321)
+    assert not any("worked" in out for out in (result, status, shown))
 
 
 def test_a_comparison_names_every_run_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,8 +119,8 @@ def test_a_comparison_shows_where_runs_stood_and_how_sure_one_can_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders = [finish(tmp_path / "a", [0.2, 0.4, 0.5]), finish(tmp_path / "b", [0.2, 0.9])]
-    found = compare(folders)
-    out = said(capsys, terminal.show_comparison, found, False)
+    comparison = compare(folders)
+    out = output(capsys, terminal.show_comparison, comparison, False)
     for name, words in (("held_out", "held out"), ("dev", "development")):
         for folder, n, sampled in ((folders[0], 2, 2 * 4321), (folders[1], 1, 4321)):
             after = metrics(folder, n)["splits"][name]["after"]
@@ -129,7 +129,7 @@ def test_a_comparison_shows_where_runs_stood_and_how_sure_one_can_be(
             assert numbers(out, f"{words} 40 {n} {folder.name}") == near(rates, tokens, sampled)
     assert numbers(out, "b fast")[:2] == near(40, 0.4), "and how sure that is, which compare works out"
     assert "fast: b is better than a" in out and "Not at equal cost: b sampled 4,321 tokens" in out
-    by_round = said(capsys, terminal.show_comparison, found, True)
+    by_round = output(capsys, terminal.show_comparison, comparison, True)
     assert numbers(by_round, "held out 40 0 b")[0] == 0.2 and numbers(by_round, "held out 40 1 a")[0] == 0.4
 
 
@@ -161,5 +161,5 @@ def test_a_tree_that_is_not_there_is_one_clear_line(tmp_path: Path, n: int | Non
 
 
 def test_without_a_search_there_is_no_tree(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="only q_star, mcts and beam search one"):
+    with pytest.raises(InputError, match="only strategies such as q_star, mcts and beam search trees"):
         terminal.show_tree(begin(tmp_path / "r"), None, make_problems().train[0].id)

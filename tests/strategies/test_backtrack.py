@@ -6,7 +6,7 @@ from typing import Any
 from byheart.types import Completion, FinishReason, Generate, Problem, Rollout
 from byheart.wording import BACK
 
-from tests.fakes import FakeEngine, FakeJudge, attempts
+from tests.fakes import FakeEngine, FakeVerifier, attempts
 
 PROBLEM = Problem.of("2 + 2", "4", "number")
 
@@ -21,22 +21,22 @@ def played(says: Sequence[tuple[str, FinishReason]], **rest: Any) -> tuple[list[
 
     engine = FakeEngine(piece)
     strategy = {"name": "backtrack", "samples": 1, "max_tokens": 20, **rest}
-    return attempts(PROBLEM, engine, strategy, FakeJudge()).rollouts, engine.taken
+    return attempts(PROBLEM, engine, strategy, FakeVerifier()).rollouts, engine.taken
 
 
 def test_a_wrong_step_and_its_mark_are_struck_out() -> None:
     [rollout], asked = played([("a\nslip\n" + BACK, "step"), ("b\n4", "stop")])
-    assert (rollout.response, rollout.note) == ("a\nb\n4", "mended")
-    assert [one.prefix for one in asked] == ["", "a\n"]
-    assert [one.max_tokens for one in asked] == [20, 16], "what was struck out is paid for"
-    assert all(one.until == (BACK,) and not one.forbid for one in asked)
+    assert (rollout.response, rollout.note) == ("a\nb\n4", "fixed")
+    assert [request.prefill for request in asked] == ["", "a\n"]
+    assert [request.max_tokens for request in asked] == [20, 16], "what was struck out is paid for"
+    assert all(request.step_stop == (BACK,) and not request.bad_words for request in asked)
 
 
 def test_after_so_many_times_all_is_left_as_it_is() -> None:
     slips: tuple[str, FinishReason] = ("slip\n" + BACK, "step")
     [rollout], asked = played([slips, slips, (f"slip\n{BACK}5", "stop")], max_backs=2)
-    assert (rollout.response, rollout.note) == (f"slip\n{BACK}5", "stuck")
-    assert [one.until for one in asked] == [(BACK,), (BACK,), ()]
+    assert (rollout.response, rollout.note) == (f"slip\n{BACK}5", "unsolved")
+    assert [request.step_stop for request in asked] == [(BACK,), (BACK,), ()]
 
 
 def test_what_has_no_room_left_was_cut_off() -> None:
@@ -46,7 +46,7 @@ def test_what_has_no_room_left_was_cut_off() -> None:
 
 def test_slips_can_be_left_or_forbidden() -> None:
     [left], [asked] = played([(f"slip\n{BACK}4", "stop")], slips="left")
-    assert (left.response, left.note, asked.until, asked.forbid) == (f"slip\n{BACK}4", "mended", (), ())
+    assert (left.response, left.note, asked.step_stop, asked.bad_words) == (f"slip\n{BACK}4", "fixed", (), ())
     [straight], [asked] = played([("4", "stop")], slips="forbidden")
-    assert (straight.response, straight.note, asked.until, asked.forbid) == ("4", "", (), ("Wait",))
+    assert (straight.response, straight.note, asked.step_stop, asked.bad_words) == ("4", "", (), ("Wait",))
     assert BACK.startswith("Wait")

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from byheart import recipe
 from byheart.errors import RecipeError
-from byheart.strategies import beam, mcts, q_star
 from byheart.types import Rollout
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +21,7 @@ def played(world: World, **rest: Any) -> list[Rollout]:
 def test_the_best_way_is_among_the_beams(width: int, depth: int, seed: int, beams: int, diverse: bool) -> None:
     world = World(width, depth, seed)
     rollouts = played(world, beams=beams, diverse=diverse)
-    [chosen] = [one for one in rollouts if one.chosen]
+    [chosen] = [rollout for rollout in rollouts if rollout.selected]
     assert chosen.response == world.best
     assert len(world.grown) <= 1 + beams * (depth - 1), "so many go on at a time and no more"
 
@@ -39,25 +38,29 @@ def test_budgets_and_closed_branches_are_kept_to() -> None:
     assert played(world, max_nodes=3) == [] and world.grown == [""]
     deep = World(3, 4, seed=1)
     assert played(deep, max_depth=2) == []
-    assert {one.closed for one in deep.tree if one.text and one.closed != "exhausted"} >= {"too deep"}
+    assert {branch.closed for branch in deep.tree if branch.text and branch.closed != "exhausted"} >= {"too deep"}
     hopeless = World(3, 4, seed=1)
     assert played(hopeless, min_value=1.0) == []
-    assert {one.closed for one in hopeless.tree} == {"hopeless"}
+    assert {branch.closed for branch in hopeless.tree} == {"hopeless"}
 
 
 def test_the_tree_says_which_way_was_chosen() -> None:
     world = World(2, 3, seed=3)
-    [chosen] = [one for one in played(world, beams=2) if one.chosen]
-    way = [one for one in world.tree if one.chosen]
-    assert "".join(one.text for one in way) == chosen.response
-    assert [one.parent for one in way] == [-1, world.tree.index(way[0]), world.tree.index(way[1])]
-    assert [one.value for one in way] == [step.value for step in chosen.steps]
+    [chosen] = [rollout for rollout in played(world, beams=2) if rollout.selected]
+    path = [branch for branch in world.tree if branch.selected]
+    assert "".join(branch.text for branch in path) == chosen.response
+    assert [branch.parent for branch in path] == [-1, world.tree.index(path[0]), world.tree.index(path[1])]
+    assert [branch.value for branch in path] == [step.value for step in chosen.steps]
 
 
 def test_a_search_is_told_what_it_lacks() -> None:
     raw: dict[str, Any] = {"name": "t", "model": {"name": "smollm2-135m"}, "task": {"name": "times_table"}}
     values = {"curation": {"steps": {}}, "objective": {"name": "step_value"}, "evaluation": {"samples": 4}}
-    for name, check in (("beam", beam.check), ("q_star", q_star.check), ("mcts", mcts.check)):
+
+    def check(parsed: recipe.Recipe) -> None:
+        parsed.strategy.check(parsed)
+
+    for name in ("beam", "q_star", "mcts"):
         with pytest.raises(RecipeError, match="'sft' trains none; say objective: step_value"):
             check(recipe.parse(raw | {"strategy": {"name": name}}))
         with pytest.raises(RecipeError, match=r"step: sentence, and curation\.step is line"):
@@ -65,7 +68,7 @@ def test_a_search_is_told_what_it_lacks() -> None:
         check(recipe.parse(raw | values | {"strategy": {"name": name}}))
     played = {"strategy": {"name": "mcts", "playouts": 2, "step": "sentence"}, "curation": {"pair_by": "siblings"}}
     with pytest.raises(RecipeError, match=r"step: sentence, and curation\.step is line"):
-        mcts.check(recipe.parse(raw | played))
-    mcts.check(recipe.parse(raw | {"strategy": {"name": "mcts", "playouts": 2}}))
+        check(recipe.parse(raw | played))
+    check(recipe.parse(raw | {"strategy": {"name": "mcts", "playouts": 2}}))
     with pytest.raises(RecipeError, match="'vstar' trains none"):
-        mcts.check(recipe.parse(raw | {"strategy": {"name": "mcts", "playouts": 2}, "objective": {"name": "vstar"}}))
+        check(recipe.parse(raw | {"strategy": {"name": "mcts", "playouts": 2}, "objective": {"name": "vstar"}}))

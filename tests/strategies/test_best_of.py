@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 from byheart import recipe, soundness
+from byheart.contracts import Verifier
 from byheart.errors import RecipeError
-from byheart.strategies import best_of
-from byheart.strategies.best_of import Options, most_common, solve, tree_size
+from byheart.strategies.best_of import BestOf, most_common, tree_size
 from byheart.types import Generate, Problem, Rollout, Score, Verdict, Verify, replace
 
-from tests.fakes import SUM, FakeEngine, FakeJudge, attempts, completion, ends_right, in_turn, saying
+from tests.fakes import SUM, FakeEngine, FakeVerifier, attempts, completion, ends_right, in_turn, saying
 
 PROBLEM = Problem.of("2 + 2", "4", "number")
 
@@ -26,7 +26,7 @@ def played(
         return values
 
     strategy = {"name": "best_of", "samples": len(texts), **rest}
-    rollouts = attempts(problem, FakeEngine(lambda _: texts, scores), strategy, FakeJudge(judged)).rollouts
+    rollouts = attempts(problem, FakeEngine(lambda _: texts, scores), strategy, FakeVerifier(judged)).rollouts
     assert [rollout.response for rollout in rollouts] == [text.removesuffix("~") for text in texts]
     assert {rollout.strategy for rollout in rollouts} == {"best_of"}
     return rollouts
@@ -39,12 +39,12 @@ def judged(request: Verify) -> list[Verdict]:
 
 
 def chosen(*arguments: Any, **rest: Any) -> list[str]:
-    return [rollout.response for rollout in played(*arguments, **rest) if rollout.chosen]
+    return [rollout.response for rollout in played(*arguments, **rest) if rollout.selected]
 
 
 def test_the_samples_are_spread_evenly_over_the_temperatures() -> None:
-    options = Options(name="best_of", samples=8, temperatures=[0, 0.5, 1.0], top_p=0.9, max_tokens=7)
-    asked = next(solve(PROBLEM, options))
+    options = BestOf(samples=8, temperatures=[0, 0.5, 1.0], top_p=0.9, max_tokens=7)
+    asked = next(options.solve(PROBLEM))
     assert asked == [
         Generate(PROBLEM.prompt, n=n, temperature=temperature, top_p=0.9, max_tokens=7)
         for n, temperature in ((3, 0), (3, 0.5), (2, 1.0))
@@ -53,7 +53,7 @@ def test_the_samples_are_spread_evenly_over_the_temperatures() -> None:
 
 def test_each_temperature_has_a_sample() -> None:
     with pytest.raises(ValueError, match="1 can't be spread over 2 temperatures"):
-        Options(name="best_of", samples=1, temperatures=[0.5, 1.0])
+        BestOf(samples=1, temperatures=[0.5, 1.0])
 
 
 def test_the_most_concise_right_one_is_chosen_and_the_others_are_kept() -> None:
@@ -107,13 +107,13 @@ MAJORITY = {"name": "best_of", "choose": "majority", "among": "all", "samples": 
 
 def test_answers_that_are_written_differently_agree_where_the_verifier_finds_them_equal() -> None:
     ended = attempts(SUM, saying(lambda _: ["is 5", "is 5", "it is 4", "is 4.0", "so 4.00"]), MAJORITY)
-    assert [one.response for one in ended.rollouts if one.chosen] == ["is 4.0"]
+    assert [rollout.response for rollout in ended.rollouts if rollout.selected] == ["is 4.0"]
     assert [verdict.score for verdict in ended.verdicts] == [0.0, 0.0, 1.0, 1.0, 1.0]
 
 
 def test_the_majority_does_not_see_the_gold_answer() -> None:
     ended = attempts(SUM, saying(lambda _: ["is 5", "is 5.0", "is 4", "is 6", "is 5"]), MAJORITY)
-    assert [one.response for one in ended.rollouts if one.chosen] == ["is 5"]
+    assert [rollout.response for rollout in ended.rollouts if rollout.selected] == ["is 5"]
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,12 @@ def test_the_majority_does_not_see_the_gold_answer() -> None:
     ],
 )
 def test_what_is_not_judged_by_the_answer_alone_agrees_by_its_letters(verifier: str, known: bool) -> None:
-    one, completions = replace(SUM, verifier=verifier), [completion("x", n) for n in range(2)]
-    rollouts = [Rollout.of(one, each, "best_of") for each in completions]
-    found = [Verdict("", "v", 0.0, answer, "") for answer in ("4", "4.0")]
-    grouping = most_common(one, list(zip(rollouts, found, strict=True)))
+    problem, completions = replace(SUM, verifier=verifier), [completion("x", n) for n in range(2)]
+    rollouts = [Rollout.of(problem, each, "best_of") for each in completions]
+    verdicts = [Verdict("", "v", 0.0, answer, "") for answer in ("4", "4.0")]
+    grouping = most_common(problem, list(zip(rollouts, verdicts, strict=True)))
     if known:
-        assert next(grouping) == [Verify(replace(one, answer="4"), ["4.0"], chosen_verifier("number"))]
+        assert next(grouping) == [Verify(replace(problem, answer="4"), ["4.0"], chosen_verifier("number"))]
         return
     with pytest.raises(StopIteration) as end:
         next(grouping)
@@ -140,7 +140,7 @@ def test_what_is_not_judged_by_the_answer_alone_agrees_by_its_letters(verifier: 
 
 
 def chosen_verifier(name: str) -> Any:
-    return recipe.chosen("verifiers", name)
+    return Verifier.parse(name)
 
 
 def test_a_scorer_is_chosen_by_only_where_one_is_trained() -> None:
@@ -149,28 +149,31 @@ def test_a_scorer_is_chosen_by_only_where_one_is_trained() -> None:
     for strategy in (scoring, {"name": "mixture", "parts": ["direct", scoring]}):
         with pytest.raises(RecipeError, match="'sft' trains none; say objective: vstar"):
             soundness.check(recipe.parse(raw | {"strategy": strategy}))
-    best_of.check(recipe.parse(raw | {"strategy": scoring, "objective": {"name": "vstar"}}))
-    best_of.check(recipe.parse(raw | {"strategy": {"name": "best_of"}}))
+    vstar = {"objective": {"name": "vstar"}}
+    for fitting in ({"strategy": scoring} | vstar, {"strategy": {"name": "best_of"}}):
+        parsed = recipe.parse(raw | fitting)
+        parsed.strategy.check(parsed)
+    parsed = recipe.parse(raw | {"strategy": scoring | {"aggregate": "min"}} | vstar)
     with pytest.raises(RecipeError, match="'vstar' trains a scorer of whole solutions, not of steps"):
-        best_of.check(recipe.parse(raw | {"strategy": scoring | {"aggregate": "min"}, "objective": {"name": "vstar"}}))
+        parsed.strategy.check(parsed)
 
 
 def test_where_no_answer_was_read_responses_that_read_alike_agree() -> None:
     texts = ["No", "it  is SO", "It is so", "it is not"]
-    unread = FakeJudge(lambda request: [Verdict("", "v", None, None, "no gold answer")] * len(request.responses))
+    unread = FakeVerifier(lambda request: [Verdict("", "v", None, None, "no gold answer")] * len(request.responses))
     ended = attempts(PROBLEM, in_turn(*texts), MAJORITY | {"samples": 4}, unread)
-    assert [rollout.response for rollout in ended.rollouts if rollout.chosen] == ["It is so"]
+    assert [rollout.response for rollout in ended.rollouts if rollout.selected] == ["It is so"]
 
 
 def test_the_scorer_decides_among_the_right_ones_and_its_values_are_kept() -> None:
     rollouts = played(["4", "so 4", "5", "it is 4"], [-3.0, -1.5, -2.0], choose="score")
-    assert [rollout.response for rollout in rollouts if rollout.chosen] == ["so 4"]
+    assert [rollout.response for rollout in rollouts if rollout.selected] == ["so 4"]
     assert [rollout.value for rollout in rollouts] == [-3.0, -1.5, None, -2.0]
 
 
 def test_without_a_scorer_the_most_concise_is_chosen() -> None:
     rollouts = played(["it is 4", "so 4"], [None, None], choose="score")
-    assert [rollout.response for rollout in rollouts if rollout.chosen] == ["so 4"]
+    assert [rollout.response for rollout in rollouts if rollout.selected] == ["so 4"]
     assert [rollout.value for rollout in rollouts] == [None, None]
 
 
@@ -182,7 +185,7 @@ def test_a_solution_is_worth_the_last_the_lowest_or_the_product_of_its_steps() -
     for aggregate, values in (("min", [0.2, 0.4]), ("product", [0.1, 0.16])):
         rollouts = played(texts, steps, choose="score", aggregate=aggregate)
         assert [rollout.value for rollout in rollouts] == pytest.approx(values)
-        assert [rollout.response for rollout in rollouts if rollout.chosen] == ["b\n4"]
+        assert [rollout.response for rollout in rollouts if rollout.selected] == ["b\n4"]
 
 
 def test_the_scorer_is_not_asked_where_there_is_nothing_to_choose() -> None:

@@ -2,7 +2,7 @@
 
 from byheart.types import Problem
 
-from tests.fakes import PLAIN, SUM, attempts, saying, told
+from tests.fakes import PLAIN, SUM, attempts, saying, summary
 
 OPTIONS = {
     "name": "decompose",
@@ -30,7 +30,7 @@ def test_parts_are_answered_in_turn_with_the_answers_before_them_in_view() -> No
         ["USER: Q: What is 1 + 1?\nA: 2\nQ: What is twice that?\nA: 4\nSo, What is 2 + 2?"],
     ]
     assert [turn[0].max_tokens for turn in teacher.turns] == [7, 9, 9, 9]
-    assert told(ended.rollouts) == [("So it is 4.", "divided", True)]
+    assert summary(ended.rollouts) == [("So it is 4.", "divided", True)]
     assert ended.rollouts[0].num_tokens == 5
     assert [verdict.score for verdict in ended.verdicts] == [1.0]
 
@@ -47,7 +47,7 @@ def test_where_no_question_can_be_read_the_problem_is_answered_plainly() -> None
     teacher = saying(lambda prompt: "No need to~" if "Divide!" in prompt else "It is 4.")
     ended = attempts(SUM, teacher, OPTIONS | {"rows": "trace"})
     assert teacher.prompts == [["USER: What is 2 + 2? Divide!"], ["USER: What is 2 + 2?"]]
-    assert told(ended.rollouts) == [("It is 4.", "undivided", True)]
+    assert summary(ended.rollouts) == [("It is 4.", "undivided", True)]
     assert ended.num_tokens == 8, "what was asked in vain counts too"
 
 
@@ -80,11 +80,11 @@ def test_a_trace_holds_all_that_was_said_and_is_judged_and_counted_as_a_whole() 
 
 def test_an_answer_that_was_cut_off_is_not_chosen_but_one_from_cut_off_parts_may_be() -> None:
     parts = saying(lambda prompt: "1. one?\n2. two" if "Divide!" in prompt else "4~" if "Q: one?" in prompt else "4")
-    assert attempts(SUM, parts, OPTIONS).rollouts[0].chosen is False
+    assert attempts(SUM, parts, OPTIONS).rollouts[0].selected is False
     compose = {"compose": "{problem} (known: {known})"}
     last = saying(lambda prompt: "1. one?" if "Divide!" in prompt else "4" if "known" in prompt else "2~")
-    assert attempts(SUM, last, OPTIONS | compose).rollouts[0].chosen is True
-    assert attempts(SUM, last, OPTIONS | compose | {"rows": "trace"}).rollouts[0].chosen is False
+    assert attempts(SUM, last, OPTIONS | compose).rollouts[0].selected is True
+    assert attempts(SUM, last, OPTIONS | compose | {"rows": "trace"}).rollouts[0].selected is False
 
 
 def test_a_base_model_is_asked_in_plain_text_up_to_a_blank_line() -> None:
@@ -96,7 +96,7 @@ def test_a_base_model_is_asked_in_plain_text_up_to_a_blank_line() -> None:
 
 
 def test_braces_in_what_is_asked_and_answered_stand_for_themselves() -> None:
-    one = Problem.of("{2} + {2} =", "4", "number")
+    problem = Problem.of("{2} + {2} =", "4", "number")
     teacher = saying(lambda prompt: "1. {x}?" if prompt.endswith("Divide!") else "{4}")
-    assert attempts(one, teacher, OPTIONS).rollouts[0].response == " {4}"
+    assert attempts(problem, teacher, OPTIONS).rollouts[0].response == " {4}"
     assert teacher.prompts[-1] == ["Q: {x}?\nA: {4}\nSo, {2} + {2} ="]

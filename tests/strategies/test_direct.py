@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from byheart.strategies.direct import Options
+from byheart.strategies.direct import Direct
 from byheart.types import Completion, Generate, Problem, Rollout, replace
 
 from tests.fakes import attempts, in_turn
@@ -20,8 +20,8 @@ def played(texts: list[str], **rest: Any) -> tuple[list[Generate], list[Rollout]
 
 @pytest.mark.parametrize("text", ["{problem:>9}", "{problem!r}", "{problem!z}", "{problem:{problem}}", "{problem:d}"])
 def test_a_prompt_puts_the_problem_as_it_is(text: str) -> None:
-    with pytest.raises(ValueError, match="in braces there is a name alone"):
-        Options(name="direct", prompt=text)
+    with pytest.raises(ValueError, match="braces hold a name alone"):
+        Direct(prompt=text)
 
 
 def test_it_stops_as_soon_as_enough_different_right_answers_are_there() -> None:

@@ -10,14 +10,14 @@ from byheart.errors import PromptError
 from byheart.strategies import driver
 from byheart.strategies.driver import Refused, drive
 from byheart.types import (
-    Attempts,
     Branch,
     Generate,
-    Keep,
     Problem,
-    Recall,
+    RecordTree,
     Request,
+    Retrieve,
     Rollout,
+    RolloutGroup,
     Score,
     Solver,
     Verdict,
@@ -27,8 +27,8 @@ from byheart.types import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import judge_by, verdicts_by
-from tests.fakes import Choose, FakeEngine, FakeJudge, saying
+from tests.conftest import verdicts_by, verifier_by
+from tests.fakes import Choose, FakeEngine, FakeVerifier, saying
 
 
 def echo(request: Generate) -> list[str] | PromptError:
@@ -47,33 +47,39 @@ def newest(waiting: list[tuple[int, Any]]) -> list[int]:
     return [waiting[-1][0]]
 
 
-def problem(name: str) -> Problem:
+def problem_named(name: str) -> Problem:
     return Problem(name, name, "4", "number")
 
 
-def asking(one: Problem, *turns: Sequence[str]) -> Solver:
+def asking(problem: Problem, *turns: Sequence[str]) -> Solver:
     """Asks for each turn's prompts at once, checks that the replies are theirs, and returns a rollout for each."""
     rollouts = []
     for prompts in turns:
         replies = yield [Generate(prompt) for prompt in prompts]
         assert [reply[0].text for reply in replies] == [f"{prompt} 0" for prompt in prompts]
-        rollouts += [Rollout.of(one, reply[0], "test") for reply in replies]
+        rollouts += [Rollout.of(problem, reply[0], "test") for reply in replies]
     return rollouts
 
 
-def driven(solvers: dict[str, Solver], engine: Any = None, by: Any = None, seed: str = "") -> list[Attempts]:
-    pairs = ((problem(name), solver) for name, solver in solvers.items())
-    return list(drive(pairs, engine or echoing(), by or judge_by(), seed))
+def driven(solvers: dict[str, Solver], engine: Any = None, by: Any = None, seed: str = "") -> list[RolloutGroup]:
+    pairs = ((problem_named(name), solver) for name, solver in solvers.items())
+    return list(drive(pairs, engine or echoing(), by or verifier_by(), seed))
 
 
-def names(attempts: list[Attempts]) -> list[str]:
-    return [one.problem_id for one in attempts]
+def names(attempts: list[RolloutGroup]) -> list[str]:
+    return [group.problem_id for group in attempts]
 
 
 def test_no_problem_waits_for_a_late_one_and_later_ones_are_admitted_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "MAX_ACTIVE", 2)
-    engine = echoing(lambda waiting: [min(waiting, key=lambda one: (one[1].prompt.startswith("late"), one[0]))[0]])
-    solvers = {name: asking(problem(name), [f"{name} a"], [f"{name} b"]) for name in ("late", "p", "q", "r", "s")}
+    engine = echoing(
+        lambda waiting: [
+            min(
+                waiting, key=lambda waiting_request: (waiting_request[1].prompt.startswith("late"), waiting_request[0])
+            )[0]
+        ]
+    )
+    solvers = {name: asking(problem_named(name), [f"{name} a"], [f"{name} b"]) for name in ("late", "p", "q", "r", "s")}
     assert names(driven(solvers, engine)) == ["p", "q", "r", "s", "late"]
 
 
@@ -81,39 +87,39 @@ def test_what_was_begun_first_is_served_first() -> None:
     served = []
 
     def first(waiting: list[tuple[int, Generate]]) -> list[int]:
-        ticket, request = min(waiting, key=lambda one: (one[1].turn, one[0]))
+        ticket, request = min(waiting, key=lambda waiting_request: (waiting_request[1].priority, waiting_request[0]))
         served.append(request.prompt)
         return [ticket]
 
-    driven({name: asking(problem(name), [f"{name} 1"], [f"{name} 2"]) for name in "pqr"}, echoing(first))
+    driven({name: asking(problem_named(name), [f"{name} 1"], [f"{name} 2"]) for name in "pqr"}, echoing(first))
     assert served == ["p 1", "p 2", "q 1", "q 2", "r 1", "r 2"]
 
 
 def test_a_solver_goes_on_in_the_poll_that_completes_its_replies() -> None:
     engine = echoing()
-    first = next(iter(drive([(problem("a"), asking(problem("a"), ["x"], ["y"]))], engine, judge_by())))
+    first = next(iter(drive([(problem_named("a"), asking(problem_named("a"), ["x"], ["y"]))], engine, verifier_by())))
     assert [request.prompt for request in engine.taken] == ["x", "y"]
     assert [rollout.response for rollout in first.rollouts] == ["x 0", "y 0"]
 
 
 def test_replies_come_in_the_order_of_their_requests_though_answered_backwards() -> None:
     engine = echoing(newest)
-    [attempts] = driven({"a": asking(problem("a"), ["x", "y", "z"], ["u", "v"])}, engine)
+    [attempts] = driven({"a": asking(problem_named("a"), ["x", "y", "z"], ["u", "v"])}, engine)
     assert [rollout.response for rollout in attempts.rollouts] == ["x 0", "y 0", "z 0", "u 0", "v 0"]
 
 
 def test_both_services_reply_to_one_list_of_requests() -> None:
-    def mixed(one: Problem) -> Solver:
-        [verdict], texts, [other] = yield [Verify(one, ["4"]), Generate("x", n=2), Verify(one, ["5"])]
+    def mixed(problem: Problem) -> Solver:
+        [verdict], texts, [other] = yield [Verify(problem, ["4"]), Generate("x", n=2), Verify(problem, ["5"])]
         assert (verdict.score, other.score) == (1.0, 0.0)
         assert [text.text for text in texts] == ["x 0", "x 1"]
         return []
 
-    assert driven({"a": mixed(problem("a"))}) == [Attempts("a", [], [], num_tokens=6)]
+    assert driven({"a": mixed(problem_named("a"))}) == [RolloutGroup("a", [], [], num_tokens=6)]
 
 
 def test_a_solver_that_asks_for_nothing_is_told_nothing_at_once() -> None:
-    def idle(one: Problem) -> Solver:
+    def idle(problem: Problem) -> Solver:
         assert (yield []) == []
         replies = yield [Generate("x")]
         assert len(replies) == 1
@@ -121,45 +127,45 @@ def test_a_solver_that_asks_for_nothing_is_told_nothing_at_once() -> None:
         return []
 
     engine = echoing()
-    assert driven({"a": idle(problem("a"))}, engine) == [Attempts("a", [], [], num_tokens=3)]
+    assert driven({"a": idle(problem_named("a"))}, engine) == [RolloutGroup("a", [], [], num_tokens=3)]
     assert len(engine.taken) == 1
 
 
 def test_a_refused_prompt_costs_its_own_problem_only() -> None:
     solvers = {
-        "good": asking(problem("good"), ["a"], ["b"]),
-        "bad": asking(problem("bad"), ["c", "too long", "d"]),
-        "late": asking(problem("late"), ["e"], ["f", "too long"]),
-        "fine": asking(problem("fine"), ["g"]),
+        "good": asking(problem_named("good"), ["a"], ["b"]),
+        "bad": asking(problem_named("bad"), ["c", "too long", "d"]),
+        "late": asking(problem_named("late"), ["e"], ["f", "too long"]),
+        "fine": asking(problem_named("fine"), ["g"]),
     }
-    attempts = {one.problem_id: one for one in driven(solvers, echoing())}
-    assert attempts["bad"] == Attempts("bad", [], [], failure="too long", num_tokens=6)
-    assert attempts["late"] == Attempts("late", [], [], failure="too long", num_tokens=6)
+    attempts = {group.problem_id: group for group in driven(solvers, echoing())}
+    assert attempts["bad"] == RolloutGroup("bad", [], [], failure="too long", num_tokens=6)
+    assert attempts["late"] == RolloutGroup("late", [], [], failure="too long", num_tokens=6)
     assert [len(attempts[name].rollouts) for name in ("good", "fine")] == [2, 1]
     assert attempts["good"].failure is None
 
 
 def test_a_solver_that_can_do_without_what_was_refused_goes_on_with_the_other_replies() -> None:
-    def modest(one: Problem) -> Solver:
+    def modest(problem: Problem) -> Solver:
         try:
             yield [Generate("a"), Generate("too long"), Generate("b")]
         except Refused as refused:
             first, second, third = refused.replies
         assert isinstance(second, PromptError) and str(second) == "too long"
         [fourth] = yield [Generate("c")]
-        return [Rollout.of(one, reply[0], "test") for reply in (first, third, fourth)]
+        return [Rollout.of(problem, reply[0], "test") for reply in (first, third, fourth)]
 
-    [attempts] = driven({"x": modest(problem("x"))}, echoing())
+    [attempts] = driven({"x": modest(problem_named("x"))}, echoing())
     assert [rollout.response for rollout in attempts.rollouts] == ["a 0", "b 0", "c 0"]
     assert (attempts.failure, attempts.num_tokens) == (None, 9)
 
 
 def test_a_prompt_may_be_refused_when_its_turn_comes() -> None:
     solvers = {
-        "good": asking(problem("good"), ["a"], ["b"]),
-        "bad": asking(problem("bad"), ["refused late", "d"]),
+        "good": asking(problem_named("good"), ["a"], ["b"]),
+        "bad": asking(problem_named("bad"), ["refused late", "d"]),
     }
-    attempts = {one.problem_id: one for one in driven(solvers)}
+    attempts = {group.problem_id: group for group in driven(solvers)}
     assert (attempts["bad"].failure, len(attempts["good"].rollouts)) == ("it does not fit", 2)
 
 
@@ -179,14 +185,14 @@ def test_a_refused_solver_is_closed() -> None:
 
 def test_an_engine_serves_again_after_a_problem_was_given_up_with_requests_under_way() -> None:
     engine = echoing()
-    assert driven({"bad": asking(problem("bad"), ["a", "too long"])}, engine)[0].failure
-    [attempts] = driven({"next": asking(problem("next"), ["b"])}, engine)
+    assert driven({"bad": asking(problem_named("bad"), ["a", "too long"])}, engine)[0].failure
+    [attempts] = driven({"next": asking(problem_named("next"), ["b"])}, engine)
     assert [rollout.response for rollout in attempts.rollouts] == ["b 0"]
 
 
 def test_problems_after_as_many_refused_ones_as_are_admitted_at_once_are_done_too() -> None:
-    solvers = {f"bad {n}": asking(problem(f"bad {n}"), ["too long"]) for n in range(driver.MAX_ACTIVE)}
-    solvers["good"] = asking(problem("good"), ["x"])
+    solvers = {f"bad {n}": asking(problem_named(f"bad {n}"), ["too long"]) for n in range(driver.MAX_ACTIVE)}
+    solvers["good"] = asking(problem_named("good"), ["x"])
     attempts = driven(solvers, echoing())
     assert len(attempts) == len(solvers)
     assert attempts[-1].failure is None
@@ -201,10 +207,10 @@ def test_so_many_solvers_are_alive_at_once_and_no_more() -> None:
         for n in range(1200):
             alive.add(str(n))
             most = max(most, len(alive))
-            yield problem(str(n)), asking(problem(str(n)), [f"{n} a"], [f"{n} b"])
+            yield problem_named(str(n)), asking(problem_named(str(n)), [f"{n} a"], [f"{n} b"])
 
     engine = echoing(lambda waiting: [ticket for ticket, _ in waiting[:7]])
-    for attempts in drive(solvers(), engine, judge_by()):
+    for attempts in drive(solvers(), engine, verifier_by()):
         alive.discard(attempts.problem_id)
     assert driver.MAX_ACTIVE - 7 <= most <= driver.MAX_ACTIVE
     assert len(engine.taken) == 2400
@@ -216,7 +222,7 @@ def seeds(engine: FakeEngine) -> dict[str, int]:
 
 def test_every_request_has_a_seed_of_its_own_and_the_same_one_again() -> None:
     def solvers(*chosen: str) -> dict[str, Solver]:
-        return {name: asking(problem(name), [f"{name} 1", f"{name} 2"], [f"{name} 3"]) for name in chosen}
+        return {name: asking(problem_named(name), [f"{name} 1", f"{name} 2"], [f"{name} 3"]) for name in chosen}
 
     forwards, backwards, alone, other = (
         echoing(),
@@ -235,17 +241,17 @@ def test_every_request_has_a_seed_of_its_own_and_the_same_one_again() -> None:
 
 
 def test_a_rollout_keeps_the_verdict_that_was_asked_for_on_the_way() -> None:
-    def judged(one: Problem) -> Solver:
+    def judged(problem: Problem) -> Solver:
         [right, wrong, unseen] = yield [Generate("4 and"), Generate("it is 5,"), Generate("x")]
-        rollouts = [Rollout.of(one, reply[0], "test") for reply in (wrong, unseen, right)]
-        yield [Verify(one, ["4"]), Verify(problem("other"), [rollouts[1].response])]
-        yield [Verify(one, [rollout.response for rollout in rollouts if not rollout.response.startswith("x")])]
+        rollouts = [Rollout.of(problem, reply[0], "test") for reply in (wrong, unseen, right)]
+        yield [Verify(problem, ["4"]), Verify(problem_named("other"), [rollouts[1].response])]
+        yield [Verify(problem, [rollout.response for rollout in rollouts if not rollout.response.startswith("x")])]
         return rollouts
 
     def starts_right(request: Verify) -> list[Verdict]:
-        return [Verdict("", "v", float(one.startswith("4")), None, "") for one in request.responses]
+        return [Verdict("", "v", float(response.startswith("4")), None, "") for response in request.responses]
 
-    [attempts] = driven({"a": judged(problem("a"))}, by=FakeJudge(starts_right))
+    [attempts] = driven({"a": judged(problem_named("a"))}, by=FakeVerifier(starts_right))
     wrong, _, right = attempts.rollouts
     assert {verdict.rollout_id: verdict.score for verdict in attempts.verdicts} == {wrong.id: 0.0, right.id: 1.0}
 
@@ -259,16 +265,16 @@ def repeated(request: Verify) -> list[Verdict]:
     return [Verdict("", "v", 1.0, response, "") for response in request.responses]
 
 
-def shaped(one: Problem, turns: list[list[str]]) -> Solver:
-    """Asks as `turns` say ("g" the engine, "v" the judge, "!" what is refused) and checks each reply."""
+def shaped(problem: Problem, turns: list[list[str]]) -> Solver:
+    """Asks as `turns` say ("g" the engine, "v" the verifier, "!" what is refused) and checks each reply."""
     count = 0
     rollouts = []
     for turn in turns:
         requests: list[Request] = []
         for kind in turn:
             count += 1
-            words = "too long" if kind == "!" else f"{one.id} {count}"
-            requests.append(Verify(one, [words]) if kind == "v" else Generate(words))
+            words = "too long" if kind == "!" else f"{problem.id} {count}"
+            requests.append(Verify(problem, [words]) if kind == "v" else Generate(words))
         replies = yield requests
         assert len(replies) == len(requests)
         for request, reply in zip(requests, replies, strict=True):
@@ -276,7 +282,7 @@ def shaped(one: Problem, turns: list[list[str]]) -> Solver:
                 assert [verdict.answer for verdict in reply] == request.responses
             elif isinstance(request, Generate):
                 assert reply[0].text == f"{request.prompt} 0"
-                rollouts.append(Rollout.of(one, reply[0], "test"))
+                rollouts.append(Rollout.of(problem, reply[0], "test"))
     return rollouts
 
 
@@ -300,76 +306,76 @@ def test_each_problem_comes_to_exactly_one_end_whatever_it_asks_and_whenever_it_
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver, "MAX_ACTIVE", bound)
-        solvers = {str(n): shaped(problem(str(n)), turns) for n, turns in enumerate(shapes)}
-        attempts = driven(solvers, echoing(choose), FakeJudge(verdicts, choose))
+        solvers = {str(n): shaped(problem_named(str(n)), turns) for n, turns in enumerate(shapes)}
+        attempts = driven(solvers, echoing(choose), FakeVerifier(verdicts, choose))
     assert sorted(names(attempts)) == sorted(solvers)
-    for one in attempts:
-        kinds = [kind for turn in shapes[int(one.problem_id)] for kind in turn]
-        assert (one.failure is not None) == ("!" in kinds)
-        if not one.failure:
-            assert len(one.rollouts) == kinds.count("g")
-            assert asked[one.problem_id] == kinds.count("v")
+    for group in attempts:
+        kinds = [kind for turn in shapes[int(group.problem_id)] for kind in turn]
+        assert (group.failure is not None) == ("!" in kinds)
+        if not group.failure:
+            assert len(group.rollouts) == kinds.count("g")
+            assert asked[group.problem_id] == kinds.count("v")
 
 
 def test_what_was_judged_before_is_known_and_not_judged_again() -> None:
-    def again(one: Problem) -> Solver:
-        [first] = yield [Verify(one, ["4", "5"])]
-        [second, more] = yield [Verify(one, ["5", "4", "4"]), Verify(one, ["6"])]
+    def again(problem: Problem) -> Solver:
+        [first] = yield [Verify(problem, ["4", "5"])]
+        [second, more] = yield [Verify(problem, ["5", "4", "4"]), Verify(problem, ["6"])]
         assert second == [first[1], first[0], first[0]]
         assert [verdict.answer for verdict in more] == ["6"]
         return []
 
-    judge = FakeJudge(repeated)
-    driven({"a": again(problem("a"))}, by=judge)
-    assert [asked.responses for asked in judge.taken] == [["4", "5"], ["6"]]
+    verifier = FakeVerifier(repeated)
+    driven({"a": again(problem_named("a"))}, by=verifier)
+    assert [asked.responses for asked in verifier.taken] == [["4", "5"], ["6"]]
 
 
 def test_what_goes_by_agreement_is_judged_anew_each_time() -> None:
-    def again(one: Problem) -> Solver:
-        yield [Verify(one, ["4"])]
-        yield [Verify(one, ["4"])]
+    def again(problem: Problem) -> Solver:
+        yield [Verify(problem, ["4"])]
+        yield [Verify(problem, ["4"])]
         return []
 
-    judge = FakeJudge(repeated, together=True)
-    driven({"a": again(problem("a"))}, by=judge)
-    assert len(judge.taken) == 2
+    verifier = FakeVerifier(repeated, by_agreement=True)
+    driven({"a": again(problem_named("a"))}, by=verifier)
+    assert len(verifier.taken) == 2
 
 
 def test_every_token_counts_those_of_an_opinion_too() -> None:
-    def asks(one: Problem) -> Solver:
+    def asks(problem: Problem) -> Solver:
         yield [Generate("x", n=1)]
-        yield [Verify(one, ["4"])]
+        yield [Verify(problem, ["4"])]
         return []
 
     engine = saying(lambda _: "Verdict: right")
-    [attempts] = driven({"a": asks(problem("a"))}, engine, judge_by(MODEL))
+    [attempts] = driven({"a": asks(problem_named("a"))}, engine, verifier_by(MODEL))
     assert attempts.num_tokens == 3 + 3 * 3
 
 
 def test_a_score_is_answered_by_the_engine_and_a_memory_at_once() -> None:
-    seen: list[Recall] = []
+    seen: list[Retrieve] = []
 
-    def remembers(request: Recall) -> list[WorkedExample]:
+    def remembers(request: Retrieve) -> list[WorkedExample]:
         seen.append(request)
         return [WorkedExample("1 + 1", "2")]
 
-    def asks(one: Problem) -> Solver:
-        [values, shots] = yield [Score(one.prompt, ["4", "5"]), Recall(one, 3)]
+    def asks(problem: Problem) -> Solver:
+        [values, shots] = yield [Score(problem.prompt, ["4", "5"]), Retrieve(problem, 3)]
         assert (values, shots) == ([-1.0, -1.0], [WorkedExample("1 + 1", "2")])
         return []
 
     engine = FakeEngine(echo, scores=lambda request: [-1.0 for _ in request.responses])
-    list(drive([(problem("a"), asks(problem("a")))], engine, judge_by(), recall=remembers))
+    list(drive([(problem_named("a"), asks(problem_named("a")))], engine, verifier_by(), retrieve=remembers))
     assert [(request.problem.id, request.n) for request in seen] == [("a", 3)]
 
 
 def test_the_trees_of_several_searches_are_kept_beside_each_other() -> None:
-    def searches(one: Problem) -> Solver:
-        yield [Keep([Branch(-1, "a"), Branch(0, "b")])]
-        yield [Keep([Branch(-1, "c"), Branch(0, "d")])]
+    def searches(problem: Problem) -> Solver:
+        yield [RecordTree([Branch(-1, "a"), Branch(0, "b")])]
+        yield [RecordTree([Branch(-1, "c"), Branch(0, "d")])]
         return []
 
-    [attempts] = driven({"a": searches(problem("a"))})
+    [attempts] = driven({"a": searches(problem_named("a"))})
     assert [(at.text, at.parent) for at in attempts.tree] == [("a", -1), ("b", 0), ("c", -1), ("d", 2)]
 
 
@@ -378,7 +384,7 @@ MODEL = {"name": "model_judge", "votes": 3, "alone": True}
 
 def test_a_verifier_that_asks_the_engine_is_answered_in_between() -> None:
     engine = saying(lambda _: ["Verdict: right", "so... Verdict: wrong", "Verdict: right"])
-    assert [one.score for one in verdicts_by(MODEL, problem("a"), ["4", "5"], engine)] == [1.0, 1.0]
+    assert [verdict.score for verdict in verdicts_by(MODEL, problem_named("a"), ["4", "5"], engine)] == [1.0, 1.0]
     assert ["4" in str(request.prompt) for request in engine.taken] == [True, False]
     assert len({request.seed for request in engine.taken}) == 2
 
@@ -386,18 +392,24 @@ def test_a_verifier_that_asks_the_engine_is_answered_in_between() -> None:
 def test_verifiers_nest_and_each_asks_only_about_what_is_left() -> None:
     engine = saying(lambda _: "Verdict: right")
     nested = {"name": "all", "of": ["number", {"name": "any", "of": ["exact", MODEL]}]}
-    assert [one.score for one in verdicts_by(nested, problem("a"), ["5", "so 4", "4"], engine)] == [0.0, 1.0, 1.0]
+    assert [verdict.score for verdict in verdicts_by(nested, problem_named("a"), ["5", "so 4", "4"], engine)] == [
+        0.0,
+        1.0,
+        1.0,
+    ]
     assert len(engine.taken) == 1
 
 
 def test_a_refused_opinion_costs_its_verdicts_and_not_the_problem() -> None:
-    def asks(one: Problem) -> Solver:
+    def asks(problem: Problem) -> Solver:
         [reply] = yield [Generate("x")]
-        [verdicts, others] = yield [Verify(one, ["short", "long"]), Verify(one, ["short"])]
+        [verdicts, others] = yield [Verify(problem, ["short", "long"]), Verify(problem, ["short"])]
         assert [(verdict.score, verdict.reason) for verdict in verdicts] == [(None, "too long")] * 2
         assert [verdict.score for verdict in others] == [1.0]
-        return [Rollout.of(one, reply[0], "test")]
+        return [Rollout.of(problem, reply[0], "test")]
 
-    [attempts] = driven({"a": asks(problem("a"))}, saying(lambda _: "Verdict: right", refuses="long"), judge_by(MODEL))
+    [attempts] = driven(
+        {"a": asks(problem_named("a"))}, saying(lambda _: "Verdict: right", refuses="long"), verifier_by(MODEL)
+    )
     assert attempts.failure is None
     assert len(attempts.rollouts) == 1

@@ -1,12 +1,12 @@
 """Worked examples in the teacher's prompt."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from byheart import recipe
 from byheart.errors import RecipeError
-from byheart.strategies.few_shot import Options, solve
-from byheart.types import Generate, Problem, Recall, WorkedExample
+from byheart.strategies.few_shot import FewShot
+from byheart.types import Generate, Message, Problem, Retrieve, WorkedExample
 
 from tests.fakes import attempts, in_turn, saying
 
@@ -18,20 +18,20 @@ GIVEN = [{"prompt": f"{a} + 1 =", "response": f"{a + 1}"} for a in range(1, 9)]
 def asked_of(problem: Problem, known: list[WorkedExample] | None = None, **rest: Any) -> Generate:
     """The first thing that the engine is asked, where the run knows these examples and is asked only if it does."""
 
-    def recall(request: Recall) -> list[WorkedExample]:
+    def retrieve(request: Retrieve) -> list[WorkedExample]:
         assert known is not None, "the run is not to be asked"
         assert (request.problem, request.n) == (problem, rest.get("shots", 4))
         return known[: request.n]
 
     engine = saying(lambda _: "4")
-    attempts(problem, engine, {"name": "few_shot"} | rest, recall=recall)
+    attempts(problem, engine, {"name": "few_shot"} | rest, retrieve=retrieve)
     first = engine.taken[0]
     assert isinstance(first, Generate)
     return first
 
 
-def turn(role: str, content: str) -> dict[str, str]:
-    return {"role": role, "content": content}
+def turn(role: str, content: str) -> Message:
+    return Message(role=role, content=content)
 
 
 def test_in_a_chat_the_examples_are_earlier_turns() -> None:
@@ -42,8 +42,8 @@ def test_in_a_chat_the_examples_are_earlier_turns() -> None:
 
 def test_what_the_system_says_comes_first_and_once() -> None:
     system = turn("system", "Be brief.")
-    problem = Problem.of([system, turn("user", "2 + 2?")], "4", "number")  # type: ignore[list-item]
-    known = [WorkedExample([system, turn("user", "3 + 3?")], "6")]  # type: ignore[list-item]
+    problem = Problem.of([system, turn("user", "2 + 2?")], "4", "number")
+    known = [WorkedExample([system, turn("user", "3 + 3?")], "6")]
     request = asked_of(problem, known, source="own", shots=1)
     assert request.prompt == [system, turn("user", "3 + 3?"), turn("assistant", "6"), turn("user", "2 + 2?")]
 
@@ -72,8 +72,12 @@ def test_what_the_run_found_is_shown_as_it_was_written() -> None:
 
 def test_the_same_problem_is_shown_the_same_examples_and_another_one_others() -> None:
     problems = [Problem.of(f"{a} + {a} =", str(a + a), "number") for a in range(20)]
-    shown = [str(asked_of(one, examples=GIVEN, shots=3).prompt).removesuffix(f"{one.prompt}") for one in problems]
-    again = [str(asked_of(one, examples=GIVEN, shots=3).prompt).removesuffix(f"{one.prompt}") for one in problems]
+    shown = [
+        str(asked_of(problem, examples=GIVEN, shots=3).prompt).removesuffix(f"{problem.prompt}") for problem in problems
+    ]
+    again = [
+        str(asked_of(problem, examples=GIVEN, shots=3).prompt).removesuffix(f"{problem.prompt}") for problem in problems
+    ]
     assert again == shown
     assert len(set(shown)) > 10
     assert {text.count("\n\n") for text in shown} == {3}
@@ -85,9 +89,9 @@ def test_the_nearest_given_ones_are_shown() -> None:
 
 
 @pytest.mark.parametrize(("choose", "nearest"), [("seed", False), ("nearest", True)])
-def test_the_run_is_asked_for_what_the_recipe_says(choose: str, nearest: bool) -> None:
-    [request] = next(solve(TEXT, Options(name="few_shot", source="own", shots=2, choose=choose)))  # type: ignore[arg-type]
-    assert request == Recall(TEXT, 2, nearest)
+def test_the_run_is_asked_for_what_the_recipe_says(choose: Literal["seed", "nearest"], nearest: bool) -> None:
+    [request] = next(FewShot(source="own", shots=2, choose=choose).solve(TEXT))
+    assert request == Retrieve(TEXT, 2, nearest)
 
 
 def test_given_examples_fill_up_while_the_run_knows_too_few() -> None:
@@ -111,29 +115,32 @@ def test_it_tries_as_direct_does_and_the_student_sees_the_bare_problem() -> None
     tries = {"samples": 2, "enough": 1, "max_samples": 3, "temperature": 0.5, "max_tokens": 7}
     engine = in_turn("5", "6", "4")
     ended = attempts(CHAT, engine, {"name": "few_shot", "examples": GIVEN[:1], "shots": 1} | tries)
-    assert [(one.n, one.temperature, one.max_tokens) for one in engine.taken] == [(2, 0.5, 7), (1, 0.5, 7)]
-    assert [one.response for one in ended.rollouts] == ["5", "6", "4"]
-    assert {one.strategy for one in ended.rollouts} == {"few_shot"}
-    assert all(one.prompt == CHAT.prompt for one in ended.rollouts)
+    assert [(request.n, request.temperature, request.max_tokens) for request in engine.taken] == [
+        (2, 0.5, 7),
+        (1, 0.5, 7),
+    ]
+    assert [rollout.response for rollout in ended.rollouts] == ["5", "6", "4"]
+    assert {rollout.strategy for rollout in ended.rollouts} == {"few_shot"}
+    assert all(rollout.prompt == CHAT.prompt for rollout in ended.rollouts)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({}, "source: given needs examples.*or say source: own"),
         ({"examples": GIVEN[:2], "shots": 3}, "shots: 3 are more than the examples given, 2"),
         ({"examples": [{"prompt": "x", "answer": "y"}], "shots": 1}, "response is missing"),
     ],
 )
-def test_a_recipe_is_told_what_examples_it_lacks(options: dict[str, Any], said: str) -> None:
+def test_a_recipe_is_told_what_examples_it_lacks(options: dict[str, Any], message: str) -> None:
     raw = {"name": "t", "model": {"name": "m"}, "task": {"name": "times_table"}}
-    with pytest.raises(RecipeError, match=said):
+    with pytest.raises(RecipeError, match=message):
         recipe.parse(raw | {"strategy": {"name": "few_shot", **options}})
 
 
 def test_a_recipe_holds_its_examples() -> None:
     raw = {"name": "t", "model": {"name": "m"}, "task": {"name": "times_table"}}
     made = recipe.parse(raw | {"strategy": {"name": "few_shot", "examples": GIVEN[:2], "shots": 2}})
-    made.strategy.given(Recall(TEXT, 1))  # what it remembers is no part of it
+    next(made.strategy.solve(TEXT))  # what it remembers is no part of it
     assert recipe.parse(made.resolved()) == made
     assert made.resolved()["strategy"]["examples"] == GIVEN[:2]

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 from byheart import recipe, soundness
+from byheart.contracts import Strategy
 from byheart.errors import RecipeError
-from byheart.strategies import few_shot
-from byheart.strategies.mixture import Options, solve
+from byheart.strategies.few_shot import FewShot
+from byheart.strategies.mixture import Mixture
 from byheart.types import Generate, Problem, Rollout
 
-from tests.fakes import SUM, FakeJudge, attempts, in_turn, saying
+from tests.fakes import SUM, FakeVerifier, attempts, in_turn, saying
 
 PROBLEM = Problem.of("2 + 2", "4", "number")
 CHEAP = {"name": "direct", "samples": 1, "max_samples": 1, "temperature": 0}
@@ -21,7 +22,7 @@ SHOWN = {"name": "few_shot", "examples": [{"prompt": "1 + 1", "response": "2"}],
 def played(parts: list[Any], texts: list[str], **rest: Any) -> list[Rollout]:
     """What comes of it where the engine answers with `texts` in turn; a text that ends in "~" was cut off."""
     engine = in_turn(*texts)
-    rollouts = attempts(PROBLEM, engine, mixed(parts) | rest, FakeJudge()).rollouts
+    rollouts = attempts(PROBLEM, engine, mixed(parts) | rest, FakeVerifier()).rollouts
     assert sum(request.n for request in engine.taken) == len(texts), "not all was asked for"
     return rollouts
 
@@ -37,7 +38,7 @@ def test_what_the_cheap_part_solves_the_dear_one_never_sees() -> None:
 def test_what_it_does_not_solve_goes_on_and_every_rollout_says_who_made_it() -> None:
     rollouts = played([CHEAP, DEAR, SHOWN], ["5", "6", "so 4"])
     assert by_part(rollouts) == [("direct", "5"), ("best_of", "6"), ("best_of", "so 4")]
-    assert [rollout.chosen for rollout in rollouts] == [True, False, True]
+    assert [rollout.selected for rollout in rollouts] == [True, False, True]
 
 
 def test_an_answer_that_was_cut_off_or_not_chosen_solves_nothing() -> None:
@@ -49,7 +50,7 @@ def test_an_answer_that_was_cut_off_or_not_chosen_solves_nothing() -> None:
 def test_one_that_was_given_the_answer_has_not_solved_it() -> None:
     hint = {"name": "rationalize", "of": CHEAP, "prompt": "{problem} hint-{answer}", "samples": 1}
     ended = attempts(SUM, saying(lambda prompt: "so 4" if "hint-4" in prompt else "5"), mixed([hint, CHEAP]))
-    assert [(one.strategy, one.note) for one in ended.rollouts] == [
+    assert [(rollout.strategy, rollout.note) for rollout in ended.rollouts] == [
         ("direct", ""),
         ("rationalize", "rationalized"),
         ("direct", ""),
@@ -74,8 +75,9 @@ def test_all_parts_have_their_turn_where_none_solves_it() -> None:
 
 def test_a_problem_meets_the_same_one_of_the_parts_again_and_each_has_its_share() -> None:
     problems = [Problem.of(f"{n} + 2", "4", "number") for n in range(300)]
-    options = Options(name="mixture", parts=[CHEAP, DEAR, SHOWN], how="proportions", weights=[6, 3, 1])
-    first, again = ([next(solve(one, options)) for one in problems] for _ in range(2))
+    parts = [Strategy.parse(part) for part in (CHEAP, DEAR, SHOWN)]
+    mixture = Mixture(parts=parts, how="proportions", weights=[6, 3, 1])
+    first, again = ([next(mixture.solve(problem)) for problem in problems] for _ in range(2))
     assert first == again
     shares = Counter(str(requests[0].temperature) for requests in first if isinstance(requests[0], Generate))
     assert 150 < shares["0.0"] < 210
@@ -89,7 +91,7 @@ def test_in_proportions_one_part_alone_has_the_problem() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"parts": [CHEAP]}, "parts: .*at least 2"),
         ({"parts": [CHEAP, "driect"]}, "did you mean 'direct'"),
@@ -100,8 +102,8 @@ def test_in_proportions_one_part_alone_has_the_problem() -> None:
         ({"parts": [CHEAP, DEAR], "weights": [1, 1]}, "weights are for how: proportions"),
     ],
 )
-def test_a_recipe_is_told_what_does_not_fit(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(RecipeError, match=said):
+def test_a_recipe_is_told_what_does_not_fit(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
         parsed(options)
 
 
@@ -112,14 +114,14 @@ def parsed(options: dict[str, Any]) -> recipe.Recipe:
 
 def test_a_recipe_holds_its_parts() -> None:
     made = parsed({"parts": [CHEAP, DEAR]})
-    assert recipe.parse(made.resolved()).strategy.parts == made.strategy.parts
+    assert recipe.parse(made.resolved()).strategy == made.strategy
     assert made.resolved()["strategy"]["parts"][1]["samples"] == 2
 
 
 def test_a_part_has_its_say_on_the_rest_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    def check(recipe: recipe.Recipe) -> None:
-        raise RecipeError(f"{recipe.strategy.shots} shot does not go with {recipe.task.name}")
+    def check(part: FewShot, recipe: recipe.Recipe) -> None:
+        raise RecipeError(f"{part.shots} shot does not go with {recipe.task.name}")
 
-    monkeypatch.setattr(few_shot, "check", check, raising=False)
+    monkeypatch.setattr(FewShot, "check", check)
     with pytest.raises(RecipeError, match="1 shot does not go with times_table"):
         soundness.check(parsed({"parts": [CHEAP, SHOWN]}))

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from byheart import recipe, sandbox
 from byheart.errors import SandboxError
-from byheart.strategies import program
 from byheart.types import Problem, Rollout, Verdict
 
-from tests.fakes import PLAIN, SUM, FakeJudge, attempts, ends_right, saying, told
+from tests.fakes import PLAIN, SUM, FakeVerifier, attempts, ends_right, saying, summary
 
-OPTIONS = {"name": "program", "prompt": "{problem} Write!", "mend": "{error}|{output}|Mend!", "samples": 1}
+OPTIONS = {"name": "program", "prompt": "{problem} Write!", "retry_prompt": "{error}|{output}|Mend!", "samples": 1}
 RIGHT = "```python\nanswer = 2 + 2\nprint(answer)\n```"
 WRONG = "So:\n```python\nprint('x is')\nprint(x)\n```"
 
@@ -21,7 +20,7 @@ def failing_first(prompt: str) -> str:
 
 
 @pytest.mark.sandbox
-def test_an_error_is_shown_to_the_model_whose_mended_program_prints_the_answer() -> None:
+def test_an_error_is_shown_to_the_model_whose_fixed_program_prints_the_answer() -> None:
     teacher = saying(failing_first)
     ended = attempts(SUM, teacher, OPTIONS)
     assert teacher.prompts == [
@@ -31,22 +30,22 @@ def test_an_error_is_shown_to_the_model_whose_mended_program_prints_the_answer()
             "USER: runtime error: NameError: name 'x' is not defined|x is|Mend!"
         ],
     ]
-    assert told(ended.rollouts) == [("4", "mended", True)]
+    assert summary(ended.rollouts) == [("4", "fixed", True)]
     assert ended.rollouts[0].num_tokens == len(RIGHT.split()) + 1 < ended.num_tokens
     assert [(verdict.score, verdict.verifier[:7]) for verdict in ended.verdicts] == [(1.0, "number@")]
 
 
 @pytest.mark.sandbox
-def test_several_programs_are_written_at_once_and_only_those_that_fail_are_mended() -> None:
+def test_several_programs_are_written_at_once_and_only_those_that_fail_are_fixed() -> None:
     written = iter([RIGHT, WRONG, "I can't.", "```python\nprint(5)\n```"])
-    mended = iter([RIGHT, WRONG])
-    teacher = saying(lambda prompt: next(mended if "Mend!" in prompt else written))
+    fixed = iter([RIGHT, WRONG])
+    teacher = saying(lambda prompt: next(fixed if "Mend!" in prompt else written))
     ended = attempts(SUM, teacher, OPTIONS | {"samples": 4})
     assert [len(turn) for turn in teacher.turns] == [4, 2]
     assert "no code in the response|nothing|Mend!" in teacher.prompts[1][1]
-    assert told(ended.rollouts) == [
+    assert summary(ended.rollouts) == [
         ("4", "ran", True),
-        ("4", "mended", True),
+        ("4", "fixed", True),
         ("", "failed", False),
         ("5", "ran", True),
     ]
@@ -62,16 +61,16 @@ def test_several_programs_are_written_at_once_and_only_those_that_fail_are_mende
 @pytest.mark.sandbox
 def test_the_program_itself_can_be_taught_with_its_output_as_the_answer() -> None:
     ended = attempts(SUM, saying(failing_first), OPTIONS | {"rows": "program"})
-    assert told(ended.rollouts) == [(f"{RIGHT}\nAnswer: 4", "mended", True)]
+    assert summary(ended.rollouts) == [(f"{RIGHT}\nAnswer: 4", "fixed", True)]
     assert [(verdict.score, verdict.answer) for verdict in ended.verdicts] == [(1.0, "4")]
 
 
 def played(verdicts: list[Verdict], text: str = "print(4)", **rest: Any) -> list[Rollout]:
     """What comes of a program that ran as `verdicts` say, one for each try."""
     given = iter(verdicts)
-    judge = FakeJudge(lambda request: [next(given)] if request.by else ends_right(request))
+    verifier = FakeVerifier(lambda request: [next(given)] if request.by else ends_right(request))
     engine = saying(lambda _: text)
-    rollouts = attempts(PLAIN, engine, OPTIONS | rest, judge).rollouts
+    rollouts = attempts(PLAIN, engine, OPTIONS | rest, verifier).rollouts
     assert {request.stop for request in engine.taken} == {("\n```",)}
     assert not list(given), "it did not try as often"
     return rollouts
@@ -85,7 +84,7 @@ NOBODY_KNOWS = Verdict("", "e", None, None, "the sandbox failed")
     ("verdicts", "retries", "expected"),
     [
         ([RAN], 3, (" 4", "ran", True)),
-        ([ERROR, ERROR, RAN], 3, (" 4", "mended", True)),
+        ([ERROR, ERROR, RAN], 3, (" 4", "fixed", True)),
         ([ERROR, ERROR, ERROR], 2, ("", "failed", False)),
         ([ERROR], 0, ("", "failed", False)),
         ([NOBODY_KNOWS], 3, ("", "unjudged", False)),
@@ -95,12 +94,12 @@ NOBODY_KNOWS = Verdict("", "e", None, None, "the sandbox failed")
 def test_it_is_tried_again_only_for_the_programs_own_errors(
     verdicts: list[Verdict], retries: int, expected: tuple[str, str, bool]
 ) -> None:
-    assert told(played(verdicts, retries=retries)) == [expected]
+    assert summary(played(verdicts, retries=retries)) == [expected]
 
 
 def test_a_program_that_was_cut_off_is_not_chosen_though_it_ran() -> None:
     [rollout] = played([RAN], "print(4)~")
-    assert (rollout.response, rollout.chosen, rollout.finish_reason) == (" 4", False, "length")
+    assert (rollout.response, rollout.selected, rollout.finish_reason) == (" 4", False, "length")
 
 
 @pytest.fixture
@@ -115,20 +114,20 @@ def _fresh_check() -> Iterator[None]:
 def test_a_machine_without_a_sandbox_is_told_before_a_model_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = {"name": "x", "model": {"name": "smollm2-135m"}, "task": {"name": "arithmetic"}}
     parsed = recipe.parse(raw | {"strategy": {"name": "program"}})
-    program.check(parsed)
+    parsed.strategy.check(parsed)
     sandbox.check.cache_clear()
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SandboxError, match="apt-get install bubblewrap"):
-        program.check(parsed)
+        parsed.strategy.check(parsed)
 
 
 @pytest.mark.sandbox
 def test_what_it_prints_in_a_task_of_plain_text_stands_alone() -> None:
-    one = Problem.of("2 + 2 =", "4", "number")
+    problem = Problem.of("2 + 2 =", "4", "number")
     written = iter(["print('It is')\n\nprint(x)", "```python\nprint('It is')\n\nprint(2 + 2)"])
     teacher = saying(lambda _: next(written))
-    [rollout] = attempts(one, teacher, OPTIONS).rollouts
-    assert (rollout.response, rollout.note) == (" It is\n4", "mended")
+    [rollout] = attempts(problem, teacher, OPTIONS).rollouts
+    assert (rollout.response, rollout.note) == (" It is\n4", "fixed")
     assert teacher.prompts == [
         ["2 + 2 = Write!\n```python\n"],
         [
@@ -142,7 +141,7 @@ def test_what_it_prints_in_a_task_of_plain_text_stands_alone() -> None:
 def test_a_failed_program_that_holds_the_answer_is_not_right_by_accident() -> None:
     written = "The answer is 4.\n```python\nx = 1 / 0  # 4\n```\n4"
     ended = attempts(SUM, saying(lambda _: written), OPTIONS | {"retries": 0})
-    assert told(ended.rollouts) == [("", "failed", False)]
+    assert summary(ended.rollouts) == [("", "failed", False)]
     assert [verdict.score for verdict in ended.verdicts] == [0.0]
     assert [step.text for step in ended.rollouts[0].steps] == [written]
 

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from byheart.strategies.q_star import Options, f
+from byheart.strategies.q_star import QStar, f
 from byheart.strategies.tree import Node, add
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +25,7 @@ def played(world: World, **rest: Any) -> list[Any]:
 )
 def test_the_best_way_is_found(width: int, depth: int, seed: int, aggregate: str, weight: float) -> None:
     world = World(width, depth, seed)
-    [chosen] = [one for one in played(world, aggregate=aggregate, weight=weight) if one.chosen]
+    [chosen] = [rollout for rollout in played(world, aggregate=aggregate, weight=weight) if rollout.selected]
     assert chosen.response == world.best
 
 
@@ -51,10 +51,10 @@ def test_f_is_g_and_as_much_of_h_as_its_weight_says(aggregate: Any, weight: floa
     for step, value, closed in (("c", 0.7, ""), ("d", 0.3, "whole"), ("e", 0.9, "taken back")):
         child = add(node, step)
         child.value, child.closed = value, closed
-    options = Options(name="q_star", aggregate=aggregate, weight=weight)
+    options = QStar(aggregate=aggregate, weight=weight)
     assert f(node, options) == pytest.approx(expected), "what is taken back promises nothing"
     whole = node.children[1]
-    assert f(whole, Options(name="q_star", aggregate="last", weight=weight)) == pytest.approx(0.3 + weight * 0.3)
+    assert f(whole, QStar(aggregate="last", weight=weight)) == pytest.approx(0.3 + weight * 0.3)
 
 
 def test_the_reward_of_a_step_may_be_how_sure_the_policy_was_of_it() -> None:
@@ -62,6 +62,6 @@ def test_the_reward_of_a_step_may_be_how_sure_the_policy_was_of_it() -> None:
     sure = add(root, "a", logprob=-0.5)
     unsure = add(sure, "b", ended=True, logprob=-2.0)
     sure.value, unsure.value = 0.3, 0.9
-    options = Options(name="q_star", reward="probability")
+    options = QStar(reward="probability")
     assert f(unsure, options) == pytest.approx(math.exp(-2.0) + 0.9)
     assert f(sure, options) == pytest.approx(math.exp(-0.5) + 0.9), "what may still come is worth its value"

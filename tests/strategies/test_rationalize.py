@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 from byheart import recipe, soundness
+from byheart.contracts import Strategy
 from byheart.errors import RecipeError
 from byheart.strategies import rationalize
-from byheart.types import Problem, Verify
+from byheart.types import Problem, Solver, Verify
+from typing_extensions import override
 
-from tests.fakes import PLAIN, SUM, FakeEngine, attempts, saying, told
+from tests.fakes import PLAIN, SUM, FakeEngine, attempts, saying, summary
 
 DIRECT = {"name": "direct", "samples": 2, "enough": 1, "max_samples": 2}
 OPTIONS: dict[str, Any] = {"name": "rationalize", "of": DIRECT, "prompt": "{problem} (It is {answer}!)", "samples": 3}
@@ -22,7 +24,7 @@ def test_a_solved_problem_gets_no_hint() -> None:
     teacher = knowing(["5", "It is 4."], [])
     ended = attempts(SUM, teacher, OPTIONS)
     assert teacher.prompts == [["USER: What is 2 + 2?"]]
-    assert [(one.strategy, one.hinted) for one in ended.rollouts] == [("direct", False)] * 2
+    assert [(rollout.strategy, rollout.hinted) for rollout in ended.rollouts] == [("direct", False)] * 2
 
 
 def test_one_that_was_not_solved_gets_its_answer_as_a_hint_and_what_is_right_is_a_rationalization() -> None:
@@ -31,7 +33,7 @@ def test_one_that_was_not_solved_gets_its_answer_as_a_hint_and_what_is_right_is_
     assert teacher.prompts[1:] == [["USER: What is 2 + 2? (It is 4!)"]]
     [[request]] = teacher.turns[1:]
     assert (request.n, request.temperature, request.max_tokens, request.stop) == (3, 0.5, 9, ())
-    assert told(ended.rollouts) == [
+    assert summary(ended.rollouts) == [
         ("5", "", True),
         ("6", "", True),
         ("1 + 1 is 2, so 4.", "rationalized", True),
@@ -57,7 +59,7 @@ def test_where_the_hint_does_not_fit_what_was_tried_stands() -> None:
     teacher = knowing(["5", "6"], [])
     teacher.refuses = "(It is 4!)"
     ended = attempts(SUM, teacher, OPTIONS)
-    assert (told(ended.rollouts), ended.failure) == ([("5", "", True), ("6", "", True)], None)
+    assert (summary(ended.rollouts), ended.failure) == ([("5", "", True), ("6", "", True)], None)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_where_the_hint_does_not_fit_what_was_tried_stands() -> None:
 def test_who_repeats_the_hint_as_the_recipe_words_it_leaks(template: str, text: str, repeated: bool) -> None:
     teacher = saying(lambda prompt: "5" if prompt.endswith(": What is 2 + 2?") else text)
     ended = attempts(SUM, teacher, OPTIONS | {"prompt": template, "samples": 1})
-    assert (ended.rollouts[-1].note == "leaked", ended.rollouts[-1].chosen) == (repeated, not repeated)
+    assert (ended.rollouts[-1].note == "leaked", ended.rollouts[-1].selected) == (repeated, not repeated)
 
 
 def test_where_no_answer_is_known_there_is_nothing_to_hint() -> None:
@@ -90,10 +92,10 @@ def test_where_no_answer_is_known_there_is_nothing_to_hint() -> None:
 
 
 def test_the_hint_is_put_where_the_template_says_and_after_examples_in_a_chat() -> None:
-    one = Problem.of([{"role": "system", "content": "Be brief."}, *SUM.prompt], "4", "number")
+    problem = Problem.of([{"role": "system", "content": "Be brief."}, *SUM.prompt], "4", "number")
     teacher = knowing(["5", "6"], ["4", "4", "4"])
     example = {"prompt": "1 + 1? (It is 2!)", "response": "One more than one is 2."}
-    attempts(one, teacher, OPTIONS | {"examples": [example]})
+    attempts(problem, teacher, OPTIONS | {"examples": [example]})
     assert teacher.prompts[1] == [
         "SYSTEM: Be brief.\nUSER: 1 + 1? (It is 2!)\nASSISTANT: One more than one is 2.\n"
         "USER: What is 2 + 2? (It is 4!)"
@@ -107,7 +109,7 @@ def test_a_base_model_is_shown_blocks_and_ends_at_the_first_blank_line() -> None
     [[request]] = teacher.turns[1:]
     assert request.prompt == "1 + 1 = (2) 2\n\n1 + 2 = (3) 3\n\n2 + 2 = (4)"
     assert request.stop == ("\n\n",)
-    assert told(ended.rollouts)[-1] == (" 4", "rationalized", True)
+    assert summary(ended.rollouts)[-1] == (" 4", "rationalized", True)
 
 
 def test_by_default_plain_text_still_ends_in_the_problem() -> None:
@@ -118,13 +120,14 @@ def test_by_default_plain_text_still_ends_in_the_problem() -> None:
     assert hinted.endswith("\n2 + 2 =")
 
 
-def test_a_strategy_that_finds_nothing_at_all_is_followed_by_the_hint(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing(problem: Problem, options: Any) -> Any:
-        return []
-        yield
+def test_a_strategy_that_finds_nothing_at_all_is_followed_by_the_hint() -> None:
+    class Nothing(Strategy):
+        @override
+        def solve(self, problem: Problem) -> Solver:
+            return []
+            yield
 
-    monkeypatch.setattr(rationalize, "begin", nothing)
-    solver = rationalize.solve(SUM, rationalize.Options(**OPTIONS))
+    solver = rationalize.Rationalize(**OPTIONS | {"of": Nothing()}).solve(SUM)
     assert not isinstance(next(solver)[0], Verify)
 
 

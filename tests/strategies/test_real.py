@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import recipe, registry
+from byheart import registry
+from byheart.contracts import Strategy
 
 from tests.conftest import ROOT
 
@@ -27,7 +28,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "decompose": SMALL | {"divide_tokens": 48, "width": 2},
     "direct": SMALL | {"max_samples": 4},
     "few_shot": SMALL | {"max_samples": 2, "examples": SHOTS, "shots": 2, "choose": "nearest"},
-    "mcts": STEPS | {"visits": 4},
+    "mcts": STEPS | {"simulations": 4},
     "mixture": {"parts": [{"name": "direct", "max_samples": 1, **SMALL}, {"name": "reflect", **SMALL}]},
     "program": SMALL | {"max_tokens": 96},
     "q_star": STEPS | {"solutions": 2},
@@ -41,32 +42,32 @@ OPTIONS: dict[str, dict[str, Any]] = {
 CHILD = """
 import json, sys
 from pathlib import Path
-from byheart import models, recipe
-from byheart.engines.vllm import Options, VLLM
-from byheart.strategies.asking import begin
+from byheart import models
+from byheart.contracts import Strategy, Verifier
+from byheart.engines.vllm import VLLM, VLLMSession
 from byheart.strategies.driver import drive
 from byheart.types import Generate, Problem
-from byheart.verifiers.judge import Judge
+from byheart.verifiers.service import VerifierService
 from byheart.verifiers.pool import Pool
 
 if __name__ == "__main__":
     facts, options, log = json.loads(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])
-    model = models.Options(name="smollm2-135m", max_context=1024)
-    engine = VLLM(Options(name="vllm", max_sequences=32), models.fetch(model), model, log)
+    model = models.ModelOptions(name="smollm2-135m", max_context=1024)
+    engine = VLLMSession(VLLM(max_num_seqs=32), models.fetch(model), model, log)
     long = [f"{n} " + "and so on, " * 50 for n in range(30)]  # more tokens than vLLM reads in one step
-    left = {engine.submit(Generate(text, temperature=1.0, max_tokens=2, seed=n)) for n, text in enumerate(long)}
-    while left:
-        left -= {ticket for ticket, _ in engine.poll()}
+    waiting = {engine.submit(Generate(text, temperature=1.0, max_tokens=2, seed=n)) for n, text in enumerate(long)}
+    while waiting:
+        waiting -= {ticket for ticket, _ in engine.poll()}
     solvers = []
     for name, rest in options.items():
-        chosen = recipe.chosen("strategies", {"name": name, **rest})
+        strategy = Strategy.parse({"name": name, **rest})
         for a, b in facts:
             prompt = [{"role": "user", "content": f"What is {a} times {b}?"}]
             problem = Problem(f"{name} {a} {b}", prompt, str(a * b), "number")
-            solvers.append((problem, begin(problem, chosen)))
+            solvers.append((problem, strategy.solve(problem)))
     with Pool() as pool:
-        for one in drive(solvers, engine, Judge(recipe.chosen("verifiers", "number"), pool), "0"):
-            print("RESULT " + json.dumps(one.to_dict()), flush=True)
+        for group in drive(solvers, engine, VerifierService(Verifier.parse("number"), pool), "0"):
+            print("RESULT " + json.dumps(group.to_dict()), flush=True)
 """
 
 
@@ -89,12 +90,12 @@ def attempts(tmp_path_factory: pytest.TempPathFactory, smollm: Path) -> dict[str
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in OPTIONS}
+    groups: dict[str, list[dict[str, Any]]] = {name: [] for name in OPTIONS}
     for line in done.stdout.splitlines():
         if line.startswith("RESULT "):
             row = json.loads(line.removeprefix("RESULT "))
-            found[row["problem_id"].split()[0]].append(row)
-    return found
+            groups[row["problem_id"].split()[0]].append(row)
+    return groups
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -122,9 +123,9 @@ def test_a_search_keeps_its_tree(attempts: dict[str, list[dict[str, Any]]]) -> N
         assert all(bool(row["tree"]) == (name in ("beam", "mcts", "q_star")) for row in rows)
         for row in rows:
             assert len(row["tree"]) <= STEPS["max_nodes"] + STEPS["width"]
-            chosen = [one["response"] for one in row["rollouts"] if one["chosen"]]
-            path = "".join(one["text"] for one in row["tree"] if one["chosen"])
-            assert not row["tree"] or chosen == ([path] if path else [])
+            selected = [rollout["response"] for rollout in row["rollouts"] if rollout["selected"]]
+            path = "".join(branch["text"] for branch in row["tree"] if branch["selected"])
+            assert not row["tree"] or selected == ([path] if path else [])
 
 
 def test_among_so_many_attempts_some_are_right(attempts: dict[str, list[dict[str, Any]]]) -> None:
@@ -138,4 +139,4 @@ def test_among_so_many_attempts_some_are_right(attempts: dict[str, list[dict[str
 
 def test_options_of_the_story_are_sound() -> None:
     for name, rest in OPTIONS.items():
-        assert recipe.chosen("strategies", {"name": name, **rest}).name == name
+        assert Strategy.parse({"name": name, **rest}).name == name

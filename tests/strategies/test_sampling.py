@@ -8,13 +8,16 @@ import pytest
 from byheart import recipe, soundness
 from byheart.errors import EngineError, RecipeError
 from byheart.files import Journal, write_records
-from byheart.run import Run
-from byheart.strategies import sampling
+from byheart.records import LoadStats, Stages
+from byheart.runs import Run
+from byheart.stages import Stage, stage
+from byheart.strategies.direct import Direct
 from byheart.strategies.sampling import read_rollouts, sample
 from byheart.strategies.verifying import verify
-from byheart.types import Attempts, Completion, Generate, Policy, Problem, Problems, Rollout, Solver
+from byheart.tasks.splits import read_problems
+from byheart.types import Completion, Generate, Policy, Problem, Problems, Rollout, RolloutGroup, Solver
 
-from tests.conftest import judge_by
+from tests.conftest import verifier_by
 from tests.fakes import FakeEngine, saying
 
 PROBLEMS = [Problem.of(f"{n} + 1", str(n + 1), "number") for n in range(100)]
@@ -55,23 +58,24 @@ class Sampled:
         self.recipe = recipe.parse(raw | {"strategy": strategy} | rest)
         self.folder, self.problems = folder, Problems(PROBLEMS[:num_problems], [], [])
 
-    def by(self, engine: FakeEngine) -> list[Attempts]:
+    def by(self, engine: FakeEngine) -> list[RolloutGroup]:
         run = Run(self.folder, self.recipe)
         try:
             self.dir = run.round_dir(1)
             self.dir.mkdir(exist_ok=True)
             write_records(self.dir / "problems.jsonl", [self.problems])
-            made = run.stage(
-                1, "sample", sample, self.problems, Policy("m"), self.recipe.strategy, engine, judge_by("number")
-            )
-            self.notes = run.records(1)["sample"]
+            inputs = (self.problems, Policy("m"), self.recipe.strategy, self.recipe.sample_tokens, engine)
+            made = run.stage(1, "sample", sample, *inputs, verifier_by("number"), []).value
+            stats = Stages(run.records(1)).sample
+            assert stats
+            self.stats = stats
         finally:
             run.close()
         assert read_rollouts(self.dir) == made
         return made
 
 
-def names(attempts: list[Attempts]) -> list[str]:
+def names(attempts: list[RolloutGroup]) -> list[str]:
     return [one.problem_id for one in attempts]
 
 
@@ -81,39 +85,39 @@ def test_without_a_budget_every_problem_is_attempted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("budget", "begun"), [(1, 32), (320, 32), (321, 64), (10_000, 100)])
 def test_no_more_problems_are_begun_once_the_budget_is_spent(tmp_path: Path, budget: int, begun: int) -> None:
-    stage = Sampled(tmp_path / "run", sample_tokens=budget)
+    sampled = Sampled(tmp_path / "run", sample_tokens=budget)
     engine = engine_by(right)
-    assert names(stage.by(engine)) == [one.id for one in PROBLEMS[:begun]]
+    assert names(sampled.by(engine)) == [one.id for one in PROBLEMS[:begun]]
     assert len(engine.taken) == begun
-    assert (stage.notes["num_problems"], stage.notes["num_tokens"]) == (begun, begun * TOKENS)
+    assert (sampled.stats.num_problems, sampled.stats.num_tokens) == (begun, begun * TOKENS)
 
 
 # What the engine wrote last is not yet verified, and so sampled again, unless no problem was begun after it.
 @pytest.mark.parametrize(("fails_after", "again"), [(0, 0), (20, 1), (32, 0), (50, 1)])
 def test_a_budget_ends_at_the_same_problem_after_an_interruption(tmp_path: Path, fails_after: int, again: int) -> None:
     whole = Sampled(tmp_path / "whole", sample_tokens=321).by(engine_by(right))
-    stage = Sampled(tmp_path / "run", sample_tokens=321)
+    sampled = Sampled(tmp_path / "run", sample_tokens=321)
     with pytest.raises(KeyboardInterrupt):
-        stage.by(engine_by(right, fails_after))
+        sampled.by(engine_by(right, fails_after))
     rest = engine_by(right)
-    assert stage.by(rest) == whole
+    assert sampled.by(rest) == whole
     assert len(rest.taken) == 64 - fails_after + again
-    assert stage.notes["num_tokens"] == 64 * TOKENS
+    assert sampled.stats.num_tokens == 64 * TOKENS
 
 
 def test_the_stage_says_what_its_rollouts_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def noted(problem: Problem, options: Any) -> Solver:
+    def noted(self: Direct, problem: Problem) -> Solver:
         [[made]] = yield [Generate(problem.prompt)]
         n = int(str(problem.prompt).split()[0])
-        note = ("mended", "stuck", "", "mended")[n]
-        return [Rollout.of(problem, made, "direct", note=note, hinted=n == 1, chosen=n != 2)]
+        note = ("fixed", "unsolved", "", "fixed")[n]
+        return [Rollout.of(problem, made, "direct", note=note, hinted=n == 1, selected=n != 2)]
 
-    monkeypatch.setattr(sampling, "begin", noted)
-    stage = Sampled(tmp_path / "run", 4)
-    stage.by(engine_by(right))
-    assert stage.notes["notes"] == {"mended": 2, "stuck": 1}
-    said = {key: stage.notes[f"num_{key}"] for key in ("rollouts", "chosen", "hinted", "failed")}
-    assert said == {"rollouts": 4, "chosen": 3, "hinted": 1, "failed": 0}
+    monkeypatch.setattr(Direct, "solve", noted)
+    sampled = Sampled(tmp_path / "run", 4)
+    sampled.by(engine_by(right))
+    assert sampled.stats.notes == {"fixed": 2, "unsolved": 1}
+    stats = sampled.stats
+    assert (stats.num_rollouts, stats.num_selected, stats.num_hinted, stats.num_failed) == (4, 3, 1, 0)
 
 
 WARM = {"temperature": [0.1, 0.6, 1.5], "samples": 4, "max_samples": 4, "enough": 2, "num_tuning": 40}
@@ -126,14 +130,14 @@ def by_warmth(n: int, temperature: float) -> list[str]:
 
 
 def test_of_several_temperatures_the_one_with_the_best_balance_samples_the_round(tmp_path: Path) -> None:
-    stage = Sampled(tmp_path / "run", strategy=WARM)
+    sampled = Sampled(tmp_path / "run", strategy=WARM)
     engine = engine_by(by_warmth)
-    attempts = stage.by(engine)
-    assert stage.notes["temperature"] == 0.6
-    assert stage.notes["balance"] == {"0.1": 0.125, "0.6": 0.75, "1.5": 0.125}  # 1/2 * 1/4, 3/4, 1/2 * 1/4
+    attempts = sampled.by(engine)
+    assert sampled.stats.temperature == 0.6
+    assert sampled.stats.balance == {"0.1": 0.125, "0.6": 0.75, "1.5": 0.125}  # 1/2 * 1/4, 3/4, 1/2 * 1/4
     assert [one.temperature for one in engine.taken].count(0.6) == 100, "what tuning found is not sampled again"
     assert names(attempts) == [one.id for one in PROBLEMS]
-    assert stage.notes["num_tokens"] == (100 + 2 * 40) * 4 * TOKENS
+    assert sampled.stats.num_tokens == (100 + 2 * 40) * 4 * TOKENS
 
 
 def test_a_round_that_was_tuned_is_what_one_with_that_temperature_is(tmp_path: Path) -> None:
@@ -146,11 +150,11 @@ def test_tuning_that_was_interrupted_goes_on_and_comes_to_the_same(
     tmp_path: Path, fails_after: int, again: int
 ) -> None:
     whole = Sampled(tmp_path / "whole", strategy=WARM).by(engine_by(by_warmth))
-    stage = Sampled(tmp_path / "run", strategy=WARM)
+    sampled = Sampled(tmp_path / "run", strategy=WARM)
     with pytest.raises(KeyboardInterrupt):
-        stage.by(engine_by(by_warmth, fails_after))
+        sampled.by(engine_by(by_warmth, fails_after))
     rest = engine_by(by_warmth)
-    assert stage.by(rest) == whole
+    assert sampled.by(rest) == whole
     assert len(rest.taken) == 180 - fails_after + again
 
 
@@ -167,31 +171,41 @@ def test_temperatures_are_not_looked_for_where_tokens_are_limited(name: str) -> 
 
 @pytest.mark.parametrize("budget", [None, 1])
 def test_that_every_problem_failed_is_said_each_time(tmp_path: Path, budget: int | None) -> None:
-    stage = Sampled(tmp_path / "run", 3, sample_tokens=budget)
+    sampled = Sampled(tmp_path / "run", 3, sample_tokens=budget)
     for _ in range(2):
         with pytest.raises(EngineError, match=r"every problem failed; .*: too long"):
-            stage.by(saying(lambda _: "1", refuses="+"))
+            sampled.by(saying(lambda _: "1", refuses="+"))
 
 
 def test_the_journal_of_a_temperature_is_its_own(tmp_path: Path) -> None:
-    stage = Sampled(tmp_path / "run", 3, strategy=WARM)
-    stage.by(engine_by(by_warmth))
+    sampled = Sampled(tmp_path / "run", 3, strategy=WARM)
+    sampled.by(engine_by(by_warmth))
     for warm in (0.1, 0.6, 1.5):
-        assert len(Journal(stage.dir, f"tuning-{warm}", Attempts).read()) == 3
+        assert len(Journal(sampled.dir, f"tuning-{warm}", RolloutGroup).read()) == 3
+
+
+@stage(read_problems)
+def given(work: Stage, problems: Problems) -> Problems:
+    """Writes the problems down."""
+    write_records(work.dir / "problems.jsonl", [problems])
+    work.stats = LoadStats(0, 0, 0, 0) if work.name == "load" else None
+    return problems
 
 
 def test_a_strategy_that_asks_what_the_run_knows_is_told(tmp_path: Path) -> None:
     shots = {"name": "few_shot", "source": "own", "shots": 1}
-    stage = Sampled(tmp_path / "run", 2, strategy=shots)
+    sampled = Sampled(tmp_path / "run", 2, strategy=shots)
     first = engine_by(right)
-    stage.by(first)
+    sampled.by(first)
     assert [one.prompt for one in first.taken] == ["0 + 1", "1 + 1"]
-    run = Run(stage.folder, stage.recipe)
-    judge = judge_by("number")
-    run.stage(1, "verify", verify, stage.problems, read_rollouts(stage.dir), Policy("m"), first, judge)
+    run = Run(sampled.folder, sampled.recipe)
+    verifier = verifier_by("number")
+    run.stage(1, "load", given, sampled.problems)
+    run.stage(1, "baseline", given, sampled.problems)
+    run.stage(1, "verify", verify, sampled.problems, read_rollouts(sampled.dir), Policy("m"), first, verifier)
     later, second = Problems(PROBLEMS[2:3], [], []), engine_by(right)
-    run.round_dir(2).mkdir()
-    run.stage(2, "sample", sample, later, Policy("m"), stage.recipe.strategy, second, judge)
+    earlier = run.earlier(2, given, given, sample, verify)  # type: ignore[arg-type]  # nothing is measured here
+    run.stage(2, "sample", sample, later, Policy("m"), sampled.recipe.strategy, None, second, verifier, earlier)
     run.close()
     [request] = second.taken
     assert request.prompt in ("0 + 1it is 1\n\n2 + 1", "1 + 1it is 2\n\n2 + 1")

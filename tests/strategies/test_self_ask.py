@@ -1,7 +1,7 @@
 """A draft is questioned, and written again; a model has the last word on which is good."""
 
-from tests.conftest import judge_by
-from tests.fakes import PLAIN, SUM, FakeEngine, attempts, saying, told
+from tests.conftest import verifier_by
+from tests.fakes import PLAIN, SUM, FakeEngine, attempts, saying, summary
 
 OPTIONS = {"name": "self_ask", "test": "Up to {number} questions!", "rewrite": "{answers}\nOnce more."}
 JUDGE = {"name": "model_judge", "votes": 1, "alone": True}
@@ -18,7 +18,7 @@ def says(prompt: str) -> str:
 
 def test_questions_are_answered_all_at_once_and_the_rewrite_sees_them() -> None:
     teacher = saying(says)
-    ended = attempts(SUM, teacher, OPTIONS | {"prompt": "{problem} Say.", "questions": 2}, judge_by(JUDGE))
+    ended = attempts(SUM, teacher, OPTIONS | {"prompt": "{problem} Say.", "questions": 2}, verifier_by(JUDGE))
     talk = "USER: What is 2 + 2? Say.\nASSISTANT: It is.\nUSER: "
     assert teacher.prompts[:4] == [
         ["USER: What is 2 + 2? Say."],
@@ -26,7 +26,7 @@ def test_questions_are_answered_all_at_once_and_the_rewrite_sees_them() -> None:
         [f"{talk}Which light?", f"{talk}Scattered by what?"],
         [f"{talk}Q: Which light?\nA: By air.\nQ: Scattered by what?\nA: By air.\nOnce more."],
     ]
-    assert told(ended.rollouts) == [("It is.", "draft", False), ("Blue light is scattered most.", "mended", True)]
+    assert summary(ended.rollouts) == [("It is.", "draft", False), ("Blue light is scattered most.", "fixed", True)]
     assert [verdict.score for verdict in ended.verdicts] == [0.0, 1.0]
 
 
@@ -44,7 +44,7 @@ def test_dozens_of_questions_of_several_drafts_go_out_together() -> None:
 
 def test_where_no_question_can_be_read_the_draft_stands() -> None:
     teacher = saying(lambda prompt: "None." if prompt.endswith("questions!") else "It is 4.")
-    assert told(attempts(SUM, teacher, OPTIONS).rollouts) == [("It is 4.", "draft", True)]
+    assert summary(attempts(SUM, teacher, OPTIONS).rollouts) == [("It is 4.", "draft", True)]
     assert len(teacher.turns) == 2
 
 
@@ -54,16 +54,16 @@ def test_a_rewrite_that_was_cut_off_is_never_chosen() -> None:
             lambda prompt: "1. Sure?" if prompt.endswith("questions!") else "4~" if "Once more" in prompt else draft
         )
 
-    assert told(attempts(SUM, cut("It is 4."), OPTIONS).rollouts) == [
+    assert summary(attempts(SUM, cut("It is 4."), OPTIONS).rollouts) == [
         ("It is 4.", "draft", True),
         ("4", "broken", False),
     ]
-    assert not any(rollout.chosen for rollout in attempts(SUM, cut("5"), OPTIONS).rollouts)
+    assert not any(rollout.selected for rollout in attempts(SUM, cut("5"), OPTIONS).rollouts)
 
 
 def test_a_rewrite_for_a_base_model_has_the_space_that_its_own_answers_have() -> None:
-    said = saying(lambda p: "1. Sure?" if p.endswith("questions!\n") else "4" if p.endswith("more.\n") else " 5")
-    assert told(attempts(PLAIN, said, OPTIONS).rollouts) == [(" 5", "draft", False), (" 4", "mended", True)]
+    teacher = saying(lambda p: "1. Sure?" if p.endswith("questions!\n") else "4" if p.endswith("more.\n") else " 5")
+    assert summary(attempts(PLAIN, teacher, OPTIONS).rollouts) == [(" 5", "draft", False), (" 4", "fixed", True)]
 
 
 def test_a_base_model_is_questioned_in_plain_text() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from byheart.strategies.driver import drive
 from byheart.strategies.several import Work, joined, listed, together
-from byheart.types import Attempts, Completion, Generate, Rollout, Solver
+from byheart.types import Completion, Generate, Rollout, RolloutGroup, Solver
 
-from tests.conftest import judge_by
+from tests.conftest import verifier_by
 from tests.fakes import PLAIN, FakeEngine, saying
 
 
@@ -18,7 +18,7 @@ def completion(text: str, finish: Any = "stop", tokens: int = 2) -> Completion:
 def asks(name: str, *turns: int) -> Work[str]:
     """Makes so many requests each turn, and checks that the replies are to its own."""
     for turn, count in enumerate(turns):
-        requests = [Generate(f"{name} {turn} {place}") for place in range(count)]
+        requests = [Generate(f"{name} {turn} {index}") for index in range(count)]
         replies = yield requests
         assert [reply[0].text for reply in replies] == [request.prompt for request in requests]
     return name
@@ -28,7 +28,7 @@ def test_parts_side_by_side_ask_in_one_yield_and_each_gets_its_own_replies() -> 
     engine = saying(lambda prompt: prompt)
     ended = side_by_side(engine, asks("a", 1, 2), asks("b"), asks("c", 2), asks("d", 1, 0, 1))
     assert engine.prompts == [["a 0 0", "c 0 0", "c 0 1", "d 0 0"], ["a 1 0", "a 1 1"], ["d 2 0"]]
-    assert [one.response for one in ended.rollouts] == ["a", "b", "c", "d"]
+    assert [rollout.response for rollout in ended.rollouts] == ["a", "b", "c", "d"]
 
 
 def echoed(name: str, *prompts: str) -> Work[str]:
@@ -43,14 +43,14 @@ def choosy() -> FakeEngine:
     return saying(lambda prompt: prompt, refuses="too long")
 
 
-def side_by_side(engine: FakeEngine, *works: Work[str]) -> Attempts:
+def side_by_side(engine: FakeEngine, *works: Work[str]) -> RolloutGroup:
     def solve() -> Solver:
         ended = yield from together(works)
-        return [Rollout.of(PLAIN, completion(one), "test") for one in ended]
+        return [Rollout.of(PLAIN, completion(text), "test") for text in ended]
 
-    judge = judge_by()
-    [ended] = drive([(PLAIN, solve())], engine, judge)
-    judge.close()
+    verifier = verifier_by()
+    [ended] = drive([(PLAIN, solve())], engine, verifier)
+    verifier.close()
     return ended
 
 
@@ -62,7 +62,7 @@ def test_a_part_with_a_prompt_that_is_refused_is_dropped_and_the_others_go_on() 
         echoed("c", "1", "too long", "2"),
         echoed("d", "1", "2", "3"),
     )
-    assert ([one.response for one in ended.rollouts], ended.failure) == (["a", "d"], None)
+    assert ([rollout.response for rollout in ended.rollouts], ended.failure) == (["a", "d"], None)
 
 
 def test_where_all_parts_are_refused_so_is_the_problem() -> None:

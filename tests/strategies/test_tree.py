@@ -9,13 +9,13 @@ from byheart.strategies.tree import (
     Rule,
     add,
     average,
-    back_up,
+    backpropagate,
     close,
-    descend,
     nodes,
     puct,
     rest_mcts,
     rstar,
+    select,
     uct,
 )
 from hypothesis import given, settings
@@ -28,17 +28,17 @@ def grown(seed: int, visits: int, rule: Rule, backup: str) -> Node:
     """A tree to which a search that knows nothing has done all that one can do."""
     rng, root = random.Random(seed), Node()
     for _ in range(visits):
-        leaf = descend(root, rule, 1.0)
+        leaf = select(root, rule, 1.0)
         if leaf is None:
             break
         if not leaf.ended and not leaf.children:
             for _ in range(3):
                 add(leaf, rng.choice("abcd"), ended=rng.random() < 0.3, logprob=-rng.random()).value = rng.random()
-        found = descend(root, rule, 1.0)
-        assert found
-        (back_up if backup == "sum" else average)(found, rng.random())
-        if found.ended or rng.random() < 0.2:
-            close(found, "tried")
+        reached = select(root, rule, 1.0)
+        assert reached
+        (backpropagate if backup == "sum" else average)(reached, rng.random())
+        if reached.ended or rng.random() < 0.2:
+            close(reached, "tried")
     return root
 
 
@@ -77,25 +77,25 @@ def test_priors_are_the_policys_own() -> None:
     root = Node()
     add(root, "a", logprob=-1.0)
     add(root, "b", logprob=-2.0)
-    one, two = (child.prior for child in root.children)
-    assert one + two == pytest.approx(1) and one / two == pytest.approx(2.718281828)
+    first, two = (child.prior for child in root.children)
+    assert first + two == pytest.approx(1) and first / two == pytest.approx(2.718281828)
 
 
 def test_rest_mcts_weighs_children_by_their_visits() -> None:
     root = Node()
-    one, two = add(root, "a"), add(root, "b")
+    first, two = add(root, "a"), add(root, "b")
     for reward in (1.0, 1.0):
-        average(one, reward)
+        average(first, reward)
     average(two, 0.0)
     assert root.mean == pytest.approx(2 / 3) and root.visits == 3
-    assert root.value is one.value is None, "what the value model says is left alone"
+    assert root.value is first.value is None, "what the value model says is left alone"
 
 
 def test_the_rules_weigh_as_their_papers_do() -> None:
     root = Node()
     child, _ = add(root, "a", logprob=math.log(0.2)), add(root, "b", logprob=math.log(0.6))
     for reward in (1.0, 0.0, 1.0, 1.0):
-        back_up(child, reward)
+        backpropagate(child, reward)
     root.visits = 9
     unsure = math.sqrt(math.log(9) / 4)
     weighed = [rule(child, 2.0) for rule in (uct, rest_mcts, puct, rstar)]
@@ -109,7 +109,7 @@ def test_what_was_never_visited_comes_first_but_not_for_rstar() -> None:
     root = Node()
     seen, fresh = add(root, "a"), add(root, "b")
     seen.value = fresh.value = 0.1
-    back_up(seen, 1.0)
-    assert descend(root, uct, 1.0) is fresh
-    assert descend(root, rest_mcts, 1.0) is fresh
-    assert descend(root, rstar, 1.0) is seen
+    backpropagate(seen, 1.0)
+    assert select(root, uct, 1.0) is fresh
+    assert select(root, rest_mcts, 1.0) is fresh
+    assert select(root, rstar, 1.0) is seen

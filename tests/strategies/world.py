@@ -14,7 +14,7 @@ from typing import Any
 
 from byheart.types import Branch, Completion, Generate, Problem, Rollout, Score
 
-from tests.conftest import judge_by
+from tests.conftest import verifier_by
 from tests.fakes import FakeEngine, attempts
 
 
@@ -42,9 +42,9 @@ class World:
         """What the strategy `name` finds; `grown` and `tree` are what it asked for and kept."""
         engine = FakeEngine(self._written, self._scores)
         problem = Problem.of("find the way", self.best, "exact")
-        ended = attempts(problem, engine, {"name": name, "width": self.width, **options}, judge_by("exact"))
+        ended = attempts(problem, engine, {"name": name, "width": self.width, **options}, verifier_by("exact"))
         assert ended.failure is None
-        self.grown = [request.prefix for request in engine.taken if isinstance(request, Generate)]
+        self.grown = [request.prefill for request in engine.taken if isinstance(request, Generate)]
         self.tree = ended.tree
         return ended.rollouts
 
@@ -52,10 +52,10 @@ class World:
         return [self.value(text) if self.valued else None for text in request.responses]
 
     def _written(self, request: Generate) -> list[Completion]:
-        if not request.until:
+        if not request.step_stop:
             return [self._end(request, n) for n in range(request.n)]
         steps = [str(n % self.width) for n in range(request.n)]
-        last = request.prefix.count("\n") == self.depth - 1
+        last = request.prefill.count("\n") == self.depth - 1
         return [
             Completion(step if last else f"{step}\n", [1], "stop" if last else "step", "base", request.seed + n, -1.0)
             for n, step in enumerate(steps)
@@ -63,6 +63,6 @@ class World:
 
     def _end(self, request: Generate, n: int) -> Completion:
         """The rest of a solution that begins so, each step by lot."""
-        rng = random.Random(f"{request.prefix} {n}")
-        rest = [str(rng.randrange(self.width)) for _ in range(self.depth - request.prefix.count("\n"))]
+        rng = random.Random(f"{request.prefill} {n}")
+        rest = [str(rng.randrange(self.width)) for _ in range(self.depth - request.prefill.count("\n"))]
         return Completion("\n".join(rest), [1] * len(rest), "stop", "base", request.seed + n)

@@ -4,7 +4,7 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from byheart.tasks.arithmetic import Options, problems
+from byheart.tasks.arithmetic import Arithmetic
 from byheart.types import Problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,12 +13,12 @@ from pydantic import ValidationError
 COMPUTED = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
 
 
-def options(**rest: Any) -> Options:
-    return Options.model_validate({"name": "arithmetic", "prompt": "{a} {op} {b}", "chat": False} | rest)
+def options(**rest: Any) -> Arithmetic:
+    return Arithmetic.model_validate({"name": "arithmetic", "prompt": "{a} {op} {b}", "chat": False} | rest)
 
 
 def some(seed: int = 0, count: int = 300, **rest: Any) -> list[Problem]:
-    return list(islice(problems(options(**rest), seed), count))
+    return list(islice(options(**rest).problems(seed), count))
 
 
 settled = settings(deadline=None, max_examples=40)

@@ -9,7 +9,7 @@ import pyarrow.parquet as parquet
 import pytest
 from byheart import recipe
 from byheart.errors import RecipeError, TaskError
-from byheart.tasks.file import Options, problems
+from byheart.tasks.file import FileTask
 from byheart.types import Problem
 from pydantic import ValidationError
 
@@ -17,7 +17,7 @@ GOOD = {"prompt": "2 + 2", "answer": "4"}
 
 
 def read(path: Path, seed: int = 0, **rest: Any) -> list[Problem]:
-    return list(problems(Options(**{"name": "file", "path": str(path), "verifier": "number"} | rest), seed))
+    return list(FileTask(**{"path": str(path), "verifier": "number"} | rest).problems(seed))
 
 
 def jsonl(folder: Path, *rows: object) -> Path:

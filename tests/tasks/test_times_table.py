@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from byheart import recipe
 from byheart.errors import RecipeError
-from byheart.tasks.times_table import Options, problems
+from byheart.tasks.times_table import TimesTable
 from byheart.types import Problem
 
 
 def facts(seed: int = 0, **rest: Any) -> list[Problem]:
-    return list(problems(Options(name="times_table", **rest), seed))
+    return list(TimesTable(**rest).problems(seed))
 
 
 def test_all_facts_from_2_to_12_are_there_once_and_right() -> None:

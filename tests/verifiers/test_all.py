@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from byheart import recipe
+from byheart.contracts import Verifier
 from byheart.types import Problem
 
 from tests.conftest import verdicts_by
@@ -48,7 +48,7 @@ def test_they_nest() -> None:
 @pytest.mark.parametrize("of", [[], ["number"], ["number", "nummer"], "number"])
 def test_at_least_two_known_verifiers_are_wanted(of: Any) -> None:
     with pytest.raises(ValueError, match="of"):
-        recipe.chosen("verifiers", {"name": "all", "of": of})
+        Verifier.parse({"name": "all", "of": of})
 
 
 def test_one_that_goes_by_agreement_is_shown_all_responses_wherever_it_stands() -> None:

@@ -7,7 +7,7 @@ from timeit import timeit
 
 import pytest
 from byheart.types import Judgement, Problem
-from byheart.verifiers.choice import Options, extract, verify
+from byheart.verifiers.choice import Choice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,7 +38,7 @@ def problem(gold: str | None, choices: object = CITIES) -> Problem:
 
 
 def judged(gold: str | None, response: str, choices: object = CITIES) -> Judgement:
-    return verify(problem(gold, choices), response, Options(name="choice"))
+    return Choice().verify(problem(gold, choices), response)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def judged(gold: str | None, response: str, choices: object = CITIES) -> Judgeme
 def test_one_option_is_an_answer(response: str) -> None:
     assert judged("B", response)[:3] == (1.0, "B", "")
     assert judged("A", response)[:3] == (0.0, "B", "B is not A")
-    assert extract(problem("A"), response) == "B"
+    assert Choice().extract(problem("A"), response) == "B"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_what_names_no_option_is_wrong_and_says_so(response: str) -> None:
     [("The answer is A dog", "D"), ("a dog", "D"), ("A dog is here.", "D"), ("a", "A"), ("New Paris", "C")],
 )
 def test_words_are_told_from_letters_and_long_texts_from_short_ones(response: str, label: str) -> None:
-    assert extract(problem("A"), response) == label
+    assert Choice().extract(problem("A"), response) == label
 
 
 def test_labels_may_be_digits() -> None:
@@ -165,7 +165,7 @@ def test_a_text_within_another_number_is_no_option(choices: dict[str, str], resp
 def test_options_that_differ_in_a_sign_are_told_apart() -> None:
     for texts in (["102", "10²"], ["5", "-5"], ["5", "5.5"], ["1", "1/2"], ["5", "5%"]):
         for label, text in zip("AB", texts, strict=True):
-            assert extract(problem("A", texts), f"The answer is {text}.") == label
+            assert Choice().extract(problem("A", texts), f"The answer is {text}.") == label
 
 
 def test_a_list_of_texts_has_letters_in_its_order() -> None:
@@ -204,8 +204,8 @@ def test_each_option_is_itself_and_no_other(words: list[list[str]], data: st.Dat
         texts[right],
         f"The answer is {texts[right]}.",
     ):
-        for place, label in enumerate(ascii_uppercase[: len(texts)]):
-            assert judged(label, response, texts).score == float(place == right)
+        for index, label in enumerate(ascii_uppercase[: len(texts)]):
+            assert judged(label, response, texts).score == float(index == right)
 
 
 @settled

@@ -9,16 +9,16 @@ from byheart import sandbox
 from byheart.errors import SandboxError
 from byheart.types import Judgement, Problem
 from byheart.verifiers import code
-from byheart.verifiers.code import Options, verify
+from byheart.verifiers.code import Code
 
-OPTIONS = Options(name="code", test_time_limit=1.0, test_memory=0.25)
+CODE = Code(test_time_limit=1.0, test_memory=0.25)
 pytestmark = pytest.mark.sandbox
 
 ADD = "def add(a, b):\n    return a + b\n"
 
 
 def judged(response: str, *tests: Any, **meta: Any) -> Judgement:
-    return verify(Problem.of("", None, "code", {"tests": list(tests), **meta}), response, OPTIONS)
+    return CODE.verify(Problem.of("", None, "code", {"tests": list(tests), **meta}), response)
 
 
 def on(given: str, expected: str) -> dict[str, str]:
@@ -71,8 +71,8 @@ def test_one_that_passes_all_is_right() -> None:
     ],
 )  # fmt: skip
 def test_one_that_does_not_is_wrong_and_told_why(response: str, tests: list[Any], reason: str) -> None:
-    found = judged(response, *tests)
-    assert (found.score, found.reason) == (0.0, reason)
+    judgement = judged(response, *tests)
+    assert (judgement.score, judgement.reason) == (0.0, reason)
 
 
 @pytest.mark.parametrize(
@@ -117,25 +117,25 @@ def test_what_is_tested_may_be_named_like_something_built_in() -> None:
 def test_a_test_that_is_no_python_is_not_judged() -> None:
     judgement = judged(f"```python\n{ADD}```", says("assert add(1, 2) =="))
     assert judgement.score is None
-    assert "no Python" in judgement.reason
+    assert "not Python" in judgement.reason
 
 
 def test_no_sandbox_is_no_verdict_and_is_told_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     sandbox.check.cache_clear()
-    code.check(OPTIONS)
+    CODE.check()
     sandbox.check.cache_clear()
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SandboxError, match="apt-get install bubblewrap"):
-        code.check(OPTIONS)
-    code.check(Options(name="code", isolation="rlimits"))
+        CODE.check()
+    Code(isolation="rlimits").check()
 
 
 def test_a_weaker_isolation_works_by_its_name_and_is_said_to_be_weaker() -> None:
-    weaker = Options(name="code", isolation="rlimits", test_time_limit=1.0)
+    weaker = Code(isolation="rlimits", test_time_limit=1.0)
     problem = Problem.of("", None, "code", {"tests": [says("assert add(1, 2) == 3")]})
-    assert verify(problem, f"```python\n{ADD}```", weaker).score == 1.0
-    assert code.caveat(OPTIONS) is None
-    assert "not in a container" in str(code.caveat(weaker))
+    assert weaker.verify(problem, f"```python\n{ADD}```").score == 1.0
+    assert CODE.caveat() is None
+    assert "not in a container" in str(weaker.caveat())
 
 
 def test_the_sandbox_stays_warm_from_one_response_to_the_next_and_is_not_shared_with_a_fork() -> None:
@@ -157,17 +157,17 @@ def test_the_sandbox_stays_warm_from_one_response_to_the_next_and_is_not_shared_
 def test_what_the_prelude_imports_is_there_for_a_solution_that_is_whole() -> None:
     stub = 'from typing import List\n\n\ndef total(numbers: List[int]) -> int:\n    """Their sum."""\n'
     meta = {"tests": [{"assert": "assert total([1, 2]) == 3"}], "entry_point": "total", "prelude": stub}
-    one = Problem("", "", None, "code", meta)
+    problem = Problem("", "", None, "code", meta)
     for whole in (
         "def total(numbers: List[int]) -> int:\n    return sum(numbers)",
         "from __future__ import annotations\ndef total(numbers: List[int]) -> int:\n    return sum(numbers)",
         "    return sum(numbers)",
     ):
-        assert verify(one, f"```python\n{whole}\n```", Options(name="code")).score == 1.0
-    assert verify(one, f"```python\n{stub}\n```", Options(name="code")).score == 0.0
+        assert Code().verify(problem, f"```python\n{whole}\n```").score == 1.0
+    assert Code().verify(problem, f"```python\n{stub}\n```").score == 0.0
 
 
 def test_an_example_of_its_use_after_the_solution_does_not_hide_it() -> None:
-    one = Problem("", "", None, "code", {"tests": [says("assert add(1, 2) == 3")], "entry_point": "add"})
+    problem = Problem("", "", None, "code", {"tests": [says("assert add(1, 2) == 3")], "entry_point": "add"})
     response = f"```python\n{ADD}```\nUse it so:\n```python\nprint(add(1, 2))\n```"
-    assert verify(one, response, OPTIONS).score == 1.0
+    assert CODE.verify(problem, response).score == 1.0

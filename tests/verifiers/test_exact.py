@@ -4,13 +4,13 @@ import unicodedata
 
 import pytest
 from byheart.types import Judgement, Problem
-from byheart.verifiers.exact import Options, extract, normalized, verify
+from byheart.verifiers.exact import Exact, normalized
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
 def judged(gold: str | None, response: str) -> Judgement:
-    return verify(Problem.of("Which city?", gold, "exact"), response, Options(name="exact"))
+    return Exact().verify(Problem.of("Which city?", gold, "exact"), response)
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def test_spelling_decides(gold: str, response: str, right: bool) -> None:
     judgement = judged(gold, response)
     assert judgement.score == float(right)
     assert judgement.answer == response.strip(), "as it was written"
-    assert extract(Problem.of("Which city?", gold, "exact"), response) == normalized(response)
+    assert Exact().extract(Problem.of("Which city?", gold, "exact"), response) == normalized(response)
     assert (judgement.reason == "") is right
 
 
 @pytest.mark.parametrize("response", ["", " \n", ".", " . . "])
 def test_an_empty_response_is_wrong_and_says_so(response: str) -> None:
     assert judged("Paris", response)[:3] == (0.0, None, "the response is empty")
-    assert extract(Problem.of("Which city?", "Paris", "exact"), response) is None
+    assert Exact().extract(Problem.of("Which city?", "Paris", "exact"), response) is None
 
 
 @pytest.mark.parametrize("gold", ["", " ", "."])

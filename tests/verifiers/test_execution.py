@@ -4,18 +4,18 @@ import pytest
 from byheart import sandbox
 from byheart.errors import SandboxError
 from byheart.types import Judgement, Problem
-from byheart.verifiers import code, execution
-from byheart.verifiers.execution import Options, verify
+from byheart.verifiers import code
+from byheart.verifiers.execution import Execution
 
 from tests.conftest import verdicts_by
 
 pytestmark = pytest.mark.sandbox
 
-OPTIONS = Options(name="execution", test_time_limit=1.0, test_memory=0.25)
+EXECUTION = Execution(test_time_limit=1.0, test_memory=0.25)
 
 
 def ran(program: str) -> Judgement:
-    return verify(Problem.of("2 + 2", "4", "number"), f"```python\n{program}\n```", OPTIONS)
+    return EXECUTION.verify(Problem.of("2 + 2", "4", "number"), f"```python\n{program}\n```")
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_one_that_fails_is_told_by_its_last_line(program: str, printed: str | No
 
 
 def test_text_is_no_program() -> None:
-    judgement = verify(Problem.of("2 + 2", "4", "number"), "The answer is 4.", OPTIONS)
+    judgement = EXECUTION.verify(Problem.of("2 + 2", "4", "number"), "The answer is 4.")
     assert judgement == Judgement(0.0, None, "no code in the response")
 
 
@@ -82,9 +82,9 @@ def test_it_needs_the_sandbox_as_code_does_and_says_that_it_proves_nothing(monke
     sandbox.check.cache_clear()
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SandboxError, match="bubblewrap"):
-        execution.check(OPTIONS)
-    weaker = Options(name="execution", isolation="rlimits")
-    execution.check(weaker)
-    assert "only had to run" in execution.caveat(OPTIONS)
-    assert "not in a container" in execution.caveat(weaker)
+        EXECUTION.check()
+    weaker = Execution(isolation="rlimits")
+    weaker.check()
+    assert "only had to run" in EXECUTION.caveat()
+    assert "not in a container" in weaker.caveat()
     sandbox.check.cache_clear()

@@ -5,7 +5,7 @@ from byheart.verifiers.marks import claim, marked, sentence
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("It is 5.", []),
         ("\\boxed{5}", [("5", True)]),
@@ -26,8 +26,8 @@ from byheart.verifiers.marks import claim, marked, sentence
         ("#### Step 1\nAdd.", []),
     ],
 )
-def test_the_last_mark_comes_first(text: str, found: list[tuple[str, bool]]) -> None:
-    assert list(marked(text)) == found
+def test_the_last_mark_comes_first(text: str, expected: list[tuple[str, bool]]) -> None:
+    assert list(marked(text)) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_the_last_mark_comes_first(text: str, found: list[tuple[str, bool]]) -> 
     ],
 )
 def test_the_last_mark_claims_an_answer_that_may_be_taken_back(text: str, claimed: str | None, correction: str) -> None:
-    found = claim(text)
-    assert (found and found.text) == claimed
-    assert (found.correction if found else "") == correction
+    last = claim(text)
+    assert (last and last.text) == claimed
+    assert (last.correction if last else "") == correction
 
 
 @pytest.mark.parametrize(

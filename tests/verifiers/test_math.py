@@ -5,16 +5,16 @@ from fractions import Fraction
 
 import pytest
 from byheart.types import Judgement, Problem
-from byheart.verifiers import math
+from byheart.verifiers.math import Math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 settled = settings(deadline=None, max_examples=100)
-OPTIONS = math.Options(name="math")
+MATH = Math()
 
 
 def judge(gold: str, response: str) -> Judgement:
-    return math.verify(Problem.of("", gold, "math"), response, OPTIONS)
+    return MATH.verify(Problem.of("", gold, "math"), response)
 
 
 def boxed(gold: str, answer: str) -> float | None:
@@ -280,12 +280,12 @@ def test_what_cannot_be_decided_is_unjudged(gold: str, answer: str) -> None:
     ],
 )
 def test_which_answer_counts(response: str, answer: str | None) -> None:
-    assert math.extract(Problem.of("", "1", "math"), response) == answer
+    assert MATH.extract(Problem.of("", "1", "math"), response) == answer
 
 
 def test_no_answer_is_wrong_and_no_gold_answer_is_unjudged() -> None:
     assert judge("5", "") == Judgement(0.0, None, "no answer in the response")
-    assert math.verify(Problem.of("", None, "math"), "5", OPTIONS).score is None
+    assert MATH.verify(Problem.of("", None, "math"), "5").score is None
     assert judge("  ", "5").score is None
     assert judge("3 + 2 = 5\n#### 5", "5").score == 1.0
 

@@ -13,7 +13,7 @@ import pytest
 from byheart.strategies.driver import drive
 from byheart.types import Problem, Solver, Verify
 
-from tests.conftest import judge_by
+from tests.conftest import verifier_by
 
 LINES = Path(__file__).with_name("math_corpus.jsonl").read_text(encoding="utf-8").splitlines()
 ROWS: list[dict[str, Any]] = [json.loads(line) for line in LINES]
@@ -24,19 +24,19 @@ pytestmark = pytest.mark.corpus
 
 def scores() -> list[float | None]:
     """Of every row, all of them asked at once of the workers that a run has."""
-    found: list[float | None] = []
+    scores: list[float | None] = []
 
     def asks() -> Solver:
         replies = yield [Verify(Problem.of("", row["gold"], "math"), [row["response"]]) for row in ROWS]
-        found.extend(verdict.score for [verdict] in replies)
+        scores.extend(verdict.score for [verdict] in replies)
         return []
 
-    judge = judge_by({"name": "math", "time_limit": 3.0})
+    judge = verifier_by({"name": "math", "time_limit": 3.0})
     try:
         list(drive([(Problem.of("the corpus", None, "math"), asks())], None, judge))
     finally:
         judge.close()
-    return found
+    return scores
 
 
 def test_nothing_wrong_passes_and_nearly_everything_right_does() -> None:

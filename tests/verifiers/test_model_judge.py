@@ -7,9 +7,9 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from byheart import recipe
+from byheart.contracts import Verifier
 from byheart.types import Message, Problem
-from byheart.verifiers.model_judge import Options, question, tally
+from byheart.verifiers.model_judge import ModelJudge, question, tally
 
 from tests.conftest import verdicts_by
 
@@ -35,12 +35,12 @@ PROBLEM = Problem.of([Message(role="user", content="What is 2 + 2?")], "4", "num
 def test_the_last_word_of_each_opinion_is_a_vote(
     opinions: list[str], score: float | None, margin: float | None
 ) -> None:
-    found = tally(opinions)
-    assert (found.score, found.margin) == (score, margin)
+    judgement = tally(opinions)
+    assert (judgement.score, judgement.margin) == (score, margin)
 
 
 def test_it_is_asked_about_the_problem_and_the_solution_and_never_told_the_answer() -> None:
-    options = Options(name="model_judge", prompt="P: {problem} S: {solution}")
+    options = ModelJudge(prompt="P: {problem} S: {solution}")
     assert question(PROBLEM, "five", options) == [Message(role="user", content="P: What is 2 + 2? S: five")]
     assert question(Problem.of("2 + 2 =", "4", "number"), "five", options) == "P: 2 + 2 = S: five"
 
@@ -48,7 +48,7 @@ def test_it_is_asked_about_the_problem_and_the_solution_and_never_told_the_answe
 def test_a_prompt_with_other_names_or_without_these_is_refused() -> None:
     for prompt in ("{answer}", "{problem}", "Is it right?"):
         with pytest.raises(ValueError, match="problem"):
-            recipe.chosen("verifiers", {"name": "model_judge", "prompt": prompt})
+            Verifier.parse({"name": "model_judge", "prompt": prompt})
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from time import process_time
 from timeit import timeit
 
 import pytest
-from byheart.tasks import arithmetic, times_table
+from byheart.tasks.arithmetic import Arithmetic
+from byheart.tasks.times_table import TimesTable
 from byheart.types import Judgement, Problem
-from byheart.verifiers.number import Options, extract, verify
+from byheart.verifiers.number import Number
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,11 +18,11 @@ settled = settings(deadline=None, max_examples=200)
 
 
 def judged(gold: str | None, response: str, tolerance: float = 0.0) -> Judgement:
-    return verify(Problem.of("How many?", gold, "number"), response, Options(name="number", tolerance=tolerance))
+    return Number(tolerance=tolerance).verify(Problem.of("How many?", gold, "number"), response)
 
 
 def read(text: str) -> str | None:
-    return extract(Problem.of("How many?", "1", "number"), text)
+    return Number().extract(Problem.of("How many?", "1", "number"), text)
 
 
 @pytest.mark.parametrize(
@@ -339,10 +340,10 @@ def test_a_fraction_is_its_value_and_no_other(a: int, b: int) -> None:
 @settled
 @given(st.text(max_size=60), st.text(alphabet="0123456789 .,/-+%$\\{}fracboxedeE^×*½\u2212\n", max_size=60))
 def test_no_text_makes_it_raise(text: str, hostile: str) -> None:
-    for one in (text, hostile):
-        for judgement in (judged("5", one), judged(one, "5")):
+    for response in (text, hostile):
+        for judgement in (judged("5", response), judged(response, "5")):
             assert (judgement.score == 1.0) == (judgement.reason == "")
-        assert judged("5", one).score is not None
+        assert judged("5", response).score is not None
 
 
 PATTERNS = [
@@ -377,26 +378,26 @@ def test_no_input_makes_it_slow(pattern: str) -> None:
     seconds = []
     for size in (12_500, 100_000):
         text = pattern * (size // len(pattern)) + "x"
-        both = lambda said=text: (judged("5", said), judged(said, "5"))
+        both = lambda response=text: (judged("5", response), judged(response, "5"))
         seconds.append(timeit(both, timer=process_time, number=1))  # without the garbage collector's own time
     assert seconds[1] < 1
     assert seconds[1] < 25 * max(seconds[0], 0.02)
 
 
 def some_problems() -> list[Problem]:
-    mixed = arithmetic.Options(name="arithmetic", digits=[1, 2, 9], operations=["+", "-", "*"])
-    found = [
-        *islice(arithmetic.problems(arithmetic.Options(name="arithmetic"), 0), 250),
-        *islice(arithmetic.problems(mixed, 1), 250),
-        *times_table.problems(times_table.Options(name="times_table"), 0),
+    mixed = Arithmetic(digits=[1, 2, 9], operations=["+", "-", "*"])
+    problems = [
+        *islice(Arithmetic().problems(0), 250),
+        *islice(mixed.problems(1), 250),
+        *TimesTable().problems(0),
     ]
-    assert len(found) == 621
-    return found
+    assert len(problems) == 621
+    return problems
 
 
 def test_the_tasks_prove_themselves() -> None:
-    found = some_problems()
-    for problem, other in zip(found, [*found[1:], found[0]], strict=True):
+    problems = some_problems()
+    for problem, other in zip(problems, [*problems[1:], problems[0]], strict=True):
         gold = problem.answer
         assert gold is not None
         assert judged(gold, gold).score == 1.0

@@ -12,13 +12,13 @@ from concurrent.futures import wait
 import psutil
 import pytest
 from byheart.types import Judgement, Problem
-from byheart.verifiers.pool import Options, Pool, ended
+from byheart.verifiers.pool import Pool, ended
 
 from tests.conftest import ROOT, environment
+from tests.verifiers.misbehaving import Misbehaving
 
-PLACE = "tests.verifiers.misbehaving:verify"
 PROBLEM = Problem.of("What?", "42", "misbehaving")
-LIMITS = Options(name="misbehaving", time_limit=0.5, memory=0.5, workers=2)
+LIMITS = Misbehaving(time_limit=0.5, memory=0.5, workers=2)
 UNHURRIED = LIMITS.model_copy(update={"time_limit": 30.0})
 
 pytestmark = pytest.mark.slow
@@ -31,10 +31,10 @@ def pool() -> Iterator[Pool]:
         yield pool
 
 
-def judged(pool: Pool, responses: list[str], options: Options = LIMITS) -> list[Judgement]:
-    futures = [pool.submit(PLACE, PROBLEM, response, options) for response in responses]
+def judged(pool: Pool, responses: list[str], verifier: Misbehaving = LIMITS) -> list[Judgement]:
+    futures = [pool.submit(verifier, PROBLEM, response) for response in responses]
     wait(futures)
-    return [ended(future, options) for future in futures]
+    return [ended(future, verifier) for future in futures]
 
 
 @pytest.mark.parametrize(
@@ -52,46 +52,48 @@ def judged(pool: Pool, responses: list[str], options: Options = LIMITS) -> list[
     ],
 )
 def test_what_goes_wrong_is_unjudged_and_the_next_is_judged(pool: Pool, response: str, reason: str) -> None:
-    one, after, again = judged(pool, [response, "fine", "fine"])
-    assert one.score is None
-    assert reason in one.reason
+    judgement, after, again = judged(pool, [response, "fine", "fine"])
+    assert judgement.score is None
+    assert reason in judgement.reason
     assert after.score == again.score == 1.0
 
 
 def test_the_clock_starts_with_the_work_not_with_the_wait(pool: Pool) -> None:
-    assert [one.score for one in judged(pool, ["sleep 0.2"] * 10)] == [1.0] * 10  # 1 s of work behind half of one
+    assert [judgement.score for judgement in judged(pool, ["sleep 0.2"] * 10)] == [
+        1.0
+    ] * 10  # 1 s of work behind half of one
 
 
 def test_what_hangs_costs_no_other_verdict(pool: Pool) -> None:
-    found = judged(pool, ["spin" if place % 50 == 0 else "fine" for place in range(200)])
-    assert [one.score for one in found] == [None if place % 50 == 0 else 1.0 for place in range(200)]
+    judgements = judged(pool, ["spin" if index % 50 == 0 else "fine" for index in range(200)])
+    assert [judgement.score for judgement in judgements] == [None if index % 50 == 0 else 1.0 for index in range(200)]
 
 
 def test_the_worker_that_died_is_replaced(pool: Pool) -> None:
-    before = {one.answer for one in judged(pool, ["sleep 0.05"] * 8)}
+    before = {judgement.answer for judgement in judged(pool, ["sleep 0.05"] * 8)}
     judged(pool, ["exit 3", "exit 3"])
-    after = {one.answer for one in judged(pool, ["sleep 0.05"] * 8)}
+    after = {judgement.answer for judgement in judged(pool, ["sleep 0.05"] * 8)}
     assert after
     assert not before & after
 
 
 def test_memory_is_counted_for_each_verification_and_given_back(pool: Pool) -> None:
-    assert [one.score for one in judged(pool, ["memory 0.3"] * 8, UNHURRIED)] == [1.0] * 8
+    assert [judgement.score for judgement in judged(pool, ["memory 0.3"] * 8, UNHURRIED)] == [1.0] * 8
 
 
 def test_it_works_off_the_main_thread(pool: Pool) -> None:
-    found: list[Judgement] = []
-    thread = threading.Thread(target=lambda: found.extend(judged(pool, ["spin", "fine"])))
+    judgements: list[Judgement] = []
+    thread = threading.Thread(target=lambda: judgements.extend(judged(pool, ["spin", "fine"])))
     thread.start()
     thread.join()
-    assert [one.score for one in found] == [None, 1.0]
+    assert [judgement.score for judgement in judgements] == [None, 1.0]
 
 
 def test_nothing_is_left_after_close() -> None:
     pool = Pool()
-    pids = {int(one.answer or 0) for one in judged(pool, ["sleep 0.05"] * 4)}
+    pids = {int(judgement.answer or 0) for judgement in judged(pool, ["sleep 0.05"] * 4)}
     for _ in range(4):
-        pool.submit(PLACE, PROBLEM, "spin", LIMITS)
+        pool.submit(LIMITS, PROBLEM, "spin")
     pool.close()
     pool.close()
     assert not any(psutil.pid_exists(pid) for pid in pids)
@@ -102,8 +104,8 @@ def test_workers_end_with_their_parent_even_where_one_is_busy_in_c() -> None:
         "from tests.verifiers.test_pool import *\n"
         "pool = Pool()\n"
         "print(*{one.answer for one in judged(pool, ['sleep 0.1'] * 4, UNHURRIED)}, flush=True)\n"
-        "pool.submit(PLACE, PROBLEM, 'sleep 60', Options(name='misbehaving', time_limit=60.0, workers=2))\n"
-        "pool.submit(PLACE, PROBLEM, 'hang', LIMITS)\n"
+        "pool.submit(Misbehaving(time_limit=60.0, workers=2), PROBLEM, 'sleep 60')\n"
+        "pool.submit(LIMITS, PROBLEM, 'hang')\n"
         "time.sleep(60)\n"
     )
     parent = subprocess.Popen(
@@ -129,7 +131,7 @@ def test_what_can_not_be_sent_to_a_worker_costs_its_own_verdict(pool: Pool) -> N
     for _ in range(5000):
         nested = [nested]
     deep = Problem("", "What?", "42", "misbehaving", {"deep": nested})
-    futures = [pool.submit(PLACE, one, "fine", LIMITS) for one in (deep, PROBLEM)]
+    futures = [pool.submit(LIMITS, problem, "fine") for problem in (deep, PROBLEM)]
     wait(futures)
     assert [ended(future, LIMITS).score for future in futures] == [None, 1.0]
 

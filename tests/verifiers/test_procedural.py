@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from byheart.types import Judgement, Problem
-from byheart.verifiers.procedural import Options, extract, verify
+from byheart.verifiers.procedural import Procedural
 
 pytestmark = pytest.mark.corpus
 reasoning_gym = pytest.importorskip("reasoning_gym")
@@ -36,14 +36,14 @@ def asked(dataset: str, answer: str | None, **metadata: Any) -> Problem:
     return Problem.of("?", answer, "procedural", {"reasoning_gym": {"dataset": dataset, "config": {}, "entry": entry}})
 
 
-def judged(one: Problem, response: str, threshold: float | None = None) -> Judgement:
-    return verify(one, response, Options(name="procedural", threshold=threshold))
+def judged(problem: Problem, response: str, threshold: float | None = None) -> Judgement:
+    return Procedural(threshold=threshold).verify(problem, response)
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_the_gold_answer_is_right_however_it_is_given_and_anothers_is_wrong(dataset: str) -> None:
-    one, other = problem(dataset, 0), problem(dataset, 1)
-    gold = one.answer
+    first, other = problem(dataset, 0), problem(dataset, 1)
+    gold = first.answer
     assert gold is not None
     for response in (
         gold,
@@ -53,11 +53,11 @@ def test_the_gold_answer_is_right_however_it_is_given_and_anothers_is_wrong(data
         f"Let me see.\n\nThe answer is: {gold}",
         f"Let me see.\n```\n{gold}\n```\nThat is all.",
     ):
-        assert judged(one, response)[:3] == (1.0, gold, "")
+        assert judged(first, response)[:3] == (1.0, gold, "")
     for response in ("", "banana", f"{gold} or 7", "<answer></answer>"):
-        assert judged(one, response).score == 0.0
+        assert judged(first, response).score == 0.0
     if other.answer != gold and dataset != "n_queens":
-        assert judged(one, str(other.answer)).score == 0.0
+        assert judged(first, str(other.answer)).score == 0.0
 
 
 RULES = {
@@ -118,25 +118,25 @@ QUICK = set(reasoning_gym.factory.DATASETS) - {
 @pytest.mark.parametrize("dataset", sorted(QUICK))
 def test_what_is_near_a_right_answer_is_wrong(dataset: str) -> None:
     made = [problem(dataset, index) for index in range(3)]
-    for one, other in pairwise(made):
-        facts = one.meta["reasoning_gym"]["entry"]["metadata"]
-        right = one.answer or facts.get("example_correct_answer") or facts["example_answer"]
+    for first, other in pairwise(made):
+        facts = first.meta["reasoning_gym"]["entry"]["metadata"]
+        right = first.answer or facts.get("example_correct_answer") or facts["example_answer"]
         near = {rule: form.format(right, other.answer) for rule, form in RULES.items()}
         near |= {"last sign left out": right[:-1], "first sign left out": right[1:]}
         wrongly_right = {
             rule
             for rule, answer in near.items()
-            if judged(one, f"<answer>{answer}</answer>").score != 0.0 and answer != right
+            if judged(first, f"<answer>{answer}</answer>").score != 0.0 and answer != right
         }
-        assert judged(one, f"<answer>{right}</answer>").score == 1.0
+        assert judged(first, f"<answer>{right}</answer>").score == 1.0
         assert wrongly_right <= RIGHT.get(dataset, set()), (right, other.answer)
 
 
 def test_what_is_near_a_way_through_a_warehouse_is_wrong() -> None:
-    one = asked("sokoban", "R", gamestr="+ + + + +\n+ * @ X +\n+ + + + +")
-    assert judged(one, "R").score == 1.0
+    given = asked("sokoban", "R", gamestr="+ + + + +\n+ * @ X +\n+ + + + +")
+    assert judged(given, "R").score == 1.0
     for response in ("not R", "-R", "R0", "R, R", "R?", "[R]", "maybe R", "1 R"):
-        assert judged(one, response).score == 0.0
+        assert judged(given, response).score == 0.0
 
 
 @pytest.mark.parametrize(
@@ -148,17 +148,17 @@ def test_what_is_near_a_way_through_a_warehouse_is_wrong() -> None:
     ],
 )
 def test_what_has_no_gold_answer_has_a_scorer_all_the_same(dataset: str, solution: str) -> None:
-    one = problem(dataset)
-    assert one.answer is None
-    right = one.meta["reasoning_gym"]["entry"]["metadata"][solution]
+    given = problem(dataset)
+    assert given.answer is None
+    right = given.meta["reasoning_gym"]["entry"]["metadata"][solution]
     right = right if isinstance(right, str) else json.dumps(right, indent=1)
-    assert judged(one, right).score == 1.0
-    assert judged(one, f"I think:\n```json\n{right}\n```").score == 1.0
-    assert judged(one, "{}").score == 0.0
+    assert judged(given, right).score == 1.0
+    assert judged(given, f"I think:\n```json\n{right}\n```").score == 1.0
+    assert judged(given, "{}").score == 0.0
 
 
 @pytest.mark.parametrize(
-    ("one", "wrong"),
+    ("problem", "wrong"),
     [
         (asked("puzzle24", "4*6*1*1", numbers=[4, 6, 1, 1]), ["3*8*1*1", "4*6", "4*6+1/1", "4*6+1/(1+1)", "24"]),
         (
@@ -183,10 +183,10 @@ def test_what_has_no_gold_answer_has_a_scorer_all_the_same(dataset: str, solutio
     ],
     ids=lambda part: part.meta["reasoning_gym"]["dataset"] if isinstance(part, Problem) else "",
 )
-def test_what_its_scorers_overlook_is_wrong(one: Problem, wrong: list[str]) -> None:
-    assert judged(one, one.answer or '""').score == 1.0
+def test_what_its_scorers_overlook_is_wrong(problem: Problem, wrong: list[str]) -> None:
+    assert judged(problem, problem.answer or '""').score == 1.0
     for response in wrong:
-        assert judged(one, response).score == 0.0
+        assert judged(problem, response).score == 0.0
 
 
 def test_a_chance_may_be_rounded_and_a_sum_be_written_in_other_ways() -> None:
@@ -209,10 +209,10 @@ def test_a_chance_may_be_rounded_and_a_sum_be_written_in_other_ways() -> None:
     ],
 )
 def test_work_that_is_left_to_the_scorer_is_no_answer(dataset: str, cheat: str) -> None:
-    one = problem(dataset)
-    facts = one.meta["reasoning_gym"]["entry"]["metadata"]
-    asked_for = cheat.format(facts.get("integrand"), facts.get("variable"), one.answer)
-    assert judged(one, f"<answer>{asked_for}</answer>").score == 0.0
+    given = problem(dataset)
+    facts = given.meta["reasoning_gym"]["entry"]["metadata"]
+    asked_for = cheat.format(facts.get("integrand"), facts.get("variable"), given.answer)
+    assert judged(given, f"<answer>{asked_for}</answer>").score == 0.0
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_work_that_is_left_to_the_scorer_is_no_answer(dataset: str, cheat: str) 
     ],
 )
 def test_an_answer_that_is_code_is_not_run(dataset: str, tmp_path: Path) -> None:
-    one = problem(dataset)
+    given = problem(dataset)
     code = f"open({str(tmp_path / 'escaped')!r}, 'w')"
     for answer in (
         *(
@@ -240,29 +240,29 @@ def test_an_answer_that_is_code_is_not_run(dataset: str, tmp_path: Path) -> None
         *(f"\\\n{code}", f"\x0c{code}", f"\ufeff{code}", f"\n\n{code}\n"),
     ):
         for response in (answer, f"<answer>{answer}</answer>", f"```\n{answer}\n```"):
-            judged(one, response, threshold=0.01)
+            judged(given, response, threshold=0.01)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_scorer_cannot_be_asked_for_the_gold_answer() -> None:
-    one = problem("string_insertion")
+    given = problem("string_insertion")
     for answer in ("oracle_answer", "[oracle_answer]", "entry", "[entry['answer']]"):
-        assert judged(one, answer, threshold=0.01).score == 0.0
+        assert judged(given, answer, threshold=0.01).score == 0.0
 
 
 def test_a_threshold_takes_part_of_the_credit() -> None:
-    one = asked("rectangle_count", "5")
-    score, answer, reason, *_ = judged(one, "6")
+    posed = asked("rectangle_count", "5")
+    score, answer, reason, *_ = judged(posed, "6")
     assert (score, answer) == (0.0, "6")
     [given] = [float(word) for word in reason.split() if word.startswith("0.")]
-    assert judged(one, "6", threshold=given)[:3] == (1.0, "6", reason)
-    assert judged(one, "6", threshold=min(1.0, given + 0.01)).score == 0.0
+    assert judged(posed, "6", threshold=given)[:3] == (1.0, "6", reason)
+    assert judged(posed, "6", threshold=min(1.0, given + 0.01)).score == 0.0
 
 
 @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5])
 def test_a_threshold_is_within_the_scores(threshold: float) -> None:
     with pytest.raises(ValueError, match="threshold"):
-        Options(name="procedural", threshold=threshold)
+        Procedural(threshold=threshold)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_a_threshold_is_within_the_scores(threshold: float) -> None:
     ],
 )
 def test_one_answer_is_read(gold: str, response: str, answer: str | None) -> None:
-    assert extract(asked("dice", gold), response) == answer
+    assert Procedural().extract(asked("dice", gold), response) == answer
 
 
 def test_a_scorer_that_can_make_nothing_of_an_answer_finds_it_wrong() -> None:
@@ -297,10 +297,10 @@ def test_a_problem_from_elsewhere_is_not_judged() -> None:
 
 
 def test_scorers_do_not_change_the_problem() -> None:
-    one = problem("tower_of_hanoi")
-    before = json.dumps(one.to_dict())
-    judged(one, str(one.answer))
-    assert json.dumps(one.to_dict()) == before
+    given = problem("tower_of_hanoi")
+    before = json.dumps(given.to_dict())
+    judged(given, str(given.answer))
+    assert json.dumps(given.to_dict()) == before
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,15 @@
 """The last place that fits is the answer, compared as `exact` does it; a pattern that hangs costs its time limit."""
 
 import pytest
-from byheart import recipe
+from byheart.contracts import Verifier
 from byheart.types import Judgement, Problem
-from byheart.verifiers.regex import Options, verify
+from byheart.verifiers.regex import Regex
 
 from tests.conftest import verdicts_by
 
 
 def judged(gold: str | None, response: str, pattern: str) -> Judgement:
-    return verify(Problem.of("Which city?", gold, "regex"), response, Options(name="regex", pattern=pattern))
+    return Regex(pattern=pattern).verify(Problem.of("Which city?", gold, "regex"), response)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_nothing_is_compared_with_no_gold_answer() -> None:
 @pytest.mark.parametrize("pattern", ["(", "a{2,1}", "*", "(?P<n>a)(?P<n>b)"])
 def test_a_pattern_that_is_none_is_refused_with_the_recipe(pattern: str) -> None:
     with pytest.raises(ValueError, match="not a regular expression"):
-        recipe.chosen("verifiers", {"name": "regex", "pattern": pattern})
+        Verifier.parse({"name": "regex", "pattern": pattern})
 
 
 def test_a_pattern_that_hangs_is_stopped() -> None:

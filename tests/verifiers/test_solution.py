@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 from byheart.types import Problem
-from byheart.verifiers.code import Options, solution, verify
+from byheart.verifiers.code import Code, solution
 
 
 @pytest.mark.parametrize(
-    ("response", "found"),
+    ("response", "program"),
     [
         ("First\n```python\nx = 1\n```\nno, better:\n```python\nx = 2\n```\nso.", "x = 2\n"),
         ("```py\nx = 1\n```\nprints\n```\n3\n```", "x = 1\n"),
@@ -21,12 +21,12 @@ from byheart.verifiers.code import Options, solution, verify
         ("``` ```", None),
     ],
 )
-def test_the_solution_is_the_last_block_of_python_or_all_there_is(response: str, found: str | None) -> None:
-    assert solution(Problem.of("", None, "code"), response) == found
+def test_the_solution_is_the_last_block_of_python_or_all_there_is(response: str, program: str | None) -> None:
+    assert solution(Problem.of("", None, "code"), response) == program
 
 
 @pytest.mark.parametrize("tests", [None, [], "assert 1", ["assert 1"], [{"input": "1"}], [{"assert": 1}], [{}]])
 def test_a_problem_without_proper_tests_is_not_judged(tests: Any) -> None:
-    judgement = verify(Problem.of("", None, "code", {"tests": tests}), "```python\nprint(1)\n```", Options(name="code"))
+    judgement = Code().verify(Problem.of("", None, "code", {"tests": tests}), "```python\nprint(1)\n```")
     assert judgement.score is None
     assert "test" in judgement.reason

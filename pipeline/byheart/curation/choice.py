@@ -1,5 +1,5 @@
-"""Which of a problem's rows to keep: the most concise, the most different, the best valued, or any. Whatever is wanted,
-those that were found without a hint come before the rest."""
+"""Which rows of a problem are trained on: the shortest, the most diverse, the highest valued or random ones. Those that
+were found without a hint always come first."""
 
 from __future__ import annotations
 
@@ -8,53 +8,54 @@ from math import inf
 
 from byheart.curation.distinct import distances
 from byheart.curation.rows import by_problem, size
-from byheart.types import Example, digest
+from byheart.types import Row, digest
 
 
-def chosen(rows: Iterable[Example], by: str, keep: Mapping[str, int], seed: int) -> list[Example]:
-    """At most keep[problem_id] rows of each problem: "shortest", "diverse", by "value" or at "random"."""
-    ways: dict[str, Callable[[list[Example], int], list[Example]]] = {
+def choose(rows: Iterable[Row], by: str, quotas: Mapping[str, int], seed: int) -> list[Row]:
+    """At most quotas[problem_id] rows of each problem, `by` "shortest", "diverse", "value" or "random"."""
+    rules: dict[str, Callable[[list[Row], int], list[Row]]] = {
         "shortest": shortest,
         "diverse": diverse,
         "value": most_valued,
-        "random": lambda group, most: drawn(group, seed)[:most],
+        "random": lambda group, keep: shuffled(group, seed)[:keep],
     }
-    return [row for problem, group in by_problem(rows).items() for row in ways[by](group, keep[problem])]
+    return [row for problem, group in by_problem(rows).items() for row in rules[by](group, quotas[problem])]
 
 
-def shortest(rows: list[Example], keep: int) -> list[Example]:
-    """Those with the fewest tokens."""
+def shortest(rows: list[Row], keep: int) -> list[Row]:
+    """The `keep` rows with the fewest tokens."""
     return sorted(rows, key=_unaided_concise)[:keep]
 
 
-def diverse(rows: list[Example], keep: int) -> list[Example]:
-    """The shortest, and then, one after another, the one farthest in edit distance from all that are kept already."""
-    left = sorted(rows, key=_unaided_concise)
-    kept, left = left[:1], left[1:]
-    nearest = [inf] * len(left)
-    while left and len(kept) < keep:
-        nearest = [min(pair) for pair in zip(nearest, (far for [far] in distances(left, kept[-1:])), strict=True)]
-        place = max(range(len(left)), key=lambda at: (not left[at]["hinted"], nearest[at]))
-        kept.append(left.pop(place))
-        nearest.pop(place)
-    return kept
+def diverse(rows: list[Row], keep: int) -> list[Row]:
+    """The shortest row, then repeatedly the row with the greatest edit distance to its nearest selected row."""
+    remaining = sorted(rows, key=_unaided_concise)
+    selected, remaining = remaining[:1], remaining[1:]
+    nearest: list[float] = [inf] * len(remaining)
+    while remaining and len(selected) < keep:
+        to_last = (distance for [distance] in distances(remaining, selected[-1:]))
+        nearest = [min(pair) for pair in zip(nearest, to_last, strict=True)]
+        index = max(range(len(remaining)), key=lambda i: (not remaining[i].hinted, nearest[i]))
+        selected.append(remaining.pop(index))
+        nearest.pop(index)
+    return selected
 
 
-def most_valued(rows: list[Example], keep: int) -> list[Example]:
-    """Those of the newest round with the highest value, then those of the round before it, as the scorers of two rounds
-    have no scale in common; last those that nobody valued. Between equals, the fewest tokens."""
+def most_valued(rows: list[Row], keep: int) -> list[Row]:
+    """The `keep` rows with the highest values, newest round first, as values of different scorers are not comparable.
+    Rows without a value come last; ties go to the fewest tokens."""
 
-    def place(row: Example) -> tuple[object, ...]:
-        unvalued = row["value"] is None
-        return row["hinted"], unvalued, -row["round"], 0.0 if unvalued else -row["value"], size(row)
+    def rank(row: Row) -> tuple[object, ...]:
+        return row.hinted, row.value is None, -row.round, -(row.value or 0.0), size(row)
 
-    return sorted(rows, key=place)[:keep]
-
-
-def drawn(rows: list[Example], seed: int) -> list[Example]:
-    """All of them as `seed` draws them; each row's lot is its own, so another row changes nothing among the rest."""
-    return sorted(rows, key=lambda row: (row["hinted"], digest(seed, row["rollout_id"])))
+    return sorted(rows, key=rank)[:keep]
 
 
-def _unaided_concise(row: Example) -> tuple[bool, tuple[int, str]]:
-    return row["hinted"], size(row)
+def shuffled(rows: list[Row], seed: int) -> list[Row]:
+    """`rows` in an order drawn by `seed`, hinted ones last. Each row is drawn by itself, so that one row more does not
+    change the order of the others."""
+    return sorted(rows, key=lambda row: (row.hinted, digest(seed, row.rollout_id)))
+
+
+def _unaided_concise(row: Row) -> tuple[bool, tuple[int, str]]:
+    return row.hinted, size(row)

@@ -1,9 +1,9 @@
-"""The equations that a solution writes down, and whether they hold: "23 + 27 = 50" does, "7 x 8 = 54" does not.
+"""The equations in a solution, and whether they are true: "23 + 27 = 50" is, "7 x 8 = 54" is not.
 
-An equation is a chain of sums of plain numbers: "2 + 3 = 5 = 4 + 1". What is only a part of something else is none,
-such as the "3 = 5" in "x + 3 = 5" or in "half of 3 = 5": where in doubt nothing is read, since a false equation costs a
-solution. Values are exact, but a decimal may be rounded: 10 / 3 = 3.33 holds. What is too long to work out, or divides
-by zero, neither holds nor is false. Nothing that a model wrote is executed.
+An equation is a chain of arithmetic expressions of plain numbers: "2 + 3 = 5 = 4 + 1". A part of something else is not
+one, such as the "3 = 5" in "x + 3 = 5" or in "half of 3 = 5": in doubt nothing is read, since a false equation costs a
+solution. Values are exact, but decimals may be rounded: 10 / 3 = 3.33 is true. An equation that is too long to compute,
+or divides by zero, is neither true nor false. Nothing that a model wrote is executed.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from itertools import groupby, islice, pairwise
 from typing import NamedTuple
 
 MAX_PARTS, MAX_DIGITS = 60, 30
-"""A side of more numbers and signs is not read; one with a number of more characters is not worked out."""
+"""A side with more numbers and operators is not read; one with a number of more characters is not computed."""
 
 Side = list[str]
-"""One side of an equation: its numbers, signs and brackets, in order."""
+"""One side of an equation: its numbers, operators and brackets, in order."""
 
 
 class Equation(NamedTuple):
-    """`text` is without spaces; `true` is None where that is not worked out."""
+    """An equation. `text` is without spaces; `true` is None where it was not computed."""
 
     text: str
     true: bool | None
 
 
 def equations(text: str) -> list[Equation]:
-    """Those in `text`, in order."""
+    """The equations in `text`, in order."""
     text = _plain(text)
-    found: list[Equation] = []
+    result: list[Equation] = []
     for run in _RUN.finditer(text):
         if "=" not in run[0]:
             continue
@@ -42,58 +42,59 @@ def equations(text: str) -> list[Equation]:
         before, after = text[max(0, run.start() - 20) : run.start()], text[run.end() : run.end() + 60]
         if _remarks(run[0], after):
             sides[-1] = sides[-1][:-1]
-        sides[-1] = _ended(sides[-1], after)
-        readings = [_chains([begun, *sides[1:]]) for begun in _begins(sides[0], run[0], before)]
-        found += next((read for read in readings if read and all(one.true for one in read)), readings[-1])
-    return found
+        sides[-1] = _last(sides[-1], after)
+        readings = [_chains([first, *sides[1:]]) for first in _firsts(sides[0], run[0], before)]
+        true = (reading for reading in readings if reading and all(equation.true for equation in reading))
+        result += next(true, readings[-1])
+    return result
 
 
 def _chains(sides: list[Side]) -> list[Equation]:
-    """The equations that `sides` are: each from one side that can't be worked out to the next."""
-    found: list[Equation] = []
+    """The equations that `sides` are: each ends before a side that can't be computed."""
+    result: list[Equation] = []
     for sound, group in groupby(sides, lambda side: _tree(side) is not None):
         chain = list(group)
         if sound and len(chain) > 1 and any(len(side) > 1 for side in chain):
-            found.append(Equation("=".join(map("".join, chain)), _holds(chain)))
-    return found
+            result.append(Equation("=".join(map("".join, chain)), _holds(chain)))
+    return result
 
 
 def _side(text: str) -> Side:
-    """Nothing where there are too many parts."""
+    """The parts of a side; empty where there are too many."""
     parts = [part[0] for part in islice(_PART.finditer(text), MAX_PARTS + 1)]
     return parts if len(parts) <= MAX_PARTS else []
 
 
-def _begins(side: Side, run: str, before: str) -> list[Side]:
-    """What the first side may be. Where it begins as a point of a list or with the number of a step does, that is one
-    of the numbers and signs if this makes the equation true, and is left out if not."""
-    whole = _begun(side, before)
+def _firsts(side: Side, run: str, before: str) -> list[Side]:
+    """The possible readings of the first side. If it begins like a bullet or with the number of a step, that is read as
+    part of the side if this makes the equation true, and is left out otherwise."""
+    whole = _first(side, before)
     if run.lstrip(" ").startswith("- ") and before[-1:] in ("", "\n"):
-        return [whole, _begun(side[1:], "")]
+        return [whole, _first(side[1:], "")]
     if side[1:2] == ["-"] and _LABEL_BEFORE.search(before):
-        return [whole, _begun(side[2:], "")]
+        return [whole, _first(side[2:], "")]
     return [whole]
 
 
-def _begun(side: Side, before: str) -> Side:
-    """The first side, from within a bracket that is open on; nothing where it is a part of what stands before it."""
-    opened = [place for place in range(len(side)) if side[place] == "(" and _depth(side[place:]) > 0]
-    if opened:
-        return side[opened[-1] + 1 :]
+def _first(side: Side, before: str) -> Side:
+    """The first side, from after its last unclosed bracket; empty where it is part of what stands before it."""
+    unclosed = [index for index in range(len(side)) if side[index] == "(" and _depth(side[index:]) > 0]
+    if unclosed:
+        return side[unclosed[-1] + 1 :]
     alone = len(side) == 1 or side[:1] == ["-"]
     return [] if _NOT_BEFORE.search(before) or (alone and _WORD_BEFORE.search(before)) else side
 
 
 def _remarks(run: str, after: str) -> bool:
-    """Whether `run` ends with a dash or a bracket that begins a remark."""
+    """Whether `run` ends with a dash or a bracket that opens a remark."""
     return bool((run.endswith(" - ") and _CLAUSE.match(after)) or (run.endswith(" (") and _ASIDE.match(after)))
 
 
-def _ended(side: Side, after: str) -> Side:
-    """The last side, up to a bracket that was opened before it; nothing where it is a part of what stands after it."""
-    for place in range(len(side)):
-        if side[place] == ")" and _depth(side[: place + 1]) < 0:
-            return side[:place]
+def _last(side: Side, after: str) -> Side:
+    """The last side, up to its first unopened bracket; empty where it is part of what stands after it."""
+    for index in range(len(side)):
+        if side[index] == ")" and _depth(side[: index + 1]) < 0:
+            return side[:index]
     return [] if _NOT_AFTER.match(after) else side
 
 
@@ -112,7 +113,7 @@ def _holds(chain: list[Side]) -> bool | None:
 
 
 def _rounding(side: Side) -> Fraction:
-    """By how much a value may be off that is written as this one decimal: half of its last place."""
+    """The rounding error allowed to a side that is a single decimal: half a unit of its last digit."""
     decimals = len(side[0].partition(".")[2]) if len(side) == 1 else 0
     return Fraction(1, 2 * 10 ** min(decimals, MAX_DIGITS)) if decimals else Fraction(0)
 
@@ -123,13 +124,13 @@ def _value(side: Side) -> Fraction | None:
     if tree is None or max(map(len, numbers)) > MAX_DIGITS:
         return None
     try:
-        return _worked_out(tree, iter(map(Fraction, numbers)))
+        return _computed(tree, iter(map(Fraction, numbers)))
     except ZeroDivisionError:
         return None
 
 
 def _tree(side: Side) -> ast.expr | None:
-    """How the numbers of a sum hang together, each as the name n; None where it is no sum."""
+    """The syntax tree of a side, each number as the name n; None where it is not an arithmetic expression."""
     return _parsed(" ".join(part if part in _SIGNS else "n" for part in side)) if side else None
 
 
@@ -142,13 +143,13 @@ def _parsed(form: str) -> ast.expr | None:
     return tree if all(isinstance(node, _SUM) for node in ast.walk(tree)) else None
 
 
-def _worked_out(node: ast.expr, numbers: Iterator[Fraction]) -> Fraction:
-    """The value of a sum whose names stand for `numbers`, in their order."""
+def _computed(node: ast.expr, numbers: Iterator[Fraction]) -> Fraction:
+    """The value of an expression whose names stand for `numbers`, in their order."""
     if isinstance(node, ast.BinOp):
-        left = _worked_out(node.left, numbers)
-        return _OPERATORS[type(node.op)](left, _worked_out(node.right, numbers))
+        left = _computed(node.left, numbers)
+        return _OPERATORS[type(node.op)](left, _computed(node.right, numbers))
     if isinstance(node, ast.UnaryOp):
-        return -_worked_out(node.operand, numbers)
+        return -_computed(node.operand, numbers)
     return next(numbers)
 
 
@@ -162,7 +163,7 @@ _SUM: tuple[type[ast.AST], ...] = (ast.BinOp, *_OPERATORS, ast.UnaryOp, ast.USub
 _SIGNS = set("+-*/()")
 
 
-# Where the sides of an equation are, and what around them makes them a part of something else.
+# Where the sides of an equation are, and the contexts in which they are part of something else.
 
 _NUMBER = r"(?>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)"
 _PART = re.compile(rf"{_NUMBER}|[-+*/()]", re.ASCII)
@@ -173,32 +174,32 @@ _NOT_BEFORE = re.compile(
     r"|\b(?:of|to|by|from|over|than|plus|minus|times|half|twice|double|triple|root|mod|negative) *\Z",
     re.IGNORECASE,
 )
-"""What stands before a part of something else: "half of 10 + 6 = 11" says nothing of 16."""
+"""Before a part of something else: "half of 10 + 6 = 11" is not about 16."""
 _LABEL_BEFORE = re.compile(
     r"\b(?:step|part|case|problem|question|exercise|example|task|item|line|row|round|stage|phase|option|method|attempt"
     r"|chapter|section|lesson|figure|table|number|page|pp|day|week|month|year|age)s?\.? *\Z",
     re.IGNORECASE,
 )
-"""What makes a number a name, and the sign after it a dash: "Step 1 - 10 + 5 = 15", "pages 10-15 = 6 pages"."""
+"""Before a number that is a label, so that the sign after it is a dash: "Step 1 - 10 + 5 = 15", "pages 10-15"."""
 _CLAUSE = re.compile(
     r"(?:that|this|it|so|which|and|but|because|as|since|then|therefore|thus|hence|we|you|they|there|now|not|or|done|yes"
     r"|no|correct|right|wrong)\b",
     re.IGNORECASE,
 )
-"""What stands after a dash that is no minus, unlike that of "30 - 5 = 27 - discount"."""
+"""After a dash that is not a minus, unlike that of "30 - 5 = 27 - discount"."""
 _ASIDE = re.compile(
     r"(?=[^\W\d_]{2})(?![^)]*\b(?:mod|rem|left|round|trunc|drop|ignor|approx|about|near|almost|roughly|estimat|integer"
     r"|whole|floor|ceil|base|binary|octal|hex|clock|per ?cent|or\b))",
     re.IGNORECASE,
 )
-"""What stands in brackets that only comment: words, and none that say how it is meant, as in "7 / 2 = 3 (rounded)"."""
+"""In brackets that only comment: words, and none that qualify the result, as in "7 / 2 = 3 (rounded)"."""
 _NOT_AFTER = re.compile(
     r"[^\s\w,;:.<>}\]]|[.:]\d"
     r"|(?:r\d*|rem\w*|rest|with|and (?:a|\d+ ?/ ?\d+)|plus|minus|times|divided|over|mod|squared|cubed|percent|per cent"
     r"|dozen|hundred|thousand|\w+illion|[knxyz])\b",
     re.IGNORECASE,
 )
-"""What stands after a part of something else: "7 / 2 = 3 remainder 1" is not false."""
+"""After a part of something else: "7 / 2 = 3 remainder 1" is not false."""
 
 _PLAIN = str.maketrans(
     dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\ufe63\uff0d", "-")
@@ -213,7 +214,7 @@ _BULLET = re.compile(r"^ ?(?:[*+•]|\d+[.)]) ", re.MULTILINE)
 
 
 def _plain(text: str) -> str:
-    """`text` with one way to write each sign, and without bullets, currencies and what is only for looks."""
+    """`text` with one character for each operator, and without bullets, currencies and formatting."""
     text = re.sub(r"[^\S\n]+", " ", text).translate(_PLAIN)
     text = re.sub(r"\\(?:times|cdot)(?![a-zA-Z])", "*", text)
     text = re.sub(r"\\div(?![a-zA-Z])", "/", text)

@@ -1,82 +1,84 @@
-"""Pairs of a right and a wrong solution of one problem, for preference training, in trl's preference format.
+"""Pairs of a right and a wrong solution of one problem, for preference training.
 
-V-STaR (2402.06457) trains its verifier on those of all rounds, every right solution with every wrong one. Siblings part
-at one step, after which the one mostly came out right and the other never (rStar-Math, 2501.04519): what is preferred
-is that step.
+V-STaR (2402.06457) trains its verifier on the pairs of all rounds, every right solution with every wrong one. Siblings
+diverge at one step, after which one mostly came out right and the other never (rStar-Math, 2501.04519): the preference
+is for that step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from math import lcm
 
-from byheart.curation.choice import drawn
+from byheart.curation.backtrack import Judged
+from byheart.curation.choice import shuffled
 from byheart.curation.distinct import by_text
 from byheart.curation.rows import by_problem, text
 from byheart.steps import Kind
 from byheart.strategies.outcomes import grown, hard
 from byheart.strategies.tree import Node, nodes
-from byheart.types import Example, Rollout, Verdict, digest
+from byheart.types import Pair, Row, digest
 
 
-def pairs(right: Iterable[Example], wrong: Iterable[Example], most: int, seed: int) -> list[Example]:
-    """At most so many pairs of each problem, no two alike. The i-th pair takes the i-th right and the i-th wrong row in
-    an order that `seed` draws, round and round, so none is in more pairs than it has to be."""
-    worse = by_problem(by_text(wrong))
-    found: list[Example] = []
+def random_pairs(right: Iterable[Row], wrong: Iterable[Row], keep: int, seed: int) -> list[Pair]:
+    """At most `keep` different pairs a problem. The i-th pair takes the i-th right and the i-th wrong row in an order
+    drawn by `seed`, cyclically, so that the rows are used equally often."""
+    wrong_rows = by_problem(by_text(wrong))
+    result: list[Pair] = []
     for problem, group in by_problem(by_text(right)).items():
-        said = {text(row) for row in group}
-        better = drawn(group, seed)
-        others = drawn([row for row in worse.get(problem, []) if text(row) not in said], seed)
-        if others:
-            around = lcm(len(better), len(others))
-            found += [
-                _pair(better[i % len(better)], others[(i + i // around) % len(others)])
-                for i in range(min(most, len(better) * len(others)))
+        texts = {text(row) for row in group}
+        chosen = shuffled(group, seed)
+        rejected = shuffled([row for row in wrong_rows.get(problem, []) if text(row) not in texts], seed)
+        if rejected:
+            period = lcm(len(chosen), len(rejected))
+            result += [
+                _pair(chosen[i % len(chosen)], rejected[(i + i // period) % len(rejected)])
+                for i in range(min(keep, len(chosen) * len(rejected)))
             ]
-    return found
+    return result
 
 
-def siblings(
-    right: Iterable[Example],
-    wrong: Iterable[Example],
-    tried: Mapping[str, Iterable[tuple[Rollout, Verdict]]],
-    kind: Kind,
-    most: int,
-    seed: int,
-) -> list[Example]:
-    """At most so many pairs of each problem, of solutions that begin alike: after the step at which they part at least
-    half of the rollouts `tried` with the right one's are right, and none with the wrong one's. No two pairs part at the
-    same two steps."""
-    better, worse = by_problem(right), by_problem(wrong)
-    found: list[Example] = []
-    for problem, group in better.items():
-        root, ends = grown(tried.get(problem, []), kind)
+def sibling_pairs(
+    right: Iterable[Row], wrong: Iterable[Row], judged: Judged, kind: Kind, keep: int, seed: int
+) -> list[Pair]:
+    """At most `keep` pairs a problem of solutions that begin alike: after the step at which they diverge at least half
+    of the `judged` rollouts through the right one's step are right, and none through the wrong one's. No two pairs
+    diverge at the same two steps."""
+    right_rows, wrong_rows = by_problem(right), by_problem(wrong)
+    result: list[Pair] = []
+    for problem, group in right_rows.items():
+        root, ends = grown(judged.get(problem, []), kind)
         possible = hard(root)
-        ways: list[dict[Node, Example]] = [{}, {}]  # a right solution through each node, and a wrong one
-        for some, way in zip((group, worse.get(problem, [])), ways, strict=True):
-            for row in drawn(some, seed):
-                for node in ends[row["rollout_id"]].path if row["rollout_id"] in ends else []:
-                    way.setdefault(node, row)
-        parted = [
-            (ways[0][good], ways[1][bad])
+        chosen, rejected = (_through(rows, ends, seed) for rows in (group, wrong_rows.get(problem, [])))
+        candidates = [
+            (chosen[good], rejected[bad])
             for parent in nodes(root)
             for good in parent.children
             for bad in parent.children
-            if good in ways[0] and good.mean >= 0.5 and bad in ways[1] and not possible[bad]
+            if good in chosen and good.mean >= 0.5 and bad in rejected and not possible[bad]
         ]
-        parted.sort(key=lambda two: digest(seed, two[0]["rollout_id"], two[1]["rollout_id"]))
-        found += [_pair(one, other) for one, other in parted[:most]]
-    return found
+        candidates.sort(key=lambda rows: digest(seed, rows[0].rollout_id, rows[1].rollout_id))
+        result += [_pair(*rows) for rows in candidates[:keep]]
+    return result
 
 
-def _pair(right: Example, wrong: Example) -> Example:
-    return {
-        "prompt": right["prompt"],
-        "chosen": right["completion"],
-        "rejected": wrong["completion"],
-        "problem_id": right["problem_id"],
-        "chosen_id": right["rollout_id"],
-        "rejected_id": wrong["rollout_id"],
-        "round": max(right["round"], wrong["round"]),
-    }
+def _through(rows: list[Row], ends: dict[str, Node], seed: int) -> dict[Node, Row]:
+    """By node of the tree, one of the `rows` whose solution goes through it. `ends`: the last node of each solution, by
+    rollout id."""
+    result: dict[Node, Row] = {}
+    for row in shuffled(rows, seed):
+        for node in ends[row.rollout_id].path if row.rollout_id in ends else []:
+            result.setdefault(node, row)
+    return result
+
+
+def _pair(right: Row, wrong: Row) -> Pair:
+    return Pair(
+        prompt=right.prompt,
+        chosen=right.completion,
+        rejected=wrong.completion,
+        problem_id=right.problem_id,
+        chosen_id=right.rollout_id,
+        rejected_id=wrong.rollout_id,
+        round=max(right.round, wrong.round),
+    )

@@ -6,97 +6,120 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from byheart.run import Stage
-from byheart.strategies.sampling import read_rollouts
-from byheart.strategies.verifying import read_verdicts
-from byheart.types import Example, Rollout, Verdict
-from byheart.wording import said
+from byheart.stages import Earlier
+from byheart.types import Prompt, Rollout, Row, Verdict
+from byheart.wording import text_of
 
 
-class Found(NamedTuple):
-    """What one round came to: its rollouts, and what the verifier said of them."""
+class Attempt(NamedTuple):
+    """A rollout that was judged, with the number of its round."""
+
+    round: int
+    rollout: Rollout
+    verdict: Verdict
+
+    @property
+    def judged(self) -> tuple[Rollout, Verdict]:
+        """The rollout and its verdict."""
+        return self.rollout, self.verdict
+
+    @property
+    def row(self) -> Row:
+        """The row that would teach this rollout."""
+        return make_row(self.rollout, self.verdict, self.round)
+
+
+class JudgedRound(NamedTuple):
+    """The rollouts of one round, and their verdicts in any order."""
 
     round: int
     rollouts: Sequence[Rollout]
     verdicts: Sequence[Verdict]
 
-    def right(self, every: bool = False) -> list[Example]:
-        """Rows of what was judged right, came to its end, as what was cut off would teach not to end, and was chosen by
-        its strategy; with `every`, whatever the strategy chose, but for what it rejects of those that had a hint."""
+    def right(self, every: bool = False) -> list[Row]:
+        """Rows of the right rollouts that their strategy selected; with `every`, also of unhinted ones that it did not
+        select. None was cut off, which would teach not to stop."""
         return [
-            example(rollout, verdict, self.round)
-            for rollout, verdict in self._ended()
-            if verdict.correct and (rollout.chosen or (every and not rollout.hinted))
+            attempt.row
+            for attempt in self._complete()
+            if attempt.verdict.correct and (attempt.rollout.selected or (every and not attempt.rollout.hinted))
         ]
 
-    def wrong(self) -> list[Example]:
-        """Rows of what was judged wrong though it says something, came to its end, and no hint misled it."""
-        return [
-            example(rollout, verdict, self.round)
-            for rollout, verdict in self._ended()
-            if verdict.score is not None and not verdict.correct and not rollout.hinted and rollout.response.strip()
-        ]
+    def wrong(self) -> list[Row]:
+        """Rows of the wrong rollouts that are neither cut off, blank nor hinted."""
+        return [attempt.row for attempt in self.unaided() if not attempt.verdict.correct]
 
-    def tried(self) -> Iterator[tuple[int, Rollout, Verdict]]:
-        """What was judged, came to its end and had no hint, with the round."""
-        judged = ((one, verdict) for one, verdict in self._ended() if verdict.score is not None)
-        return ((self.round, one, verdict) for one, verdict in judged if one.response.strip() and not one.hinted)
-
-    def _ended(self) -> Iterator[tuple[Rollout, Verdict]]:
-        by_id = {verdict.rollout_id: verdict for verdict in self.verdicts}
-        return ((one, by_id[one.id]) for one in self.rollouts if one.id in by_id and one.finish_reason == "stop")
-
-
-def earlier(work: Stage, verifier: str, max_age: int | None) -> list[Found]:
-    """What the rounds before this one found, the oldest first and none more than `max_age` rounds old; without the
-    verdicts of another verifier than the present one."""
-    first = 1 if max_age is None else max(1, work.round - max_age)
-    folders = {n: work.round_dir(n) for n in range(first, work.round)}
-    return [
-        Found(
-            n,
-            [rollout for attempts in read_rollouts(folder) for rollout in attempts.rollouts],
-            [verdict for verdict in read_verdicts(folder) if verdict.verifier == verifier],
+    def unaided(self) -> Iterator[Attempt]:
+        """The judged rollouts, right or wrong, that are neither cut off, blank nor hinted."""
+        return (
+            attempt
+            for attempt in self._complete()
+            if attempt.verdict.score is not None and not attempt.rollout.hinted and attempt.rollout.response.strip()
         )
-        for n, folder in folders.items()
+
+    def _complete(self) -> Iterator[Attempt]:
+        by_id = {verdict.rollout_id: verdict for verdict in self.verdicts}
+        return (
+            Attempt(self.round, rollout, by_id[rollout.id])
+            for rollout in self.rollouts
+            if rollout.id in by_id and rollout.finish_reason == "stop"
+        )
+
+
+def judged_rounds(earlier: Sequence[Earlier], verifier: str, max_age: int | None) -> list[JudgedRound]:
+    """The `earlier` rounds, oldest first, at most the last `max_age` of them. Verdicts of other verifiers than the one
+    with the identity `verifier` are left out."""
+    recent = earlier if max_age is None else earlier[max(0, len(earlier) - max_age) :]
+    return [
+        JudgedRound(
+            before.round,
+            [rollout for group in before.rollouts.value for rollout in group.rollouts],
+            [verdict for verdict in before.verdicts.value if verdict.verifier == verifier],
+        )
+        for before in recent
     ]
 
 
-def example(rollout: Rollout, verdict: Verdict, n: int) -> Example:
-    """The row of one rollout of round `n`."""
-    chat = not isinstance(rollout.prompt, str)
-    return {
-        "prompt": rollout.prompt,
-        "completion": [{"role": "assistant", "content": rollout.response}] if chat else rollout.response,
-        "problem_id": rollout.problem_id,
-        "rollout_id": rollout.id,
-        "policy": rollout.policy,
-        "strategy": rollout.strategy,
-        "seed": rollout.seed,
-        "hinted": rollout.hinted,
-        "value": rollout.value,
-        "num_tokens": rollout.num_tokens,
-        "untrained": [],
-        "verifier": verdict.verifier,
-        "score": verdict.score,
-        "margin": verdict.margin,
-        "answer": verdict.answer,
-        "round": n,
-    }
+def make_row(rollout: Rollout, verdict: Verdict, n: int) -> Row:
+    """The row of a rollout of round `n`."""
+    return Row(
+        prompt=rollout.prompt,
+        completion=completion(rollout.response, rollout.prompt),
+        problem_id=rollout.problem_id,
+        rollout_id=rollout.id,
+        policy=rollout.policy,
+        strategy=rollout.strategy,
+        verifier=verdict.verifier,
+        answer=verdict.answer,
+        seed=rollout.seed,
+        num_tokens=rollout.num_tokens,
+        round=n,
+        hinted=rollout.hinted,
+        untrained=[],
+        value=rollout.value,
+        score=verdict.score,
+        margin=verdict.margin,
+    )
 
 
-def text(row: Example) -> str:
-    """The words of a row's completion."""
-    return said(row["completion"])
+def completion(response: str, prompt: Prompt) -> Prompt:
+    """`response` in the format of `prompt`: plain text, or the assistant's message."""
+    return response if isinstance(prompt, str) else [{"role": "assistant", "content": response}]
 
 
-def size(row: Example) -> tuple[int, str]:
-    """What the most concise row has the least of; the name decides between equals."""
-    return row["num_tokens"], row["rollout_id"]
+def text(row: Row) -> str:
+    """The completion of `row` as plain text."""
+    return text_of(row.completion)
 
 
-def by_problem(rows: Iterable[Example]) -> dict[str, list[Example]]:
-    groups: dict[str, list[Example]] = defaultdict(list)
+def size(row: Row) -> tuple[int, str]:
+    """Sort key for conciseness: the number of tokens, then the rollout's id as a tie-breaker."""
+    return row.num_tokens, row.rollout_id
+
+
+def by_problem(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """`rows` by problem id, in the order in which they come."""
+    groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[row["problem_id"]].append(row)
+        groups[row.problem_id].append(row)
     return groups

@@ -1,5 +1,4 @@
-"""What a value model learns from: what the steps of solutions were worth, by the run's own rollouts and nobody's
-labels.
+"""What a value model learns from: steps of solutions, valued by what the run's own rollouts through them came to.
 
 How steps are valued is in strategies/outcomes.py.
 """
@@ -13,52 +12,53 @@ from typing import Literal
 
 from pydantic import Field
 
-from byheart import recipe
+from byheart.curation.rows import Attempt
+from byheart.options import Options
 from byheart.steps import Kind, split
 from byheart.strategies.outcomes import TARGETS, grown, hard
-from byheart.types import Example, Rollout, Verdict, digest
+from byheart.types import StepwiseRow, digest
 
 
-class Options(recipe.Options):
-    """How steps are valued, and how many solutions a problem are kept, right and wrong in turn."""
+class StepOptions(Options):
+    """How the steps of solutions are valued, for a value model."""
 
-    target: Literal["monte_carlo", "hard", "best", "fitted_q", "rest_mcts"] = "monte_carlo"
-    keep: int = Field(default=8, ge=2)
+    target: Literal["monte_carlo", "hard", "best", "fitted_q", "rest_mcts"] = Field(
+        default="monte_carlo",
+        description="the value of a step: the share of rollouts through it that are right (monte_carlo), whether any "
+        "is (hard), the best score of any (best), the greatest value of a next step (fitted_q), or its progress to a "
+        "right end (rest_mcts)",
+    )
+    keep: int = Field(default=8, ge=2, description="most solutions per problem, right and wrong ones alternating")
 
 
-Tried = tuple[int, Rollout, Verdict]
-"""The round, a rollout of it that was judged and came to its end, and the verdict."""
-
-
-def valued(tried: Iterable[Tried], kind: Kind, options: Options, seed: int) -> list[Example]:
-    """One row a solution, in trl's stepwise-supervision format with `values` (0..1) beside the `labels`, which are
-    those of `hard`."""
-    by_problem: dict[str, list[Tried]] = defaultdict(list)
-    for one in tried:
-        by_problem[one[1].problem_id].append(one)
-    rows: list[Example] = []
+def stepwise_rows(attempts: Iterable[Attempt], kind: Kind, options: StepOptions, seed: int) -> list[StepwiseRow]:
+    """One row for each solution that is kept. Its `labels` are those of the target `hard`, whatever the target is."""
+    by_problem: dict[str, list[Attempt]] = defaultdict(list)
+    for attempt in attempts:
+        by_problem[attempt.rollout.problem_id].append(attempt)
+    rows: list[StepwiseRow] = []
     for group in by_problem.values():
-        root, ends = grown([(rollout, verdict) for _, rollout, verdict in group], kind)
+        root, ends = grown([attempt.judged for attempt in group], kind)
         values, possible = TARGETS[options.target](root), hard(root)
-        for n, rollout, _ in _kept(group, options.keep, seed):
+        for n, rollout, _ in _alternating(group, options.keep, seed):
             path = ends[rollout.id].path
             rows.append(
-                {
-                    "prompt": rollout.prompt,
-                    "completions": split(rollout.response, kind),
-                    "labels": [bool(possible[node]) for node in path],
-                    "values": [values[node] for node in path],
-                    "problem_id": rollout.problem_id,
-                    "rollout_id": rollout.id,
-                    "round": n,
-                }
+                StepwiseRow(
+                    prompt=rollout.prompt,
+                    completions=split(rollout.response, kind),
+                    labels=[bool(possible[node]) for node in path],
+                    values=[values[node] for node in path],
+                    problem_id=rollout.problem_id,
+                    rollout_id=rollout.id,
+                    round=n,
+                )
             )
     return rows
 
 
-def _kept(group: Sequence[Tried], keep: int, seed: int) -> list[Tried]:
-    """So many, right and wrong in turn while there are both, as `seed` draws them."""
-    drawn = sorted(group, key=lambda one: digest(seed, one[1].id))
-    sides = [[one for one in drawn if one[2].correct == side] for side in (True, False)]
-    in_turn = [one for pair in zip_longest(*sides) for one in pair if one]
-    return in_turn[:keep]
+def _alternating(group: Sequence[Attempt], keep: int, seed: int) -> list[Attempt]:
+    """At most `keep` of the group, in an order drawn by `seed`; right and wrong alternate while there are both."""
+    shuffled = sorted(group, key=lambda attempt: digest(seed, attempt.rollout.id))
+    sides = [[attempt for attempt in shuffled if attempt.verdict.correct == side] for side in (True, False)]
+    alternating = [attempt for pair in zip_longest(*sides) for attempt in pair if attempt]
+    return alternating[:keep]

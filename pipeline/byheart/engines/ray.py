@@ -1,12 +1,11 @@
 """Many engines as one: workers of a Ray cluster, each with an engine, a driver and verifiers of its own.
 
-What travels is a problem to a worker and what came of it back, so a worker keeps its engine's batch full by itself and
-many of them wait for nobody. Each is handed a few problems more than it is at, fewer as the end comes near. Where one
-is lost, another takes its problems, and a new one is asked for in its place; a problem that was lost with two is done
-last, with nothing beside it, so that what kills workers costs one problem. Workers that a cluster has no room for yet
-begin when it has grown.
+Problems are sent to workers and rollout groups come back, so each worker keeps its engine's batch full without waiting
+for the others. A worker is assigned more problems than it works on, fewer towards the end. If a worker is lost, the
+others take its problems and a new one is requested. A problem that was lost with two workers is done last and alone, so
+that a problem that crashes workers costs only itself. Workers that the cluster has no room for start when it grows.
 
-A policy's adapter travels with the work; the base model is what its name means on the worker's machine.
+A policy's adapter is sent with the work; the base model is resolved by its name on the worker's machine.
 """
 
 from __future__ import annotations
@@ -20,117 +19,161 @@ import shutil
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import psutil
 from pydantic import Field
+from typing_extensions import override
 
-from byheart import engines, machine, models, recipe
+from byheart import machine, models
+from byheart.contracts import Engine, Session
+from byheart.engines.lazy import Lazy
+from byheart.engines.vllm import VLLM
 from byheart.errors import ByheartError, EngineError, RecipeError
+from byheart.options import Member, named
 from byheart.progress import console
-from byheart.recipe import Recipe
-from byheart.types import Attempts, Engine, Policy, Problem, replace
-from byheart.verifiers.tags import module
+from byheart.types import Policy, Problem, RolloutGroup, replace
 
-MOST, FEWEST = 512, 16
-"""Problems that a worker is handed at once: half of its share of those that are left, within these bounds."""
+if TYPE_CHECKING:
+    from byheart.recipe import Recipe
 
-Work = Callable[[Iterable[Problem | None], Engine], Iterator[Attempts]]
-"""What a worker does with its problems, of which None says that there are none just now."""
+MAX_ASSIGNED, MIN_ASSIGNED = 512, 16
+"""Problems assigned to a worker at a time: half of its share of those left, within these bounds."""
 
-
-class Options(recipe.Choice):
-    """`each` is the engine of a worker, and `workers` how many there are at most: by default as many as the cluster has
-    room for at the start. A worker takes so many `cpus` and `gpus` of its machine; where `gpus` is not said, those that
-    its engine's tensor_parallel asks for, if the cluster has any. The cluster is the one at `address`; by default the
-    one that RAY_ADDRESS names or that runs on this machine, else one that is started here."""
-
-    each: recipe.choice("engines") = Field(default="vllm", validate_default=True)  # type: ignore[valid-type]
-    workers: int | None = Field(default=None, ge=1)
-    cpus: float = Field(default=1.0, ge=0)
-    gpus: float | None = Field(default=None, ge=0)
-    address: str | None = None
+Work = Callable[[Iterable[Problem | None], Session], Iterator[RolloutGroup]]
+"""What a worker does with a stream of problems, in which None means that none is available at the moment."""
 
 
-def check(recipe: Recipe) -> None:
-    """Raises RecipeError where the engine of a worker can't work with the rest of the recipe."""
-    each = recipe.engine.each
-    if each.name == "ray" or getattr(each, "data_parallel", None):
-        raise RecipeError("engine.each: one engine is wanted; how many there are, engine.workers says")
-    alone = each.model_copy(update={"tensor_parallel": None})  # what GPUs the workers have is not known here
-    getattr(module(each), "check", lambda _: None)(recipe.model_copy(update={"engine": alone}))
+class Ray(Engine):
+    """Spreads sampling over the workers of a Ray cluster."""
+
+    remote: ClassVar[bool] = True
+
+    worker_engine: Member[Engine] = named("vllm", "engine of each worker")
+    num_workers: int | None = Field(
+        default=None, ge=1, description="most workers; by default as many as the cluster has room for at the start"
+    )
+    cpus: float = Field(default=1.0, ge=0, description="CPUs that a worker reserves")
+    gpus: float | None = Field(
+        default=None,
+        ge=0,
+        description="GPUs that a worker reserves; by default its engine's tensor_parallel_size, if the cluster has any",
+    )
+    address: str | None = Field(
+        default=None,
+        description="address of the cluster; by default RAY_ADDRESS or one on this machine, which is started if needed",
+    )
+
+    @override
+    def with_args(self, args: Mapping[str, Any]) -> Ray:
+        return self.model_copy(update={"worker_engine": self.worker_engine.with_args(args)})
+
+    @override
+    def start(self, base: Path, model: models.ModelOptions, log: Path) -> RaySession:
+        return RaySession(self, base, model, log)
+
+    @override
+    def check(self, recipe: Recipe) -> None:
+        """Raises RecipeError where the engine of a worker does not go together with the rest of the recipe."""
+        worker = self.worker_engine
+        if isinstance(worker, Ray) or (isinstance(worker, VLLM) and worker.data_parallel_size):
+            raise RecipeError("engine.worker_engine: a single engine is wanted; engine.num_workers sets their number")
+        if isinstance(worker, VLLM):  # the GPUs of the workers are not known here
+            worker = worker.model_copy(update={"tensor_parallel_size": None})
+        worker.check(recipe)
+
+    @override
+    def worker(self) -> Engine:
+        return self.worker_engine
+
+    @override
+    def num_gpus(self) -> int:
+        return self.worker_engine.num_gpus()
+
+    @override
+    def layout(self) -> str:
+        copies = f"{self.num_workers} workers" if self.num_workers else "workers"
+        return f"{copies}, each {over}" if (over := self.worker_engine.layout()) else copies
+
+    @override
+    def at_once(self, gpu: bool) -> int:
+        return self.worker_engine.at_once(gpu)
 
 
 @dataclass(eq=False)
 class _Member:
-    """A worker as we see it from here: what it is at, and whether it has ever answered."""
+    """A worker as seen from here. `started`: it has answered at least once. `alone`: it works on one suspicious problem
+    only. `busy`: the problem of each open call, None for the call that starts it."""
 
     worker: Any
-    begun: bool = False
+    started: bool = False
     alone: bool = False
-    busy: dict[Any, Problem | None] = field(default_factory=dict)  # None: it is asked to begin
+    busy: dict[Any, Problem | None] = field(default_factory=dict)
 
 
-class Ray:
-    def __init__(self, options: Options, base: Path, model: models.Options, log: Path) -> None:
-        """Join the cluster, or start one. Raises EngineError where that fails, or it has no room for a worker."""
+class RaySession(Session):
+    """A connection to a Ray cluster, which is started if needed. Raises EngineError where that fails, or the cluster
+    has no room for a worker. Work goes through `spread`; there are no requests."""
+
+    def __init__(self, options: Ray, base: Path, model: models.ModelOptions, log: Path) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of all that a worker failed at, one is raised
+        os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of a worker's errors, one is raised here
         import ray
 
         self._ray, self._options, self._model = ray, options, model
-        # Ray puts the working directory of the moment first on the import path of its workers: an empty one, then.
+        # Ray puts the current working directory first on the import path of its workers: make it an empty one.
         self._empty = tempfile.TemporaryDirectory(prefix="byheart-ray-")
         try:
             with contextlib.chdir(self._empty.name):
                 ray.init(options.address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         except Exception as error:
             where = options.address or os.environ.get("RAY_ADDRESS") or "this machine"
-            raise EngineError(f"no Ray cluster can be had at {where}: {' '.join(str(error).split())[:300]}") from None
-        there = ray.cluster_resources()
-        split = getattr(options.each, "tensor_parallel", None) or 1
-        self._gpus = options.gpus if options.gpus is not None else split * (there.get("GPU", 0) > 0)
-        room = (
-            int(there.get("GPU", 0) / self._gpus + 1e-9)
-            if self._gpus
-            else int(there.get("CPU", 0) // max(options.cpus, 1))
-        )
-        self.num_workers = options.workers or room
+            raise EngineError(
+                f"no Ray cluster can be reached or started at {where}: {' '.join(str(error).split())[:300]}"
+            ) from None
+        num_cpus, num_gpus = (ray.cluster_resources().get(name, 0) for name in ("CPU", "GPU"))
+        split = options.num_gpus()
+        self._gpus = options.gpus if options.gpus is not None else split * (num_gpus > 0)
+        room = int(num_gpus / self._gpus + 1e-9) if self._gpus else int(num_cpus // max(options.cpus, 1))
+        self.num_workers = options.num_workers or room
         if not self.num_workers:
             ray.shutdown()
             raise EngineError(
-                f"the Ray cluster has {there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs, which is no room "
-                f"for a worker with {options.cpus:g} and {self._gpus:g}; if it grows, say engine.workers"
+                f"the Ray cluster has {num_cpus:g} CPUs and {num_gpus:g} GPUs: no room "
+                f"for a worker with {options.cpus:g} and {self._gpus:g}; if it will grow, set engine.num_workers"
             )
         self._members: list[_Member] = []
-        self._num_tasks = self._in_vain = 0
-        self._said_waiting = False
+        self._num_tasks = self._num_futile = 0
+        self._reported_waiting = False
         self._policy: Any = None
         self.load(Policy(str(base)))
         self.seconds = 0.0
 
+    @override
     def load(self, policy: Policy) -> None:
         self._policy = self._ray.put(packed(policy))
 
+    @override
     def submit(self, request: object) -> int:
-        raise AssertionError("work is spread over the workers, who ask engines of their own")
+        raise AssertionError("work is spread over the workers, which have engines of their own")
 
+    @override
     def poll(self) -> list[tuple[int, Any]]:
         return []
 
-    def spread(self, problems: Sequence[Problem], work: Work) -> Iterator[Attempts]:
-        """What the workers came to with each of `problems`, in the order in which they finish. Raises what an engine
-        raises in a worker, and EngineError where no worker is left."""
+    def spread(self, problems: Sequence[Problem], work: Work) -> Iterator[RolloutGroup]:
+        """The rollout group of each of `problems`, in the order in which they finish. Raises what an engine raises in a
+        worker, and EngineError where no worker is left."""
         began = time.monotonic()
         self._num_tasks += 1
         task = self._ray.put(work)
-        self._owed, self._last, self._times = deque(problems), deque[Problem](), Counter[str]()
+        self._queue, self._suspects, self._num_lost = deque(problems), deque[Problem](), Counter[str]()
         self._members += [self._worker() for _ in range(self.num_workers - len(self._members))]
         for member in self._members:
             self._begin(member, task)
@@ -138,34 +181,35 @@ class Ray:
         try:
             while left:
                 for member, answer in self._answered():
-                    ended = self._lost(member, answer, task) if isinstance(answer, BaseException) else answer
-                    left -= len(ended)
+                    groups = self._lost(member, answer, task) if isinstance(answer, BaseException) else answer
+                    left -= len(groups)
                     self.seconds += time.monotonic() - began
                     began = time.monotonic()
-                    yield from ended
-                    for one in self._members:
-                        self._give(one)
+                    yield from groups
+                    for other in self._members:
+                        self._assign(other)
         finally:
             self.seconds += time.monotonic() - began
             for member in self._members:
                 member.busy.clear()
                 member.worker.end.remote(self._num_tasks)
 
-    def rest(self) -> str:
-        """Each worker lets its engine rest."""
-        said = set()
-        for asked in [member.worker.rest.remote() for member in self._members if member.begun]:
+    @override
+    def sleep(self) -> str:
+        lines = set()
+        for call in [member.worker.sleep.remote() for member in self._members if member.started]:
             try:
-                said.add(self._ray.get(asked))
+                lines.add(self._ray.get(call))
             except self._ray.exceptions.RayTaskError as error:
-                raise EngineError(f"the engine of a worker can't rest: {_why(error)}") from None
+                raise EngineError(f"the engine of a worker can't sleep: {_why(error)}") from None
             except self._ray.exceptions.RayError:
-                continue  # it rests for good
-        return "; ".join(sorted(said - {""}))
+                continue  # the worker is gone, and its memory is free
+        return "; ".join(sorted(lines - {""}))
 
+    @override
     def close(self) -> None:
-        left = [member.worker.leave.remote() for member in self._members if member.begun]
-        self._ray.wait(left, num_returns=len(left), timeout=10) if left else None
+        if calls := [member.worker.leave.remote() for member in self._members if member.started]:
+            self._ray.wait(calls, num_returns=len(calls), timeout=10)
         for member in self._members:
             self._ray.kill(member.worker)
         self._members.clear()
@@ -174,154 +218,156 @@ class Ray:
 
     def _worker(self) -> _Member:
         kind = self._ray.remote(Worker)
-        takes = {"num_cpus": self._options.cpus, "num_gpus": self._gpus, "max_concurrency": 2 * MOST}
-        return _Member(kind.options(**takes).remote(self._options.each, self._model, Path.cwd()))
+        resources = {"num_cpus": self._options.cpus, "num_gpus": self._gpus, "max_concurrency": 2 * MAX_ASSIGNED}
+        return _Member(kind.options(**resources).remote(self._options.worker_engine, self._model, Path.cwd()))
 
     def _begin(self, member: _Member, task: Any) -> None:
         member.busy[member.worker.begin.remote(self._num_tasks, task, self._policy)] = None
 
-    def _give(self, member: _Member) -> None:
-        """Hand a worker as many problems as it should have."""
-        if not member.begun or None in member.busy.values():
+    def _assign(self, member: _Member) -> None:
+        """Send a worker as many problems as it should have."""
+        if not member.started or None in member.busy.values():
             return
         member.alone = member.alone and bool(member.busy)
-        most = min(MOST, max(FEWEST, len(self._owed) // (2 * len(self._members))))
-        while self._owed and len(member.busy) < most and not member.alone:
-            problem = self._owed.popleft()
+        limit = min(MAX_ASSIGNED, max(MIN_ASSIGNED, len(self._queue) // (2 * len(self._members))))
+        while self._queue and len(member.busy) < limit and not member.alone:
+            problem = self._queue.popleft()
             member.busy[member.worker.solve.remote(problem)] = problem
-        if self._last and not member.busy:
-            problem, member.alone = self._last.popleft(), True
+        if self._suspects and not member.busy:
+            problem, member.alone = self._suspects.popleft(), True
             member.busy[member.worker.solve.remote(problem)] = problem
 
     def _answered(self) -> Iterator[tuple[_Member, Any]]:
-        """The workers of whom something came, each with what: problems come to their end, none where it has begun; or
-        the error that it was lost with."""
-        ray, asked = self._ray, {ref: member for member in self._members for ref in member.busy}
-        some, _ = ray.wait(list(asked), num_returns=1, timeout=60)
-        done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
-        if not (done or some or self._said_waiting or any(member.begun for member in self._members)):
-            self._said_waiting = True
-            takes = f"{self._options.cpus:g} CPUs and {self._gpus:g} GPUs on one machine"
+        """Workers that answered, each with its finished rollout groups (none for a call that started it), or with the
+        error by which it was lost."""
+        ray, calls = self._ray, {ref: member for member in self._members for ref in member.busy}
+        first, _ = ray.wait(list(calls), num_returns=1, timeout=60)
+        done, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
+        if not (done or first or self._reported_waiting or any(member.started for member in self._members)):
+            self._reported_waiting = True
+            wanted = f"{self._options.cpus:g} CPUs and {self._gpus:g} GPUs on one machine"
             there = {name: count for name, count in ray.cluster_resources().items() if name in ("CPU", "GPU")}
-            console.print(
-                f"no worker has begun for a minute: each wants {takes}, the cluster has {there}", markup=False
-            )
-        for ref in done or some:
-            member = asked[ref]
+            console.print(f"no worker started in 60 s: each needs {wanted}; the cluster has {there}", markup=False)
+        for ref in done or first:
+            member = calls[ref]
             if ref not in member.busy:
-                continue  # it went with its worker
+                continue  # its worker was lost
             try:
                 answer = ray.get(ref)
             except ray.exceptions.RayTaskError as error:
                 if isinstance(error.cause, ByheartError):
                     raise error.cause from None
                 raise EngineError(f"a worker failed: {_why(error)}") from None
-            except ray.exceptions.RayError as error:  # it died, or its machine or memory went
+            except ray.exceptions.RayError as error:  # its process died, or its machine or memory was lost
                 yield member, error
                 continue
-            member.begun = True
+            member.started = True
             problem = member.busy.pop(ref)
-            self._in_vain = self._in_vain if problem is None else 0
+            self._num_futile = self._num_futile if problem is None else 0
             yield member, [] if problem is None else [answer]
 
-    def _lost(self, member: _Member, error: BaseException, task: Any) -> list[Attempts]:
-        """A worker is gone: give back what it was at, and ask for another. What is given up for good."""
+    def _lost(self, member: _Member, error: BaseException, task: Any) -> list[RolloutGroup]:
+        """Put back the problems of a lost worker and request another; the groups of problems that are given up."""
         self._members.remove(member)
         self._ray.kill(member.worker)
-        self._in_vain += 1
+        self._num_futile += 1
         given_up = []
         for problem in (problem for problem in member.busy.values() if problem):
-            self._times[problem.id] += 1
+            self._num_lost[problem.id] += 1
             if member.alone:
-                why = f"{self._times[problem.id]} workers died of it, the last with nothing else at hand"
-                given_up.append(Attempts(problem.id, [], [], failure=why))
+                why = f"crashed {self._num_lost[problem.id]} workers, the last while running alone"
+                given_up.append(RolloutGroup(problem.id, [], [], failure=why))
             else:
-                (self._owed if self._times[problem.id] == 1 else self._last).append(problem)
+                (self._queue if self._num_lost[problem.id] == 1 else self._suspects).append(problem)
         member.busy.clear()
-        said = _why(error)
-        if self._in_vain > max(10, 3 * self.num_workers):
-            raise EngineError(f"{self._in_vain} workers died one after the other and none did anything: {said}")
-        if member.begun:
-            console.print(f"a worker was lost, others take its problems: {said}", markup=False)
+        why = _why(error)
+        if self._num_futile > max(10, 3 * self.num_workers):
+            raise EngineError(f"{self._num_futile} workers died in a row without finishing a problem: {why}")
+        if member.started:
+            console.print(f"a worker was lost, others take its problems: {why}", markup=False)
             self._members.append(self._worker())
             self._begin(self._members[-1], task)
         elif not self._members:
-            raise EngineError(f"no worker of the Ray cluster could begin: {said}")
+            raise EngineError(f"no worker of the Ray cluster could start: {why}")
         else:
-            console.print(f"a worker could not begin, the others go on without it: {said}", markup=False)
+            console.print(f"a worker could not start, the others go on without it: {why}", markup=False)
         return given_up
 
 
 class Worker:
-    """In a process of its own, wherever Ray finds room. All that the engine does, it does in one thread."""
+    """A worker process, on any machine of the cluster, whose engine runs in one thread. `folder` is the directory in
+    which the command was started; if it exists here, relative paths are relative to it."""
 
-    def __init__(self, options: recipe.Choice, model: models.Options, folder: Path) -> None:
-        """`folder` is where the command was started: relative paths mean the same here, where it exists."""
+    def __init__(self, engine: Engine, model: models.ModelOptions, folder: Path) -> None:
         machine.isolate()
         if folder.is_dir():
             os.chdir(folder)
         self._thread = ThreadPoolExecutor(1)
         self._folder = _own_folder()
         self._base = models.fetch(model)
-        if getattr(options, "data_parallel", 1) is None:
-            options = options.model_copy(update={"data_parallel": 1})  # though it may see more GPUs than it takes
-        self._engine = engines.Lazy(options, model, self._folder / "engine.log")
+        if isinstance(engine, VLLM) and engine.data_parallel_size is None:
+            engine = engine.model_copy(update={"data_parallel_size": 1})  # even if it sees more GPUs than it reserved
+        self._engine = Lazy(engine, model, self._folder / "engine.log")
         self._desk: _Desk | None = None
         self._ended = 0
 
     async def begin(self, number: int, work: Work, policy: _Packed) -> None:
-        """From now on, until the `end` of this number, problems are for `work` and under `policy`. The two may come in
-        any order, since one waits for what it was given to arrive."""
+        """Do `work` under `policy` on the problems that come until `end` of the same `number`. The two calls may arrive
+        in any order, since this one waits for its arguments."""
         if number > max(self._ended, self._desk.number if self._desk else 0):
             if self._desk:
                 self._desk.problems.put(None)
             self._desk = _Desk(number, asyncio.get_running_loop())
             self._thread.submit(self._work, work, policy, self._desk)
 
-    async def solve(self, problem: Problem) -> Attempts:
-        assert self._desk, "it was told to begin"
+    async def solve(self, problem: Problem) -> RolloutGroup:
+        """The rollout group of `problem`, by the work that was begun."""
+        assert self._desk, "begin comes first"
         return await self._desk.answer(problem)
 
     async def end(self, number: int) -> None:
+        """No more problems come for the work of this `number`."""
         self._ended = max(self._ended, number)
         if self._desk and self._desk.number == number:
             self._desk.problems.put(None)
 
     async def leave(self) -> None:
+        """Remove this worker's files."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def rest(self) -> str:
-        return await asyncio.wrap_future(self._thread.submit(self._engine.rest))
+    async def sleep(self) -> str:
+        """Session.sleep of the engine."""
+        return await asyncio.wrap_future(self._thread.submit(self._engine.sleep))
 
     def _work(self, work: Work, policy: _Packed, desk: _Desk) -> None:
         try:
             self._engine.load(_unpacked(policy, self._base, self._folder))
-            for one in work(desk.coming(), self._engine):
-                desk.loop.call_soon_threadsafe(desk.done, one)
+            for group in work(desk.coming(), self._engine):
+                desk.loop.call_soon_threadsafe(desk.done, group)
         except BaseException as error:
-            self._engine.close()  # it may have requests at work that nobody waits for
+            self._engine.close()  # it may have open requests
             desk.loop.call_soon_threadsafe(desk.fail, error)
 
 
 class _Desk:
-    """Where problems come in, in the thread of Ray, and are taken, in that of the engine."""
+    """Passes problems from Ray's thread to the engine's thread, and rollout groups back."""
 
     def __init__(self, number: int, loop: asyncio.AbstractEventLoop) -> None:
         self.number, self.loop = number, loop
         self.problems: SimpleQueue[Problem | None] = SimpleQueue()
-        self._answers: dict[str, asyncio.Future[Attempts]] = {}
+        self._answers: dict[str, asyncio.Future[RolloutGroup]] = {}
         self._failed: BaseException | None = None
 
-    async def answer(self, problem: Problem) -> Attempts:
+    async def answer(self, problem: Problem) -> RolloutGroup:
         if self._failed:
             raise self._failed
-        answer: asyncio.Future[Attempts] = self.loop.create_future()
+        answer: asyncio.Future[RolloutGroup] = self.loop.create_future()
         self._answers[problem.id] = answer
         self.problems.put(problem)
         return await answer
 
-    def done(self, one: Attempts) -> None:
-        self._answers.pop(one.problem_id).set_result(one)
+    def done(self, group: RolloutGroup) -> None:
+        self._answers.pop(group.problem_id).set_result(group)
 
     def fail(self, error: BaseException) -> None:
         self._failed = error
@@ -329,7 +375,7 @@ class _Desk:
             self._answers.popitem()[1].set_exception(error)
 
     def coming(self) -> Iterator[Problem | None]:
-        """The problems, and None where there are none just now; it waits for them where none is under way."""
+        """The problems, and None while none is available; it blocks if none is in progress."""
         while True:
             try:
                 problem = self.problems.get(block=not self._answers)
@@ -342,17 +388,17 @@ class _Desk:
 
 
 def _why(error: BaseException) -> str:
-    """The end of what Ray says, where the reason is, without the colours."""
+    """The end of Ray's message, where the reason is, without colour codes."""
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[-300:]
 
 
 def _own_folder() -> Path:
-    """A new folder for this process; those of workers that are gone go too."""
-    ours = Path(tempfile.gettempdir())
-    for left in ours.glob("byheart-worker-*"):
-        if not psutil.pid_exists(int(left.name.rpartition("-")[2])):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = ours / f"byheart-worker-{os.getpid()}"
+    """A new folder for this process. Folders of workers that are gone are removed."""
+    parent = Path(tempfile.gettempdir())
+    for other in parent.glob("byheart-worker-*"):
+        if not psutil.pid_exists(int(other.name.rpartition("-")[2])):
+            shutil.rmtree(other, ignore_errors=True)
+    folder = parent / f"byheart-worker-{os.getpid()}"
     folder.mkdir(exist_ok=True)
     return folder
 
@@ -362,6 +408,7 @@ _Packed = tuple[Policy, dict[str, dict[str, bytes]]]
 
 
 def packed(policy: Policy) -> _Packed:
+    """`policy` with the content of its files, to be sent to workers."""
     folders = {"policy": policy.adapter, "scorer": policy.scorer}
     files = {
         role: {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
@@ -374,9 +421,9 @@ def packed(policy: Policy) -> _Packed:
 def _unpacked(packed: _Packed, base: Path, folder: Path) -> Policy:
     """The same policy with its files under `folder`."""
     policy, files = packed
-    found = {role: folder / policy.id / role / "adapter" for role in files}
-    for role, place in found.items():
-        place.mkdir(parents=True, exist_ok=True)
+    folders = {role: folder / policy.id / role / "adapter" for role in files}
+    for role, adapter in folders.items():
+        adapter.mkdir(parents=True, exist_ok=True)
         for name, content in files[role].items():
-            (place / name).write_bytes(content)
-    return replace(policy, base=str(base), adapter=found.get("policy"), scorer=found.get("scorer"))
+            (adapter / name).write_bytes(content)
+    return replace(policy, base=str(base), adapter=folders.get("policy"), scorer=folders.get("scorer"))

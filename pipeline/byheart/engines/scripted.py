@@ -1,9 +1,9 @@
 """An engine that reads its answers from a file: for tests of everything around an engine, without a model.
 
-The file is JSON, the text of a problem's last message -> a list of answers. A sampled completion is the answer that
-its seed picks, so that the same request is answered the same way in every process; a greedy one is the first answer.
-A key "adapter: ..." holds what a trained policy says, where that is something else; "score: ..." the number that a
-policy's scorer gives to a response, or none.
+The file is a JSON object: text of a prompt's last message -> list of answers. A sampled completion is the answer that
+its seed picks, so the same request gets the same answer in every process; a greedy one is the first answer. A key
+"adapter: TEXT" holds the answers of a trained policy, if they differ; "score: RESPONSE" the score that a scorer gives a
+response, or null.
 """
 
 from __future__ import annotations
@@ -15,22 +15,34 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field
+from typing_extensions import override
 
-from byheart import models, recipe
+from byheart import models
+from byheart.contracts import Engine, Session
 from byheart.errors import EngineError
 from byheart.types import Completion, Generate, Policy, Score
 
 
-class Options(recipe.Choice):
-    """`script` is the file; `delay` the seconds that one poll takes; `max_sequences` the requests it answers."""
+class Scripted(Engine):
+    """Answers from a file, for tests."""
 
-    script: str
-    delay: float = Field(default=0.0, ge=0)
-    max_sequences: int = Field(default=128, ge=1)
+    script: str = Field(description="JSON file of the answers")
+    delay: float = Field(default=0.0, ge=0, description="seconds that one poll takes")
+    max_num_seqs: int = Field(default=128, ge=1, description="requests answered by one poll")
+
+    @override
+    def start(self, base: Path, model: models.ModelOptions, log: Path) -> ScriptedSession:
+        return ScriptedSession(self, base, model, log)
+
+    @override
+    def at_once(self, gpu: bool) -> int:
+        return self.max_num_seqs
 
 
-class Scripted:
-    def __init__(self, options: Options, base: Path, model: models.Options, log: Path) -> None:
+class ScriptedSession(Session):
+    """The answers of a script."""
+
+    def __init__(self, options: Scripted, base: Path, model: models.ModelOptions, log: Path) -> None:
         script = options.locate(options.script) or Path(options.script)
         self._answers: dict[str, Any] = json.loads(script.read_text("utf-8"))
         self._options = options
@@ -39,27 +51,28 @@ class Scripted:
         self._policy = Policy(model.name)
         self.seconds = 0.0
 
+    @override
     def load(self, policy: Policy) -> None:
         self._policy = policy
 
+    @override
     def submit(self, request: Generate | Score) -> int:
         self._tickets += 1
         self._queue.append((self._tickets, request))
         return self._tickets
 
+    @override
     def poll(self) -> list[tuple[int, Any]]:
         time.sleep(self._options.delay)
         self.seconds += self._options.delay
-        take = min(self._options.max_sequences, len(self._queue))
-        taken = [self._queue.popleft() for _ in range(take)]
+        count = min(self._options.max_num_seqs, len(self._queue))
+        taken = [self._queue.popleft() for _ in range(count)]
         return [
             (ticket, self._scores(request) if isinstance(request, Score) else self._completions(request))
             for ticket, request in taken
         ]
 
-    def rest(self) -> str:
-        return ""
-
+    @override
     def close(self) -> None:
         self._queue.clear()
 

@@ -5,12 +5,12 @@
         --hf-overrides '{"head_dtype": "float32"}'
     python -m sglang.launch_server --model-path MODEL --enable-lora --max-lora-rank 64 --lora-target-modules all
 
-MODEL is the recipe's: prompts are sent as token ids, and answers come back as such, so they are those of the engine
-`vllm`, seed by seed. Every completion is a request of its own, since SGLang gives the `n` of one request the same seed.
-Adapters are loaded by the server, which must see the same path as we do.
+MODEL is the recipe's. Prompts and answers are token ids, so the answers are those of the engine `vllm`, seed by seed.
+Every completion is a separate request, since SGLang gives the `n` completions of one request the same seed. Adapters
+are loaded by the server, which must see them under the same path as this process.
 
-Scores and forbidden words are beyond OpenAI's protocol and SGLang's: only vLLM has them. For scores it wants the last
-two options of its line: a head without an adapter, and in float32 (engines/vllm.py says why).
+OpenAI's protocol and SGLang have no scores and no forbidden words; only vLLM does. For scores its last two options are
+needed: a head without an adapter, and in float32 (engines/vllm.py says why).
 """
 
 from __future__ import annotations
@@ -27,31 +27,48 @@ from collections.abc import Coroutine
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
-from byheart import chat, models, recipe, weights
+from byheart import chat, models, weights
+from byheart.contracts import Engine, Session
 from byheart.errors import EngineError, PromptError
 from byheart.types import Completion, FinishReason, Generate, Policy, Score
 
 
-class Options(recipe.Choice):
-    """`url` is where the server is, up to and with /v1; `model` what it calls the base, by default the first model that
-    it lists. `max_sequences` is how many completions it is asked for at once, `timeout` how many seconds each may take,
-    those in the server's queue included. What may pass, such as a busy server or a lost connection, is tried again up
-    to `retries` times, later and later. A key, where the server wants one, is read from OPENAI_API_KEY only."""
+class Server(Engine):
+    """An OpenAI-compatible server that runs already. Its key, if it wants one, is read from OPENAI_API_KEY only."""
 
-    url: str = Field(pattern=r"^https?://.+/v1$")
-    model: str | None = None
-    max_sequences: int = Field(default=128, ge=1)
-    timeout: float = Field(default=600.0, gt=0)
-    retries: int = Field(default=5, ge=0)
+    remote: ClassVar[bool] = True
+
+    url: str = Field(pattern=r"^https?://.+/v1$", description="address of the server, up to and including /v1")
+    model: str | None = Field(
+        default=None, description="name of the base model on the server; by default the first that it lists"
+    )
+    max_num_seqs: int = Field(default=128, ge=1, description="completions requested at once")
+    timeout: float = Field(
+        default=600.0, gt=0, description="seconds that a completion may take, waiting on the server included"
+    )
+    retries: int = Field(
+        default=5,
+        ge=0,
+        description="further tries, with growing delays, if the server is busy or out of reach",
+    )
+
+    @override
+    def start(self, base: Path, model: models.ModelOptions, log: Path) -> ServerSession:
+        return ServerSession(self, base, model, log)
+
+    @override
+    def at_once(self, gpu: bool) -> int:
+        return self.max_num_seqs
 
 
 @dataclass
 class _Asked:
-    """A request at work: its prompt as tokens, the reply as far as it has come, and how much of it is missing."""
+    """A request in progress: the prompt's tokens, the reply so far, and how many parts of it are missing."""
 
     request: Generate | Score
     prompt: list[int]
@@ -60,15 +77,14 @@ class _Asked:
 
 
 _Part = tuple[int, int, int, dict[str, Any]]
-"""A turn, a ticket, a place in its reply, and what is asked for it. They are sent in this order."""
+"""(priority, ticket, index in the reply, body of the HTTP request); sent in this order."""
 
 
-class Server:
-    def __init__(self, options: Options, base: Path, model: models.Options, log: Path) -> None:
-        """Ask the server what it serves. `base` gives the tokenizer; `log` is not used, the server has its own.
+class ServerSession(Session):
+    """A connection to a server. `base` gives the tokenizer; `log` is not used, the server has its own. Raises
+    EngineError where the server can't be reached, refuses the key, or does not serve the model."""
 
-        Raises EngineError where it can't be reached, refuses the key, or does not serve what is wanted.
-        """
+    def __init__(self, options: Server, base: Path, model: models.ModelOptions, log: Path) -> None:
         import openai
 
         self._openai: Any = openai
@@ -76,13 +92,13 @@ class Server:
         self._context = min(model.max_context, models.context_length(base))
         self._tokenizer = models.tokenizer(base)
         self._policy = Policy(str(base))
-        self._signs: tuple[int, int] | None = None  # by which a scorer says what steps are worth
+        self._signs: tuple[int, int] | None = None  # the tokens by which a scorer values steps
         self._tickets = 0
         self._asked: dict[int, _Asked] = {}
         self._queue: list[_Part] = []
         self._sent: dict[Future[Any], _Part] = {}
         self._answered: list[tuple[int, Any]] = []
-        self._adapters: list[tuple[str, str]] = []  # what the server has loaded: where it was told, and the name
+        self._adapters: list[tuple[str, str]] = []  # loaded by the server: (root URL, name)
         self.seconds = self._clock = 0.0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -95,19 +111,21 @@ class Server:
         self._base, self._is_vllm = self._serves()
         self._names = {"policy": self._base}
 
+    @override
     def load(self, policy: Policy) -> None:
-        assert not (self._asked or self._answered), "a policy is swapped between stages, never under requests"
+        assert not (self._asked or self._answered), "a policy is swapped between stages, never while requests are open"
         self._result(self._begin(self._unload()))
         self._policy, self._signs = policy, weights.signs(policy)
         self._names = {"policy": self._loaded(policy.adapter) if policy.adapter else self._base}
         if policy.scorer:
             self._names["scorer"] = self._loaded(policy.scorer)
 
+    @override
     def submit(self, request: Generate | Score) -> int:
-        prefix = request.prefix if isinstance(request, Generate) else ""
+        prefix = request.prefill if isinstance(request, Generate) else ""
         prompt = chat.encode_prompt(self._tokenizer, request.prompt, prefix)
-        if not self._is_vllm and (request.forbid if isinstance(request, Generate) else self._policy.scorer):
-            raise EngineError(f"{self._url} is not vLLM, and only that can score or forbid a word, as is asked here")
+        if not self._is_vllm and (request.bad_words if isinstance(request, Generate) else self._policy.scorer):
+            raise EngineError(f"{self._url} is not vLLM, and only vLLM can score or forbid words, as this recipe needs")
         if isinstance(request, Score):
             size, parts = len(request.responses), self._scores(request, prompt)
         elif not 0 < len(prompt) < self._context:
@@ -116,13 +134,14 @@ class Server:
             size, parts = request.n, self._samples(request, prompt)
         self._tickets += 1
         self._asked[self._tickets] = _Asked(request, prompt, [None] * size, len(parts))
-        for place, body in parts.items():
-            heapq.heappush(self._queue, (request.turn, self._tickets, place, body))
+        for index, body in parts.items():
+            heapq.heappush(self._queue, (request.priority, self._tickets, index, body))
         if not parts:
             self._answer(self._tickets)
         self._send()
         return self._tickets
 
+    @override
     def poll(self) -> list[tuple[int, Any]]:
         done, _ = wait(self._sent, timeout=0 if self._answered else 0.05, return_when=FIRST_COMPLETED)
         now = time.monotonic()
@@ -134,9 +153,7 @@ class Server:
         replies, self._answered = self._answered, []
         return replies
 
-    def rest(self) -> str:
-        return ""  # the server's memory is not ours to hand over
-
+    @override
     def close(self) -> None:
         if self._thread.is_alive():
             self._result(self._begin(self._end()))
@@ -145,52 +162,54 @@ class Server:
             self._loop.close()
 
     async def _end(self) -> None:
-        """Break off what is under way, which the server sees, and leave nothing there."""
-        under_way = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in under_way:
+        """Cancel open requests, also on the server, and unload adapters."""
+        running = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in running:
             task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
         await self._unload()
         await self._client.close()
 
-    def _begin(self, what: Coroutine[Any, Any, Any]) -> Future[Any]:
-        return asyncio.run_coroutine_threadsafe(what, self._loop)
+    def _begin(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def _result(self, future: Future[Any]) -> Any:
-        """What came of it. Raises PromptError where the server refuses what is asked, EngineError where it fails."""
+        """The result of `future`. Raises PromptError where the server refuses a request, EngineError where it fails."""
         try:
             return future.result()
         except self._openai.BadRequestError as error:
-            raise PromptError(f"{self._url} refuses a prompt: {self._said(error)}") from None
+            raise PromptError(f"{self._url} refuses a prompt: {self._message(error)}") from None
         except self._openai.OpenAIError as error:
-            raise EngineError(f"{self._url} fails: {self._said(error)}; {self._hint(error)}") from None
+            raise EngineError(f"{self._url} fails: {self._message(error)}; {self._hint(error)}") from None
 
-    def _said(self, error: Exception) -> str:
-        """What the error says: never the key, even where the server repeats it."""
+    def _message(self, error: Exception) -> str:
+        """The text of an error, without the key, which a server may repeat."""
         text = " ".join(f"{error} {error.__cause__ or ''}".split())
         return (text.replace(self._key, "(the key)") if self._key else text)[:500]
 
     def _hint(self, error: Exception) -> str:
+        """What may help against `error`."""
         status, times = getattr(error, "status_code", None), f"it was tried {self._options.retries + 1} times"
         if status in (401, 403):
-            return "say the right key in OPENAI_API_KEY"
+            return "set OPENAI_API_KEY to the right key"
         if status == 404:
-            return "it may have been started anew: run again, nothing that is done is lost"
+            return "it may have been restarted: run again, nothing that is done is lost"
         if status == 429:
-            return f"{times}: lower engine.max_sequences or raise engine.retries"
+            return f"{times}: lower engine.max_num_seqs or raise engine.retries"
         if status:
             return f"{times}, and its log may say why"
         if isinstance(error, self._openai.APITimeoutError):
-            return f"{times}: raise engine.timeout, {self._options.timeout:g} s, or lower engine.max_sequences"
+            return f"{times}: raise engine.timeout, {self._options.timeout:g} s, or lower engine.max_num_seqs"
         return f"{times}: is it running, and is this engine.url?"
 
     async def _post(self, url: str, **body: Any) -> Any:
         return await self._client.post(url, cast_to=object, body=body)
 
     def _serves(self) -> tuple[str, bool]:
-        """What the server calls the base, and whether it is vLLM."""
-        said, wanted = self._result(self._begin(self._client.get("/models", cast_to=object))), self._options.model
-        known = {one["id"]: one for one in said["data"]} if isinstance(said, dict) and "data" in said else {}
+        """The name of the base on the server, and whether the server is vLLM."""
+        listed, wanted = self._result(self._begin(self._client.get("/models", cast_to=object))), self._options.model
+        entries = listed.get("data", []) if isinstance(listed, dict) else []
+        known = {entry["id"]: entry for entry in entries}
         name = wanted or next(iter(known), "model")
         if name not in known:
             raise EngineError(f"{self._url} serves no {name}, only: {', '.join(known) or 'nothing that it lists'}")
@@ -198,32 +217,32 @@ class Server:
         if length < self._context:
             raise EngineError(
                 f"{self._url} serves {name} with a context of {length} tokens and {self._context} are wanted: start it "
-                f"with --max-model-len {self._context}, or say model.max_context={length}"
+                f"with --max-model-len {self._context}, or set model.max_context={length}"
             )
         return name, known[name].get("owned_by") == "vllm"
 
     def _loaded(self, adapter: Path) -> str:
-        """Have the server load `adapter`, and what its model is called then: vLLM says the adapter's name, SGLang that
-        of the base before it. The name was never used before, so nothing of another is taken from a cache."""
-        name, path, said = f"{self._policy.id}-{uuid.uuid4().hex[:8]}", str(adapter.absolute()), []
+        """Have the server load `adapter`; the name of its model there: the adapter's name on vLLM, with the base's name
+        before it on SGLang. The adapter's name is new, so no cache entry of another is used."""
+        name, path, errors = f"{self._policy.id}-{uuid.uuid4().hex[:8]}", str(adapter.absolute()), []
         for root, called in ((self._url, name), (self._url.removesuffix("/v1"), f"{self._base}:{name}")):
             try:
                 self._begin(self._post(f"{root}/load_lora_adapter", lora_name=name, lora_path=path)).result()
             except self._openai.OpenAIError as error:
-                said.append(self._said(error))
+                errors.append(self._message(error))
                 if not isinstance(error, self._openai.NotFoundError):
                     break
             else:
                 self._adapters.append((root, name))
                 return called
         raise EngineError(
-            f"{self._url} does not load the adapter {path} ({'; '.join(said)}): it must see this path; vLLM must run "
+            f"{self._url} does not load the adapter {path} ({'; '.join(errors)}): it must see this path; vLLM must run "
             "with --enable-lora, a --max-lora-rank that is enough, and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True in its "
             "environment, SGLang with --enable-lora, --max-lora-rank and --lora-target-modules"
         )
 
     async def _unload(self) -> None:
-        """An adapter that the server keeps all the same is only in its way."""
+        """Unload all adapters. That one stays loaded is harmless, so errors are ignored."""
         while self._adapters:
             root, name = self._adapters.pop()
             with contextlib.suppress(self._openai.OpenAIError, TimeoutError):
@@ -233,13 +252,13 @@ class Server:
     def _send(self) -> None:
         if not self._sent:
             self._clock = time.monotonic()
-        while self._queue and len(self._sent) < self._options.max_sequences:
+        while self._queue and len(self._sent) < self._options.max_num_seqs:
             part = heapq.heappop(self._queue)
             self._sent[self._begin(self._post("/completions", **part[-1]))] = part
 
     def _samples(self, request: Generate, prompt: list[int]) -> dict[int, dict[str, Any]]:
-        """What is asked for each completion: all that a model's own generation_config.json might say otherwise."""
-        asked = {
+        """The body of the request for each completion. It sets all that generation_config.json of a model might set."""
+        body = {
             "model": self._names["policy"],
             "prompt": prompt,
             "temperature": request.temperature,
@@ -248,61 +267,61 @@ class Server:
             "min_p": 0.0,
             "repetition_penalty": 1.0,
             "max_tokens": min(request.max_tokens, self._context - len(prompt)),
-            "stop": [*request.stop, *request.until],
+            "stop": [*request.stop, *request.step_stop],
             "stop_token_ids": [chat.end_token(self._tokenizer, request.prompt)],
-            "include_stop_str_in_output": bool(request.until),
-            "no_stop_trim": bool(request.until),  # the same for SGLang
-            "bad_words": list(request.forbid),
+            "include_stop_str_in_output": bool(request.step_stop),
+            "no_stop_trim": bool(request.step_stop),  # the same for SGLang
+            "bad_words": list(request.bad_words),
             "logprobs": 0 if request.logprob else None,
             "return_token_ids": True,
         }
         seeds = range(request.seed, request.seed + request.n)  # as vLLM seeds the n completions of one request
-        return {place: asked | {"seed": seed if request.temperature else None} for place, seed in enumerate(seeds)}
+        return {index: body | {"seed": seed if request.temperature else None} for index, seed in enumerate(seeds)}
 
     def _scores(self, request: Score, prompt: list[int]) -> dict[int, dict[str, Any]]:
-        """What is asked for each response, as engines/vllm.py asks and explains it. Where there is no scorer, or an
-        answer does not fit the context, there is no score."""
+        """The body of the request for each response, as in engines/vllm.py, which explains it. An answer without a
+        scorer, or too long for the context, has none."""
         if not self._policy.scorer:
             return {}
         signs = {"logprobs": 0, "logprob_token_ids": self._signs, "return_tokens_as_token_ids": True}
-        asked = {"model": self._names["scorer"], "max_tokens": 1, "temperature": 0}
-        asked |= signs if self._signs else {"prompt_logprobs": 0}
+        body = {"model": self._names["scorer"], "max_tokens": 1, "temperature": 0}
+        body |= signs if self._signs else {"prompt_logprobs": 0}
         parts = {}
-        for place, text in enumerate(request.responses):
+        for index, text in enumerate(request.responses):
             answer = chat.encode_answer(self._tokenizer, request.prompt, text)
             if self._signs:
-                answer.pop()  # a step may be followed by others
-            if len(prompt) + len(answer) < self._context:  # vLLM wants room for one token more
-                parts[place] = asked | {"prompt": prompt + answer}
+                answer.pop()  # another step may follow
+            if len(prompt) + len(answer) < self._context:  # vLLM needs room for one token more
+                parts[index] = body | {"prompt": prompt + answer}
         return parts
 
     def _take(self, future: Future[Any]) -> None:
-        """Note what the server has answered."""
-        _, ticket, place, _ = self._sent.pop(future)
-        one = self._asked[ticket]
+        """Record an answer of the server."""
+        _, ticket, index, _ = self._sent.pop(future)
+        asked = self._asked[ticket]
         try:
             answer = self._result(future)["choices"][0]
         except PromptError as refused:
-            one.reply[place] = refused
+            asked.reply[index] = refused
         else:
-            if isinstance(one.request, Generate):
-                one.reply[place] = self._completion(one.request, answer, one.request.seed + place)
+            if isinstance(asked.request, Generate):
+                asked.reply[index] = self._completion(asked.request, answer, asked.request.seed + index)
             else:
-                one.reply[place] = self._score(one.prompt, answer)
-        one.missing -= 1
-        if not one.missing:
+                asked.reply[index] = self._score(asked.prompt, answer)
+        asked.missing -= 1
+        if not asked.missing:
             self._answer(ticket)
 
     def _answer(self, ticket: int) -> None:
         reply = self._asked.pop(ticket).reply
-        self._answered.append((ticket, next((one for one in reply if isinstance(one, PromptError)), reply)))
+        self._answered.append((ticket, next((part for part in reply if isinstance(part, PromptError)), reply)))
 
     def _completion(self, request: Generate, answer: dict[str, Any], seed: int) -> Completion:
         text, tokens = answer["text"], answer.get("token_ids")
         reason: FinishReason = "stop" if answer["finish_reason"] == "stop" else "length"
-        if request.until and isinstance(answer.get("stop_reason", answer.get("matched_stop")), str):
+        if request.step_stop and isinstance(answer.get("stop_reason", answer.get("matched_stop")), str):
             reason = "step"
-            if tokens:  # vLLM cuts the last one where the stop ends
+            if tokens:  # vLLM cuts the text after the stop
                 text = self._tokenizer.decode(tokens, skip_special_tokens=True)
         logprob = sum(answer["logprobs"]["token_logprobs"]) if request.logprob else None
         tokens = tokens or self._tokenizer(text, add_special_tokens=False).input_ids
@@ -310,8 +329,8 @@ class Server:
 
     def _score(self, prompt: list[int], answer: dict[str, Any]) -> float:
         if self._signs:
-            chances = answer["logprobs"]["top_logprobs"][0]
-            plus, minus = (chances[f"token_id:{sign}"] for sign in self._signs)
+            logprobs = answer["logprobs"]["top_logprobs"][0]
+            plus, minus = (logprobs[f"token_id:{sign}"] for sign in self._signs)
             return float(1 / (1 + math.exp(minus - plus)))
         rows = answer["prompt_logprobs"][len(prompt) :]
-        return float(sum(one["logprob"] for row in rows for one in row.values()))
+        return float(sum(entry["logprob"] for row in rows for entry in row.values()))

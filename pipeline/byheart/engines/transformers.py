@@ -1,7 +1,7 @@
-"""transformers' own `generate` as an engine, where vLLM can't be installed: a batch at a time, so slower.
+"""transformers' own `generate` as an engine, for machines without vLLM: one batch at a time, so slower.
 
-A scorer's weights are held beside the policy's from its first Score until the next policy, in float32 whatever the
-policy's: in bfloat16 the logits of a likely and an unlikely step are often the same number.
+A scorer's weights are loaded beside the policy's at the first Score request and kept until the next policy. They are in
+float32 whatever the policy's type: in bfloat16 the logits of a likely and an unlikely step are often equal.
 """
 
 from __future__ import annotations
@@ -12,21 +12,32 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field
+from typing_extensions import override
 
-from byheart import chat, models, recipe, weights
+from byheart import chat, models, weights
+from byheart.contracts import Engine, Session
 from byheart.errors import PromptError
 from byheart.types import Completion, FinishReason, Generate, Policy, Score
 
 
-class Options(recipe.Choice):
-    """`max_sequences` is how many completions are decoded at once."""
+class Transformers(Engine):
+    """Samples with transformers, on the GPU if there is one."""
 
-    max_sequences: int = Field(default=64, ge=1)
+    max_num_seqs: int = Field(default=64, ge=1, description="completions decoded at once")
+
+    @override
+    def start(self, base: Path, model: models.ModelOptions, log: Path) -> TransformersSession:
+        return TransformersSession(self, base, model, log)
+
+    @override
+    def at_once(self, gpu: bool) -> int:
+        return self.max_num_seqs
 
 
-class Transformers:
-    def __init__(self, options: Options, base: Path, model: models.Options, log: Path) -> None:
-        """Load the model directory `base`, on the GPU if there is one. `log` is not used: nothing is printed."""
+class TransformersSession(Session):
+    """The model directory `base` loaded in this process. `log` is not used: nothing is printed."""
+
+    def __init__(self, options: Transformers, base: Path, model: models.ModelOptions, log: Path) -> None:
         import torch
         from transformers import AutoTokenizer
         from transformers.utils import logging
@@ -44,38 +55,43 @@ class Transformers:
         self.seconds = 0.0
         self.load(Policy(base=str(base)))
 
+    @override
     def load(self, policy: Policy) -> None:
         self._model = self._read(weights.plain(self._base, policy.adapter), self._dtype)
         self._scorer: Any = None
         self._policy = policy
 
+    @override
     def submit(self, request: Generate | Score) -> int:
-        prefix = request.prefix if isinstance(request, Generate) else ""
+        prefix = request.prefill if isinstance(request, Generate) else ""
         tokens = chat.encode_prompt(self._tokenizer, request.prompt, prefix)
         if isinstance(request, Generate) and len(tokens) + 1 > self._context:
             raise PromptError(f"a prompt of {len(tokens)} tokens does not fit a context of {self._context}")
         self._tickets += 1
-        insort(self._queue, (self._tickets, request, tokens), key=lambda one: one[1].turn)
+        insort(self._queue, (self._tickets, request, tokens), key=lambda queued: queued[1].priority)
         return self._tickets
 
+    @override
     def poll(self) -> list[tuple[int, Any]]:
-        """Answer the Score whose turn it is, or as many of the first Generates as fit a batch; those with other
-        sampling settings wait."""
+        """Answer the first request if it is a Score, else as many of the first Generates as fit a batch; those with
+        other sampling settings wait."""
         if not self._queue:
             return []
         began = time.monotonic()
-        self._model.to(self._device)  # it may have rested
+        self._model.to(self._device)  # sleep moved it
         replies = self._score() if isinstance(self._queue[0][1], Score) else self._sample()
         self.seconds += time.monotonic() - began
         return replies
 
-    def rest(self) -> str:
+    @override
+    def sleep(self) -> str:
         if self._device == "cpu":
             return ""
         self._model, self._scorer = self._model.to("cpu"), None
         self._torch.cuda.empty_cache()
-        return "its weights wait in main memory"
+        return "its weights are in main memory"
 
+    @override
     def close(self) -> None:
         self._model = self._scorer = None
 
@@ -97,40 +113,41 @@ class Transformers:
         answers = [chat.encode_answer(self._tokenizer, request.prompt, text) for text in request.responses]
         if signs:
             answers = [answer[:-1] for answer in answers]  # a step may be followed by others
-        fitting = [place for place, answer in enumerate(answers) if len(prompt) + len(answer) < self._context]
-        for first in range(0, len(fitting), self._options.max_sequences):
-            places = fitting[first : first + self._options.max_sequences]
-            rows = [answers[place] for place in places]
-            found = self._values(prompt, rows, signs) if signs else self._log_likelihoods(prompt, rows)
-            for place, score in zip(places, found, strict=True):
-                scores[place] = score
+        fitting = [index for index, answer in enumerate(answers) if len(prompt) + len(answer) < self._context]
+        for first in range(0, len(fitting), self._options.max_num_seqs):
+            indices = fitting[first : first + self._options.max_num_seqs]
+            rows = [answers[index] for index in indices]
+            batch = self._values(prompt, rows, signs) if signs else self._log_likelihoods(prompt, rows)
+            for index, score in zip(indices, batch, strict=True):
+                scores[index] = score
         return [(ticket, scores)]
 
     def _log_likelihoods(self, prompt: list[int], answers: list[list[int]]) -> list[float]:
         """ln p of each of `answers` after `prompt` under the scorer."""
-        padded, logits = self._read_by_scorer(prompt, answers)
+        padded, logits = self._scorer_logits(prompt, answers)
         tokens = padded[:, len(prompt) :, None]
-        chances = logits[:, :-1].log_softmax(-1).gather(-1, tokens)[..., 0]  # (answers, width)
-        return [float(row[: len(one)].sum()) for row, one in zip(chances, answers, strict=True)]
+        logprobs = logits[:, :-1].log_softmax(-1).gather(-1, tokens)[..., 0]  # (answers, width)
+        return [float(row[: len(answer)].sum()) for row, answer in zip(logprobs, answers, strict=True)]
 
     def _values(self, prompt: list[int], answers: list[list[int]], signs: tuple[int, int]) -> list[float]:
-        """p(+) / (p(+) + p(-)) as what comes after each of `answers`."""
-        _, logits = self._read_by_scorer(prompt, answers)
-        rows = (row[len(one), list(signs)] for row, one in zip(logits, answers, strict=True))
+        """p(+) / (p(+) + p(-)) of the next token after each of `answers`."""
+        _, logits = self._scorer_logits(prompt, answers)
+        rows = (row[len(answer), list(signs)] for row, answer in zip(logits, answers, strict=True))
         return [float(row.softmax(-1)[0]) for row in rows]
 
-    def _read_by_scorer(self, prompt: list[int], answers: list[list[int]]) -> tuple[Any, Any]:
-        """Prompt and answers as tokens (answers, L), which are padded on the right where it can't be seen; and what the
-        scorer thinks comes after the prompt, and after each token of the answers: logits (answers, 1 + width, V)."""
+    def _scorer_logits(self, prompt: list[int], answers: list[list[int]]) -> tuple[Any, Any]:
+        """The tokens of prompt and answers (answers, L), padded on the right, where causal attention can't see it; and
+        the scorer's logits after the prompt and after each token of the answers (answers, 1 + width, V)."""
         torch, width = self._torch, max(map(len, answers))
-        padded = torch.tensor([prompt + one + [0] * (width - len(one)) for one in answers], device=self._device)
+        rows = [prompt + answer + [0] * (width - len(answer)) for answer in answers]
+        padded = torch.tensor(rows, device=self._device)
         with torch.inference_mode():
             return padded, self._scorer(input_ids=padded).logits[:, len(prompt) - 1 :].float()
 
     def _sample(self) -> list[tuple[int, Any]]:
         batch: list[tuple[int, Generate, list[int]]] = []
         rows = 0
-        while self._queue and rows < self._options.max_sequences:
+        while self._queue and rows < self._options.max_num_seqs:
             ticket, request, tokens = self._queue[0]
             if isinstance(request, Score) or (batch and _settings(request) != _settings(batch[0][1])):
                 break
@@ -142,7 +159,7 @@ class Transformers:
     def _generate(
         self, batch: list[tuple[int, Generate, list[int]]], settings: Generate
     ) -> list[tuple[int, list[Completion]]]:
-        """The whole batch is seeded by its first request: one generator serves all rows."""
+        """The completions of `batch`. One random generator serves all rows, seeded by the first request."""
         rows = [tokens for _, request, tokens in batch for _ in range(request.n)]
         width = max(map(len, rows))
         end = chat.end_token(self._tokenizer, settings.prompt)
@@ -150,11 +167,11 @@ class Transformers:
         mask = self._torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self._device)
         self._torch.manual_seed(settings.seed)
         sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
-        stops = (*settings.stop, *settings.until)
+        stops = (*settings.stop, *settings.step_stop)
         forbidden = [
-            self._tokenizer(said, add_special_tokens=False).input_ids
-            for word in settings.forbid
-            for said in (word, f" {word}")
+            self._tokenizer(text, add_special_tokens=False).input_ids
+            for word in settings.bad_words
+            for text in (word, f" {word}")
         ]
         with self._torch.inference_mode():
             output = self._model.generate(
@@ -170,20 +187,20 @@ class Transformers:
                 stopping_criteria=[self._stopping(width, stops)] if stops else None,
             )
         written = output.sequences[:, width:]
-        chances: list[Any] = [None] * len(rows)
+        logprobs: list[Any] = [None] * len(rows)
         if settings.logprob:
             steps = zip(output.logits, written.T, strict=True)
-            found = [logits.float().log_softmax(-1).gather(-1, said[:, None])[:, 0] for logits, said in steps]
-            chances = self._torch.stack(found, 1).tolist()
-        samples = iter(zip(written.tolist(), chances, strict=True))
+            columns = [logits.float().log_softmax(-1).gather(-1, token[:, None])[:, 0] for logits, token in steps]
+            logprobs = self._torch.stack(columns, 1).tolist()
+        samples = iter(zip(written.tolist(), logprobs, strict=True))
         return [
-            (ticket, [self._completion(*next(samples), len(prompt), end, request, place) for place in range(request.n)])
+            (ticket, [self._completion(*next(samples), len(prompt), end, request, index) for index in range(request.n)])
             for ticket, request, prompt in batch
         ]
 
     def _stopping(self, width: int, stops: tuple[str, ...]) -> Any:
-        """Says which rows have written one of `stops` in what follows their first `width` tokens. transformers' own
-        would find one that began in the prompt as well."""
+        """A stopping criterion: the rows in which one of `stops` follows their first `width` tokens. transformers' own
+        would also match one that begins in the prompt."""
 
         def stopped(ids: Any, scores: Any, **rest: Any) -> Any:
             texts = self._tokenizer.batch_decode(ids[:, width:], skip_special_tokens=True)
@@ -192,26 +209,27 @@ class Transformers:
         return stopped
 
     def _completion(
-        self, row: list[int], chances: list[float] | None, begun: int, end: int, request: Generate, place: int
+        self, row: list[int], logprobs: list[float] | None, num_prompt: int, end: int, request: Generate, index: int
     ) -> Completion:
-        """`row` was written after `begun` tokens, as the sample in this `place` of the request's."""
-        tokens = row[: self._context - begun]
+        """The sample number `index` of a request: the tokens `row` after a prompt of `num_prompt` tokens."""
+        tokens = row[: self._context - num_prompt]
         ended = end in tokens
         if ended:
             tokens = tokens[: tokens.index(end) + 1]
         text = self._tokenizer.decode(tokens, skip_special_tokens=True)
         for stop in request.stop:
-            before, found, _ = text.partition(stop)
-            text, ended = before, ended or bool(found)
+            text, separator, _ = text.partition(stop)
+            ended = ended or bool(separator)
         reason: FinishReason = "stop" if ended else "length"
-        if any(stop in text for stop in request.until):
-            reason, tokens = "step", tokens[:-1] if ended else tokens  # its end fills it up to the longest of the batch
-        logprob = sum(chances[: len(tokens)]) if chances else None
-        seed = request.seed + place  # a name for each row; the batch has one generator
+        if any(stop in text for stop in request.step_stop):
+            reason, tokens = "step", tokens[:-1] if ended else tokens  # the end token is padding
+        logprob = sum(logprobs[: len(tokens)]) if logprobs else None
+        seed = request.seed + index  # a name for each row; the batch has one generator
         return Completion(text, tokens, reason, self._policy.id, seed, logprob)
 
 
 def _settings(request: Generate) -> tuple[object, ...]:
+    """What the requests of a batch must have in common."""
     kind = isinstance(request.prompt, str)
     sampling = (request.temperature, request.top_p, request.max_tokens)
-    return (*sampling, request.stop, request.until, request.forbid, request.logprob, kind)
+    return (*sampling, request.stop, request.step_stop, request.bad_words, request.logprob, kind)

@@ -1,19 +1,18 @@
-"""vLLM as an engine: in this process, driven a step at a time, its batch kept full by whoever submits.
+"""vLLM as an engine: in this process, advanced step by step, its batch kept full by the caller.
 
-A policy and its scorer each have weights and a prefix cache of their own, so neither waits for the other:
+A policy and its scorer have separate weights and prefix caches, so neither waits for the other:
 
-- On a CPU each has a vLLM to itself, with its adapter merged into the weights and these reloaded in place: on two cores
-  five times faster than serving the adapter apart, and exact either way. The prefix cache, which holds keys and values
-  of the old weights, is emptied with it (vllm issue 42125 is what happens otherwise).
-- On a GPU one vLLM serves both as LoRA adapters of the base, in the same batch. It sleeps while something is trained.
+- On a CPU each has a vLLM of its own, with the adapter merged into the weights and the weights reloaded in place. On
+  two cores this is five times faster than serving the adapter separately, and exact either way. The prefix cache,
+  which holds keys and values of the old weights, is emptied too (see vllm issue 42125).
+- On a GPU one vLLM serves both as LoRA adapters of the base, in the same batch. It sleeps during training.
 
-What is set for CPUs was measured there: all cores bound (vLLM leaves one idle), cache blocks of 32 tokens (the default
-of 128 caches no short prompt: 140 against 213 tokens/s), no compilation (200 s, and no faster). Prompts are read whole:
-read in parts, as when many long ones arrive at once, vLLM 0.32 fails on their seeds ("CPU Generator does not use
-offset").
+The settings for CPUs were measured: all cores bound (vLLM leaves one idle), cache blocks of 32 tokens (the default of
+128 caches no short prompt: 140 against 213 tokens/s), no compilation (200 s, and no faster). Chunked prefill is off:
+with it, vLLM 0.32 fails on seeds when many long prompts arrive at once ("CPU Generator does not use offset").
 
-Scores come from a head in float32, also where the model is in bfloat16: logits in bfloat16 lie an eighth apart above
-16, so most steps of a search had the same few values.
+Scores come from a head in float32 even if the model is in bfloat16: above 16, logits in bfloat16 are an eighth apart,
+so most steps of a search got the same few values.
 """
 
 from __future__ import annotations
@@ -23,68 +22,107 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
-from pydantic import Field
+from pydantic import Field, PrivateAttr
+from typing_extensions import override
 
-from byheart import chat, machine, models, recipe, weights
+from byheart import chat, machine, models, weights
+from byheart.contracts import Engine, Session
 from byheart.errors import EngineError, PromptError, RecipeError
-from byheart.recipe import Recipe
 from byheart.types import Completion, FinishReason, Generate, Policy, Score
 
-
-class Options(recipe.Choice):
-    """`max_sequences` is how many completions each copy of the model decodes at once: 128 on a CPU and 256 on a GPU, by
-    default. Over GPUs a copy is split by `tensor_parallel`, by default the fewest that hold it, and there are
-    `data_parallel` copies, by default as many as there are GPUs for; `gpu_memory` is the share of a GPU that vLLM may
-    take while nothing is trained, and `max_lora_rank` the largest rank of an adapter that is served there. On a CPU
-    there is one copy, and the key-value cache holds every sequence at full length, if a quarter of the free memory is
-    enough for it."""
-
-    max_sequences: int | None = Field(default=None, ge=1)
-    tensor_parallel: int | None = Field(default=None, ge=1)
-    data_parallel: int | None = Field(default=None, ge=1)
-    gpu_memory: float = Field(default=0.85, gt=0, le=1)
-    max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 512] = 64
+if TYPE_CHECKING:
+    from byheart.recipe import Recipe
 
 
-def check(recipe: Recipe) -> None:
-    """Raises RecipeError where what is trained could not be served, or more GPUs are asked for than there are."""
-    options = recipe.engine
-    most, rank = options.max_lora_rank, getattr(recipe.objective, "rank", 0)
-    if rank > most:
-        raise RecipeError(f"objective.rank: {rank} is more than engine.max_lora_rank, {most}: say as much there")
-    wanted, found = (options.tensor_parallel or 1) * (options.data_parallel or 1), len(machine.gpus())
-    if wanted > max(1, found):
-        raise RecipeError(
-            f"engine: tensor_parallel x data_parallel asks for {wanted} GPUs, and there are {found}; leave them out to "
-            "have what there is"
-        )
+class VLLM(Engine):
+    """Samples with vLLM. On a CPU there is one copy of the model, and the key-value cache holds every sequence at full
+    length if a quarter of the free memory suffices."""
+
+    max_num_seqs: int | None = Field(
+        default=None,
+        ge=1,
+        description="completions that a copy decodes at once; by default 128 on a CPU, 256 on a GPU",
+    )
+    tensor_parallel_size: int | None = Field(
+        default=None,
+        ge=1,
+        description="GPUs that a copy of the model is split over; by default the fewest that hold it",
+    )
+    data_parallel_size: int | None = Field(
+        default=None, ge=1, description="copies of the model; by default as many as the GPUs have room for"
+    )
+    gpu_memory_utilization: float = Field(
+        default=0.85, gt=0, le=1, description="share of a GPU's memory that vLLM takes, except during training"
+    )
+    max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 512] = Field(
+        default=64, description="largest rank of a LoRA adapter that can be served on a GPU"
+    )
+
+    _args: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @override
+    def with_args(self, args: Mapping[str, Any]) -> VLLM:
+        copy = self.model_copy()
+        copy._args = dict(args)
+        return copy
+
+    @override
+    def start(self, base: Path, model: models.ModelOptions, log: Path) -> VLLMSession:
+        return VLLMSession(self, base, model, log)
+
+    @override
+    def check(self, recipe: Recipe) -> None:
+        """Raises RecipeError where the trained adapter could not be served, or there are fewer GPUs than asked for."""
+        largest, rank = self.max_lora_rank, recipe.objective.adapter_rank()
+        if rank > largest:
+            raise RecipeError(f"objective.lora_r: {rank} is more than engine.max_lora_rank, {largest}: raise that too")
+        wanted, available = self.num_gpus() * (self.data_parallel_size or 1), len(machine.gpus())
+        if wanted > max(1, available):
+            raise RecipeError(
+                f"engine: tensor_parallel_size x data_parallel_size asks for {wanted} GPUs, and there are {available}; "
+                "leave them out to use all that there are"
+            )
+
+    @override
+    def placed(self, base: Path) -> Engine:
+        """One copy of the model, or if there is room for several, one on each GPU or group of GPUs, by Ray on this
+        machine."""
+        from byheart.engines.ray import Ray
+
+        heads = models.config(base).get("num_attention_heads", 1)
+        tensor, data = layout(self, 2 * models.num_parameters(base), heads, machine.gpus())
+        copy = self.model_copy(update={"tensor_parallel_size": tensor, "data_parallel_size": 1})
+        return copy if data == 1 else Ray(name="ray", worker_engine=copy, num_workers=data, address="local")
+
+    @override
+    def num_gpus(self) -> int:
+        return self.tensor_parallel_size or 1
+
+    @override
+    def at_once(self, gpu: bool) -> int:
+        return self.max_num_seqs or (256 if gpu else 128)
 
 
-def at_once(options: Options, gpu: bool) -> int:
-    """How many completions each copy of the model decodes at once."""
-    return options.max_sequences or (256 if gpu else 128)
-
-
-def layout(options: Options, weights: int, heads: int, gpus: Sequence[machine.Gpu]) -> tuple[int, int]:
-    """Over how many of `gpus` each copy of a model with `weights` bytes in bfloat16 and so many attention `heads` is
-    split, and how many copies there are. By itself it is split over the fewest, 1, 2, 4 or 8, where the weights take no
-    more than 0.6 of what vLLM may have: the rest is for keys and values. Raises EngineError where they do not fit."""
-    tensor, data = options.tensor_parallel, options.data_parallel
+def layout(options: VLLM, weights: int, heads: int, gpus: Sequence[machine.Gpu]) -> tuple[int, int]:
+    """(GPUs that each copy is split over, number of copies) on `gpus`, for a model with `weights` bytes in bfloat16 and
+    `heads` attention heads. Without options, a copy is split over the fewest GPUs, 1, 2, 4 or 8, on which the weights
+    take at most 0.6 of vLLM's memory: the rest is for keys and values. Raises EngineError where they do not fit."""
+    tensor, data = options.tensor_parallel_size, options.data_parallel_size
     if not gpus:
         return tensor or 1, data or 1
     if not tensor:
-        room = 0.6 * options.gpu_memory * min(one.memory for one in gpus)
+        room = 0.6 * options.gpu_memory_utilization * min(gpu.memory for gpu in gpus)
         fitting = [n for n in (1, 2, 4, 8) if n * (data or 1) <= len(gpus) and heads % n == 0 and weights <= n * room]
         if not fitting:
             raise EngineError(
                 f"the weights, {weights / 2**30:.0f} GiB in bfloat16, do not fit {len(gpus)} GPU(s) of which vLLM may "
-                f"have {options.gpu_memory:g}; take a smaller model, or say engine.tensor_parallel if you know better"
+                f"have {options.gpu_memory_utilization:g}; take a smaller model, or set engine.tensor_parallel_size"
             )
         tensor = fitting[0]
     return tensor, data or max(1, len(gpus) // tensor)
@@ -92,7 +130,8 @@ def layout(options: Options, weights: int, heads: int, gpus: Sequence[machine.Gp
 
 @dataclass(frozen=True)
 class _Scoring:
-    """A Score at work: its prompt as tokens, the answers that are still to be scored, by place, and the reply."""
+    """A Score in progress: the prompt's tokens, the tokens of the answers still to be scored, by index, and the scores
+    so far."""
 
     ticket: int
     prompt: list[int]
@@ -102,43 +141,44 @@ class _Scoring:
 
 _ON_CPU = {"block_size": 32, "enforce_eager": True, "enable_chunked_prefill": False}
 _LINEAR = [f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")]
-"""Llama's linear layers, which is all that is trained; the head, were it among them, would fail on prompt_logprobs."""
+"""Llama's linear layers, which are all that is trained; with an adapter on the head, prompt_logprobs would fail."""
 
 Role = Literal["policy", "scorer"]
 
 
-class VLLM:
+class VLLMSession(Session):
+    """vLLM started on the model directory `base`; what it prints goes to the file `log`. Raises EngineError where vLLM
+    can't start."""
+
     _asleep = False
 
-    def __init__(self, options: Options, base: Path, model: models.Options, log: Path) -> None:
-        """Start vLLM on the model directory `base`; what vLLM prints goes to the file `log`.
-
-        Raises EngineError where vLLM can't start.
-        """
+    def __init__(self, options: VLLM, base: Path, model: models.ModelOptions, log: Path) -> None:
         self._options, self._base, self._model, self._log = options, base, model, log
         self._context = min(model.max_context, models.context_length(base))
         self._policy = Policy(str(base))
-        self._signs: tuple[int, int] | None = None  # by which a scorer says what steps are worth
-        self._open: dict[str, Generate | tuple[_Scoring, int]] = {}  # what vLLM has
+        self._signs: tuple[int, int] | None = None  # the tokens by which a scorer values steps
+        self._open: dict[str, Generate | tuple[_Scoring, int]] = {}  # by vLLM's request id
         self._answered: list[tuple[int, Any]] = []
         self._tickets = 0
         self.seconds = 0.0
-        _environment(log, options.tensor_parallel or 1)
+        _environment(log, options.tensor_parallel_size or 1)
         self._adapters: dict[Role, Any] = {}
         self._num_adapters = 0
         self._llms: dict[Role, Any] = {"policy": self._started("policy")}
         self._tokenizer = self._llms["policy"].get_tokenizer()
 
+    @override
     def load(self, policy: Policy) -> None:
-        assert not (self._open or self._answered), "a policy is swapped between stages, never under requests"
+        assert not (self._open or self._answered), "a policy is swapped between stages, never while requests are open"
         self._wake()
         self._policy, self._signs = policy, weights.signs(policy)
         self._serve("policy", policy.adapter)
         if policy.scorer:
             self._serve("scorer", policy.scorer)
 
+    @override
     def submit(self, request: Generate | Score) -> int:
-        prefix = request.prefix if isinstance(request, Generate) else ""
+        prefix = request.prefill if isinstance(request, Generate) else ""
         tokens = chat.encode_prompt(self._tokenizer, request.prompt, prefix)
         self._tickets += 1
         self._wake()
@@ -150,6 +190,7 @@ class VLLM:
             self._generate(self._tickets, request, tokens)
         return self._tickets
 
+    @override
     def poll(self) -> list[tuple[int, Any]]:
         began = time.monotonic()
         try:
@@ -164,15 +205,17 @@ class VLLM:
         replies, self._answered = self._answered, []
         return replies
 
-    def rest(self) -> str:
-        """On a GPU by vLLM's sleep mode, level 1: its weights go to main memory, keys and values are dropped."""
+    @override
+    def sleep(self) -> str:
+        """vLLM's sleep mode, level 1: the weights move to main memory, keys and values are dropped."""
         if not _can_sleep():
             return ""
         if not self._asleep:
             self._llms["policy"].sleep(level=1)
             self._asleep = True
-        return "vLLM sleeps, its weights wait in main memory"
+        return "vLLM sleeps, its weights are in main memory"
 
+    @override
     def close(self) -> None:
         self._llms.clear()
 
@@ -191,10 +234,10 @@ class VLLM:
                 self._beside = serves_adapters()
                 self._params: Any = vllm.SamplingParams
                 self._final: Any = vllm.sampling_params.RequestOutputKind.FINAL_ONLY
-                context, sequences = self._context, at_once(self._options, self._beside)
+                context, sequences = self._context, self._options.at_once(self._beside)
                 if self._beside:
                     more: dict[str, Any] = {
-                        "gpu_memory_utilization": self._options.gpu_memory,
+                        "gpu_memory_utilization": self._options.gpu_memory_utilization,
                         "enable_sleep_mode": _can_sleep(),
                         "enable_lora": True,
                         "max_loras": 2,
@@ -206,7 +249,7 @@ class VLLM:
                     more = _ON_CPU | {
                         "kv_cache_memory_bytes": min(cache, psutil.virtual_memory().available // 4),
                     }
-                if (split := self._options.tensor_parallel or 1) > 1:
+                if (split := self._options.tensor_parallel_size or 1) > 1:
                     more |= {"tensor_parallel_size": split, "distributed_executor_backend": "mp"}
                 exact = self._beside or role == "scorer"
                 automatic = "bfloat16" if self._beside else "float32"
@@ -219,7 +262,7 @@ class VLLM:
                     scheduling_policy="priority",
                     hf_overrides={"head_dtype": "float32"} if exact else None,
                     disable_log_stats=True,
-                    **more,
+                    **more | self._options._args,
                 )
             except Exception as error:
                 raise EngineError(
@@ -227,22 +270,22 @@ class VLLM:
                 ) from error
 
     def _serve(self, role: Role, adapter: Path | None) -> None:
-        """From now on the `role` is played by the base with `adapter`."""
+        """Use the base with `adapter` as `role` from now on."""
         if self._beside:
             self._llms[role] = self._llms["policy"]
-            self._num_adapters += 1  # a number never used before, so that nothing of another is taken from the cache
+            self._num_adapters += 1  # a new number, so that no cache entry of another adapter is used
             self._adapters[role] = adapter and _lora(f"{role} {self._num_adapters}", self._num_adapters, adapter)
             return
         llm = self._llms[role] = self._llms.get(role) or self._started(role)
         with _quiet(self._log):
             llm.collective_rpc("reload_weights", kwargs={"weights_path": str(weights.plain(self._base, adapter))})
             if not llm.reset_prefix_cache():
-                raise EngineError("vLLM kept the prefix cache of the old policy; its answers could not be trusted")
+                raise EngineError("vLLM kept the prefix cache of the old policy, so its answers can't be trusted")
 
-    def _add(self, role: Role, name: str, tokens: list[int], params: dict[str, Any], turn: int) -> None:
+    def _add(self, role: Role, name: str, tokens: list[int], params: dict[str, Any], priority: int) -> None:
         engine, wanted = self._llms[role].llm_engine, self._params(output_kind=self._final, **params)
         prompt, adapter = {"prompt_token_ids": tokens}, self._adapters.get(role)
-        engine.add_request(name, prompt, wanted, lora_request=adapter, priority=turn)
+        engine.add_request(name, prompt, wanted, lora_request=adapter, priority=priority)
 
     def _generate(self, ticket: int, request: Generate, tokens: list[int]) -> None:
         params = {
@@ -250,81 +293,81 @@ class VLLM:
             "temperature": request.temperature,
             "top_p": request.top_p,
             "max_tokens": request.max_tokens,
-            "stop": [*request.stop, *request.until],
-            "include_stop_str_in_output": bool(request.until),
+            "stop": [*request.stop, *request.step_stop],
+            "include_stop_str_in_output": bool(request.step_stop),
             "logprobs": 0 if request.logprob else None,
-            "bad_words": list(request.forbid),
+            "bad_words": list(request.bad_words),
             "seed": request.seed if request.temperature else None,
             "stop_token_ids": [chat.end_token(self._tokenizer, request.prompt)],
         }
         try:
-            self._add("policy", str(ticket), tokens, params, request.turn)
+            self._add("policy", str(ticket), tokens, params, request.priority)
         except self._refusals as error:
             raise PromptError(f"vLLM refuses a prompt of {len(tokens)} tokens: {error}") from error
         self._open[str(ticket)] = request
 
     def _score(self, ticket: int, request: Score, prompt: list[int]) -> None:
-        """vLLM says the log-probability of each token of its prompt, over the whole vocabulary and at temperature 1
-        whatever is sampled from it (its logprobs_mode raw_logprobs), and reads none of them from the prefix cache; that
-        of the tokens that would come next, it says with the cache. Where there is no scorer, or an answer does not fit
-        the context, there is no score."""
+        """Submit a Score. An answer without a scorer, or too long for the context, gets no score.
+
+        vLLM gives the log-probability of each token of its prompt, over the whole vocabulary and at temperature 1
+        whatever the sampling settings (its logprobs_mode raw_logprobs), without the prefix cache. The log-probabilities
+        of a next token use the cache.
+        """
         answers = {}
         if self._policy.scorer:
-            for place, text in enumerate(request.responses):
+            for index, text in enumerate(request.responses):
                 answer = chat.encode_answer(self._tokenizer, request.prompt, text)
                 if self._signs:
-                    answer.pop()  # a step may be followed by others
-                if len(prompt) + len(answer) < self._context:  # vLLM wants room for one token more
-                    answers[place] = answer
-        one = _Scoring(ticket, prompt, answers, [None] * len(request.responses))
-        asked: dict[str, Any] = {"logprob_token_ids": list(self._signs)} if self._signs else {"prompt_logprobs": 0}
-        params = {"max_tokens": 1, "temperature": 0, "detokenize": False} | asked
-        for place, answer in answers.items():
-            name = f"{ticket}.{place}"
-            self._add("scorer", name, prompt + answer, params, request.turn)
-            self._open[name] = (one, place)
+                    answer.pop()  # another step may follow
+                if len(prompt) + len(answer) < self._context:  # vLLM needs room for one token more
+                    answers[index] = answer
+        scoring = _Scoring(ticket, prompt, answers, [None] * len(request.responses))
+        wanted: dict[str, Any] = {"logprob_token_ids": list(self._signs)} if self._signs else {"prompt_logprobs": 0}
+        params = {"max_tokens": 1, "temperature": 0, "detokenize": False} | wanted
+        for index, answer in answers.items():
+            name = f"{ticket}.{index}"
+            self._add("scorer", name, prompt + answer, params, request.priority)
+            self._open[name] = (scoring, index)
         if not answers:
-            self._answered.append((ticket, one.scores))
+            self._answered.append((ticket, scoring.scores))
 
     def _take(self, output: Any) -> None:
-        """Note what vLLM has finished."""
-        asked = self._open.pop(output.request_id)
-        if isinstance(asked, Generate):
-            self._answered.append((int(output.request_id), self._completions(asked, output)))
+        """Record a finished output of vLLM."""
+        request = self._open.pop(output.request_id)
+        if isinstance(request, Generate):
+            self._answered.append((int(output.request_id), self._completions(request, output)))
             return
-        one, place = asked
-        tokens = enumerate(one.answers.pop(place), len(one.prompt))
+        scoring, index = request
+        tokens = enumerate(scoring.answers.pop(index), len(scoring.prompt))
         if self._signs:
             plus, minus = (output.outputs[0].logprobs[0][sign].logprob for sign in self._signs)
-            one.scores[place] = 1 / (1 + math.exp(minus - plus))
+            scoring.scores[index] = 1 / (1 + math.exp(minus - plus))
         else:
-            one.scores[place] = sum(output.prompt_logprobs[where][token].logprob for where, token in tokens)
-        if not one.answers:
-            self._answered.append((one.ticket, one.scores))
+            scoring.scores[index] = sum(output.prompt_logprobs[position][token].logprob for position, token in tokens)
+        if not scoring.answers:
+            self._answered.append((scoring.ticket, scoring.scores))
 
     def _completions(self, request: Generate, output: Any) -> list[Completion]:
-        return [self._completion(request, one) for one in sorted(output.outputs, key=lambda one: one.index)]
+        return [self._completion(request, sample) for sample in sorted(output.outputs, key=lambda sample: sample.index)]
 
-    def _completion(self, request: Generate, one: Any) -> Completion:
-        text = one.text
-        reason: FinishReason = "length" if one.finish_reason == "length" else "stop"
-        if request.until and isinstance(one.stop_reason, str):
-            text, reason = (
-                self._tokenizer.decode(one.token_ids, skip_special_tokens=True),
-                "step",
-            )  # vLLM cuts the last token where the stop ends
+    def _completion(self, request: Generate, sample: Any) -> Completion:
+        text = sample.text
+        reason: FinishReason = "length" if sample.finish_reason == "length" else "stop"
+        if request.step_stop and isinstance(sample.stop_reason, str):
+            reason = "step"
+            text = self._tokenizer.decode(sample.token_ids, skip_special_tokens=True)  # vLLM cuts text after the stop
         return Completion(
             text=text,
-            tokens=list(one.token_ids),
+            tokens=list(sample.token_ids),
             finish_reason=reason,
             policy=self._policy.id,
-            seed=request.seed + one.index,  # as vLLM seeds the n completions of one request
-            logprob=one.cumulative_logprob,
+            seed=request.seed + sample.index,  # as vLLM seeds the n completions of one request
+            logprob=sample.cumulative_logprob,
         )
 
 
 def serves_adapters() -> bool:
-    """Whether adapters are served beside the base, as on a GPU, and not merged into it."""
+    """Whether adapters are served beside the base, as on a GPU, and not merged into its weights."""
     from vllm.platforms import current_platform
 
     return not current_platform.is_cpu()
@@ -343,10 +386,10 @@ def _lora(name: str, number: int, adapter: Path) -> Any:
 
 
 def _environment(log: Path, split: int) -> None:
-    """What vLLM reads from the environment, only at its import, and where its log goes."""
+    """Set what vLLM reads from the environment, which it does at import only, and send its log to `log`."""
     cores = sorted(os.sched_getaffinity(0))
-    each = max(1, len(cores) // split)
-    shares = [cores[(n * each) % len(cores) :][:each] for n in range(split)]
+    size = max(1, len(cores) // split)
+    shares = [cores[(n * size) % len(cores) :][:size] for n in range(split)]
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "|".join(",".join(map(str, share)) for share in shares))
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # in this process, so that it dies with it
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -359,7 +402,7 @@ def _environment(log: Path, split: int) -> None:
 
 @contextlib.contextmanager
 def _quiet(log: Path) -> Iterator[None]:
-    """Send what libraries and compiled code print (file descriptors 1 and 2) to `log` for a while."""
+    """Redirect what libraries and compiled code print (file descriptors 1 and 2) to `log`."""
     with log.open("ab") as file:
         saved = [os.dup(descriptor) for descriptor in (1, 2)]
         for descriptor in (1, 2):

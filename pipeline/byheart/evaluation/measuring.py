@@ -6,86 +6,106 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from byheart import recipe
+from byheart import steps
+from byheart.contracts import Session, Strategy
 from byheart.errors import TaskError
+from byheart.evaluation.metrics import Kind
 from byheart.evaluation.values import Valued
 from byheart.files import Journal, read_records, write_records
-from byheart.run import Stage, stage
-from byheart.strategies import backtrack, direct, memory
-from byheart.strategies.asking import begin, template
-from byheart.strategies.driver import drive
+from byheart.models import ModelOptions
+from byheart.options import Options
+from byheart.stages import Earlier, Stage, stage
+from byheart.strategies.backtrack import Backtrack
+from byheart.strategies.direct import Direct
+from byheart.strategies.driver import Retriever, drive
+from byheart.strategies.example_store import verified_examples
 from byheart.strategies.outcomes import grown, hard
+from byheart.strategies.prompting import template
 from byheart.strategies.sampling import attempt
 from byheart.strategies.spreading import carried_out
 from byheart.strategies.tree import nodes
 from byheart.strategies.verifying import judged
 from byheart.types import (
-    Attempts,
     Branch,
-    Engine,
-    Keep,
     Policy,
     Problem,
     Problems,
     Record,
+    RecordTree,
     Rollout,
+    RolloutGroup,
     Score,
     Solver,
     Verdict,
     digest,
 )
 from byheart.verifiers.consensus import comparing, grouped
-from byheart.verifiers.judge import Judge
+from byheart.verifiers.service import VerifierService
 from byheart.weights import signs, with_scorer
 from byheart.wording import normalised
 
-
-class Fast(recipe.Options):
-    """How the answer alone is asked for, and its budget."""
-
-    prompt: template("problem") = "{problem}"  # type: ignore[valid-type]
-    max_tokens: int = Field(default=16, ge=1)
+if TYPE_CHECKING:
+    from byheart.curation import CurationOptions
 
 
-class Worked(Fast):
-    """How an answer with room to reason is asked for, and its budget."""
+class FastOptions(Options):
+    """How the answer alone is asked for."""
 
-    max_tokens: int = Field(default=64, ge=1)
+    prompt: Annotated[str, template("problem")] = Field(
+        default="{problem}", description="the prompt, with {problem} for the problem's own"
+    )
+    max_tokens: int = Field(default=16, ge=1, description="most tokens of an answer")
 
 
-class Options(recipe.Options):
-    """`fast` and `worked` are greedy. Where they ask the very same thing, it is asked once.
+class WorkedOptions(FastOptions):
+    """How an answer with room to reason is asked for."""
 
-    `num_slow` of the development and of the held-out problems, each, are given to the recipe's strategy before
-    training. What it asks the verifier on the way is answered there too, so best-of-N is N samples with a verifier to
-    choose among them; an attempt that was given the answer never counts. `num_train` of the round's training problems
-    are measured fast and worked. Right, in every measure, is only what came to its end: what was cut off is wrong,
-    though the answer be in it. With `samples`, each problem is also sampled so often, as `worked` asks it, at
-    `temperature`, for pass@k and maj@k. `by` is a key of the problems' meta: each of its values gets accuracies of its
-    own.
+    max_tokens: int = Field(default=64, ge=1, description="most tokens of an answer")
 
-    A new policy that is worse on the development split by the accuracy that `decides`, with less than `alpha` chance of
-    so much bad luck, is not promoted.
+
+class EvaluationOptions(Options):
+    """What is measured of a policy, and what decides whether a new one is promoted.
+
+    In every measure only complete answers are right: one that was cut off is wrong, even if the right answer is in it.
+    In the slow pass the strategy's verifier requests are answered, so best-of-N is N samples of which a verifier
+    selects; attempts that were given the answer never count.
     """
 
-    fast: Fast = Fast()
-    worked: Worked = Worked()
-    num_slow: int = Field(default=100, ge=0)
-    num_train: int = Field(default=100, ge=0)
-    samples: int = Field(default=0, ge=0, le=512)  # what maj@k counts fits a float
-    temperature: float = Field(default=1.0, gt=0)
-    by: str | None = None
-    decides: Literal["fast", "worked"] = "worked"
-    alpha: float = Field(default=0.05, gt=0, lt=1)
+    fast: FastOptions = Field(default=FastOptions(), description="the greedy answer alone")
+    worked: WorkedOptions = Field(
+        default=WorkedOptions(),
+        description="the greedy answer with room to reason; asked once where it is the same as `fast`",
+    )
+    num_slow: int = Field(
+        default=100,
+        ge=0,
+        description="dev problems, and as many held-out ones, that the recipe's strategy solves before training",
+    )
+    num_train: int = Field(default=100, ge=0, description="training problems of the round measured fast and worked")
+    samples: int = Field(  # what maj@k counts fits a float
+        default=0, ge=0, le=512, description="samples per problem for pass@k and maj@k, asked for as `worked` is"
+    )
+    temperature: float = Field(default=1.0, gt=0, description="temperature of these samples")
+    group_by: str | None = Field(
+        default=None, description="key of the problems' meta; each of its values gets accuracies of its own"
+    )
+    decides: Kind = Field(default="worked", description="greedy answers to dev problems that decide about promotion")
+    alpha: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="a new policy that is worse on dev is not promoted if p is below this (one-sided McNemar test)",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Record):
-    """What one way of answering came to. `right` is None where it could not be judged; `num_tokens` were generated."""
+    """What one answer came to. `right` is None where it could not be judged; `num_tokens` were generated for it."""
 
     right: bool | None
     num_tokens: int
@@ -96,11 +116,11 @@ class Outcome(Record):
 class Answer(Record):
     """How a policy did on one problem.
 
-    `classes` are the samples that could be judged by the answer that the verifier read in them: (how many, whether it
-    is right); answers that it finds equal are one. A sample in which it read none, or that was cut off, is a class of
-    its own, as it agrees with nobody. Of the right ones `distinct` are different texts, case and spacing aside. `group`
-    is what the problem's meta says of `evaluation.by`. `valued` are those that came to their end, where the policy has
-    a scorer that values steps. `straight` is `worked` again, with going back forbidden, where rows taught to go back.
+    `slow` is what the strategy came to. `group` is the problem's value of evaluation.group_by. `classes` are the judged
+    samples by their answer: (number of samples, whether it is right). Answers that the verifier calls equal are one
+    class; a sample that was cut off, or in which no answer was read, is a class of its own. Of the right samples
+    `distinct` are different texts but for case and spacing. `valued` are the complete samples, where the policy has a
+    scorer that values steps. `straight` is `worked` again with going back forbidden, where rows taught to go back.
     """
 
     problem_id: str
@@ -113,257 +133,303 @@ class Answer(Record):
     valued: list[Valued] = field(default_factory=list)
     straight: Outcome | None = None
 
+    def kind(self, kind: Kind) -> Outcome:
+        """The greedy answer of one kind."""
+        return self.fast if kind == "fast" else self.worked
+
 
 @dataclass(frozen=True, slots=True)
 class Measure(Record):
-    """The answers of one policy to the problems of each split. `base` is for comparison: whether the base model's slow
-    thinking in round 1 came to a right answer, by problem id."""
+    """The answers of one policy to the problems of each split. `base`: by problem id, whether the base model's slow
+    answer in round 1 was right."""
 
     policy: str
     splits: dict[str, list[Answer]]
     base: dict[str, bool | None] = field(default_factory=dict)
 
 
-def read_measure(name: str) -> Any:
+def read_measure(name: str) -> Callable[[Path], Measure]:
+    """A function that reads the measure that the stage `name` wrote to the directory of its round."""
     return lambda folder: read_records(folder / f"{name}.jsonl", Measure)[0]
 
 
 @stage(read_measure("baseline"))
 def baseline(
-    work: Stage, problems: Problems, policy: Policy, options: Options, engine: Engine, judge: Judge
+    work: Stage,
+    problems: Problems,
+    policy: Policy,
+    model: ModelOptions,
+    strategy: Strategy,
+    curation: CurationOptions,
+    options: EvaluationOptions,
+    engine: Session,
+    verifier: VerifierService,
+    earlier: Sequence[Earlier],
 ) -> Measure:
     """Measure the policy that the round starts from, and how far the round's strategy gets with it."""
-    slow = [*problems.dev[: options.num_slow], *problems.held_out[: options.num_slow]]
-    return _measured(_Asking(work, policy, engine, judge), problems, options, slow, {}, None)
+    asking = _Asking(work, policy, model, engine, verifier, verified_examples(earlier))
+    return _measured(asking, problems, options, bool(curation.backtracks), strategy=strategy)
 
 
 @stage(read_measure("evaluate"))
 def evaluate(
-    work: Stage, problems: Problems, policy: Policy, before: Policy, options: Options, engine: Engine, judge: Judge
+    work: Stage,
+    problems: Problems,
+    policy: Policy,
+    before: Policy,
+    first: Measure,
+    model: ModelOptions,
+    curation: CurationOptions,
+    options: EvaluationOptions,
+    engine: Session,
+    verifier: VerifierService,
 ) -> Measure:
-    """Measure the policy that the round made; its scorer beside that of the policy `before`."""
-    first: Measure = read_measure("baseline")(work.round_dir(1))
-    base = {one.problem_id: one.slow.right for part in first.splits.values() for one in part if one.slow}
-    return _measured(_Asking(work, policy, engine, judge), problems, options, [], base, before)
+    """Measure the policy that the round made; its scorer beside that of the policy `before`. `first` is the baseline of
+    round 1, which has the slow answers of the base model."""
+    base = {answer.problem_id: answer.slow.right for part in first.splits.values() for answer in part if answer.slow}
+    asking = _Asking(work, policy, model, engine, verifier, verified_examples([]))
+    scorers = _Scorers(before, curation.step)
+    return _measured(asking, problems, options, bool(curation.backtracks), base=base, scorers=scorers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scorers:
+    """The scorer of the policy is compared with that of the policy `before`, on steps of kind `step`."""
+
+    before: Policy
+    step: steps.Kind
 
 
 def _measured(
     asking: _Asking,
     problems: Problems,
-    options: Options,
-    slow: Sequence[Problem],
-    base: dict[str, bool | None],
-    before: Policy | None,
+    options: EvaluationOptions,
+    goes_back: bool,
+    strategy: Strategy | None = None,
+    base: Mapping[str, bool | None] | None = None,
+    scorers: _Scorers | None = None,
 ) -> Measure:
+    """Measure the policy on every split, and write the measure: with going back forbidden as well if `goes_back`,
+    slowly if there is a `strategy`, and the values of steps if there are `scorers`."""
     splits = problems.splits() | {"train": problems.train[: options.num_train]}
     every = [problem for part in splits.values() for problem in part]
-    groups = {problem.id: _group(problem, options.by) for problem in every}
+    groups = {problem.id: _group(problem, options.group_by) for problem in every}
     asking.engine.load(asking.policy)
     fast = asking.greedy("fast", every, options.fast)
     worked = asking.greedy("worked", every, options.worked)
-    sampled = asking.sampled(every, options) if options.samples else {}
-    valued = asking.valued(every, options, before) if options.samples and before else {}
-    straight = asking.straight(every, options.worked) if asking.work.recipe.curation.backtracks else {}
-    thought = asking.slow(slow)
+    samples = asking.samples(every, options) if options.samples else {}
+    sampled = asking.classes(every, samples)
+    valued = asking.valued(every, samples, scorers) if scorers and samples else {}
+    straight = asking.straight(every, options.worked) if goes_back else {}
+    slow_problems = [*problems.dev[: options.num_slow], *problems.held_out[: options.num_slow]]
+    slow = asking.slow(slow_problems, strategy) if strategy else {}
 
     def answer(name: str) -> Answer:
         classes, distinct = sampled.get(name, ([], 0))
-        ways = (fast[name], worked[name], thought.get(name))
-        return Answer(name, *ways, groups[name], classes, distinct, valued.get(name, []), straight.get(name))
+        return Answer(
+            problem_id=name,
+            fast=fast[name],
+            worked=worked[name],
+            slow=slow.get(name),
+            group=groups[name],
+            classes=classes,
+            distinct=distinct,
+            valued=valued.get(name, []),
+            straight=straight.get(name),
+        )
 
-    measure = Measure(asking.policy.id, {name: [answer(one.id) for one in part] for name, part in splits.items()}, base)
+    answers = {name: [answer(problem.id) for problem in part] for name, part in splits.items()}
+    measure = Measure(asking.policy.id, answers, dict(base or {}))
     write_records(asking.work.dir / f"{asking.work.name}.jsonl", [measure])
     return measure
 
 
 Rollouts = list[tuple[Rollout, Verdict]]
+Classes = list[tuple[int, bool]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
-    """Ways to ask one policy. What it was asked in an earlier round, or before an interruption, is not asked again: a
-    journal has the name of what is asked."""
+    """Asks one policy. What it was asked in an earlier round, or before an interruption, is not asked again: a journal
+    is named after what is asked."""
 
     work: Stage
     policy: Policy
-    engine: Engine
-    judge: Judge
+    model: ModelOptions
+    engine: Session
+    verifier: VerifierService
+    retrieve: Retriever
 
     @property
     def weights(self) -> str:
-        """What the policy is called by its answers, which no scorer changes."""
+        """The id of the weights that write answers, which does not change with the scorer."""
         return with_scorer(self.policy, None).id
 
-    def greedy(self, doing: str, problems: Sequence[Problem], wording: Fast) -> dict[str, Outcome]:
-        tried = self._directly(doing, problems, wording, samples=1, max_samples=1, temperature=0)
-        return {one.problem_id: _greedy(rollouts) for one, rollouts in tried}
+    def greedy(self, doing: str, problems: Sequence[Problem], asked: FastOptions) -> dict[str, Outcome]:
+        """By problem id, the greedy answer."""
+        direct = Direct(**asked.model_dump(), samples=1, max_samples=1, temperature=0)
+        return {name: _outcome(rollouts) for name, rollouts in self._measures(doing, problems, direct)}
 
-    def straight(self, problems: Sequence[Problem], wording: Fast) -> dict[str, Outcome]:
-        asked = backtrack.Options(name="backtrack", **wording.model_dump(), samples=1, temperature=0, slips="forbidden")
-        journal = Journal(self.work.run_dir / "measures", f"{self.weights}-{self._name(asked)}", Attempts)
-        tried = self._tried("straight", journal, problems, lambda problem: begin(problem, asked))
-        return {one.problem_id: _greedy(rollouts) for one, rollouts in tried}
+    def straight(self, problems: Sequence[Problem], asked: FastOptions) -> dict[str, Outcome]:
+        """By problem id, the greedy answer with going back forbidden."""
+        backtrack = Backtrack(**asked.model_dump(), samples=1, temperature=0, slips="forbidden")
+        return {name: _outcome(rollouts) for name, rollouts in self._measures("straight", problems, backtrack)}
 
-    def samples(self, problems: Sequence[Problem], options: Options) -> dict[str, Rollouts]:
-        n, temperature = options.samples, options.temperature
-        how = {"samples": n, "enough": n + 1, "max_samples": n, "temperature": temperature}
-        return {
-            one.problem_id: rollouts for one, rollouts in self._directly("sampled", problems, options.worked, **how)
-        }
+    def samples(self, problems: Sequence[Problem], options: EvaluationOptions) -> dict[str, Rollouts]:
+        """By problem id, options.samples samples with their verdicts."""
+        n, asked = options.samples, options.worked.model_dump()
+        direct = Direct(**asked, samples=n, enough=n + 1, max_samples=n, temperature=options.temperature)
+        return dict(self._measures("sampled", problems, direct))
 
-    def sampled(self, problems: Sequence[Problem], options: Options) -> dict[str, tuple[list[tuple[int, bool]], int]]:
-        tried = self.samples(problems, options)
-        named = self._named({problem.id: problem for problem in problems}, tried)
-        return {name: _classes(rollouts, named[name]) for name, rollouts in tried.items()}
+    def classes(self, problems: Sequence[Problem], samples: Mapping[str, Rollouts]) -> dict[str, tuple[Classes, int]]:
+        """By problem id, `classes` and `distinct` of its Answer."""
+        by_id = {problem.id: problem for problem in problems}
+        equal = comparing(self.verifier.verifier)
+        representatives: dict[str, dict[str, str]] = {}  # by problem id, each answer -> the one that names its class
 
-    def valued(self, problems: Sequence[Problem], options: Options, before: Policy) -> dict[str, list[Valued]]:
-        """By problem id, the samples that came to their end with what the policy's scorer says after each of their
-        steps, and what that of the policy `before` does; nothing where the scorer values no steps."""
+        def group(problem: Problem) -> Solver:
+            answers = (verdict.answer for _, verdict in samples[problem.id] if verdict.answer is not None)
+            classes = yield from grouped(problem, answers, equal)
+            representatives[problem.id] = {answer: members[0] for members in classes for answer in members}
+            return []
+
+        for _ in drive(((by_id[name], group(by_id[name])) for name in samples), None, self.verifier):
+            pass
+        return {name: _classes(rollouts, representatives[name]) for name, rollouts in samples.items()}
+
+    def valued(
+        self, problems: Sequence[Problem], samples: Mapping[str, Rollouts], scorers: _Scorers
+    ) -> dict[str, list[Valued]]:
+        """By problem id, the complete samples with what both scorers say after each of their steps; empty where the
+        policy's scorer values no steps."""
         if signs(self.policy) is None:
             return {}
-        step = self.work.recipe.curation.step
-        tried = {
-            name: [(one, said) for one, said in rollouts if said.score is not None and one.finish_reason == "stop"]
-            for name, rollouts in self.samples(problems, options).items()
+        complete = {
+            name: [pair for pair in rollouts if pair[1].score is not None and pair[0].finish_reason == "stop"]
+            for name, rollouts in samples.items()
         }
-        trees = {name: grown(some, step) for name, some in tried.items()}
+        trees = {name: grown(rollouts, scorers.step) for name, rollouts in complete.items()}
         texts = {name: [node.text for node in nodes(root)][1:] for name, (root, _) in trees.items()}
         now = self._values(self.policy, problems, texts)
-        then = self._values(with_scorer(self.policy, before.scorer), problems, texts)
-        found: dict[str, list[Valued]] = {}
-        for name, some in tried.items():
+        then = self._values(with_scorer(self.policy, scorers.before.scorer), problems, texts)
+        valued: dict[str, list[Valued]] = {}
+        for name, rollouts in complete.items():
             root, ends = trees[name]
             possible = hard(root)
-            paths = [(ends[one.id].path, verdict.correct) for one, verdict in some]
-            found[name] = [
+            paths = [(ends[rollout.id].path, verdict.correct) for rollout, verdict in rollouts]
+            valued[name] = [
                 Valued(
-                    [now[name][node.text] for node in path],
-                    [then[name][node.text] for node in path] if then else None,
-                    [bool(possible[node]) for node in path],
-                    right,
+                    values=[now[name][node.text] for node in path],
+                    before=[then[name][node.text] for node in path] if then else None,
+                    possible=[bool(possible[node]) for node in path],
+                    right=right,
                 )
                 for path, right in paths
                 if path and all(node.text in now[name] for node in path)
             ]
-        return found
+        return valued
+
+    def slow(self, problems: Sequence[Problem], strategy: Strategy) -> dict[str, Outcome]:
+        """By problem id, what the strategy came to. Its journal is the round's own, as the examples that it retrieves
+        and the scorer change with the round."""
+        journal = Journal(self.work.dir, f"slow-{self._name(strategy, self.verifier.identity)}", RolloutGroup)
+        attempts = self._attempts("slow", problems, strategy, journal)
+        return {group.problem_id: _slow_outcome(group, rollouts) for group, rollouts in attempts}
 
     def _values(
         self, policy: Policy, problems: Sequence[Problem], texts: Mapping[str, Sequence[str]]
     ) -> dict[str, dict[str, float]]:
-        """By problem id, what the scorer of `policy` says of each of its texts that fits the context; nothing where it
+        """By problem id, what the scorer of `policy` says of each of its texts that fits the context; empty where it
         values no steps."""
-        found: dict[str, dict[str, float]] = {}
+        values: dict[str, dict[str, float]] = {}
         if signs(policy) is None:
-            return found
+            return values
 
         self.engine.load(policy)
         with self.work.progress(len(problems), f"{self.work.name} (values)", "problems") as bar:
-            for one in carried_out(problems, partial(_valuing, texts), self.engine, self.judge):
-                found[one.problem_id] = {step.text: step.value for step in one.tree if step.value is not None}
+            for group in carried_out(problems, partial(_score, texts), self.engine, self.verifier):
+                values[group.problem_id] = {step.text: step.value for step in group.tree if step.value is not None}
                 bar.advance(1)
         self.engine.load(self.policy)
-        return found
+        return values
 
-    def slow(self, problems: Sequence[Problem]) -> dict[str, Outcome]:
-        """Its journal is the round's own: what the strategy remembers, and who scores for it, change with the round."""
-        strategy = self.work.recipe.strategy
-        journal = Journal(self.work.dir, f"slow-{self._name(strategy, self.judge.identity)}", Attempts)
-        tried = self._tried("slow", journal, problems, lambda problem: begin(problem, strategy))
-        return {one.problem_id: _thought(one, rollouts) for one, rollouts in tried}
+    def _measures(self, doing: str, problems: Sequence[Problem], strategy: Strategy) -> Iterator[tuple[str, Rollouts]]:
+        """The problem ids and judged rollouts of a `strategy` that depends on the weights alone: its journal is the
+        run's."""
+        journal = Journal(self.work.run_dir / "measures", f"{self.weights}-{self._name(strategy)}", RolloutGroup)
+        return ((group.problem_id, pairs) for group, pairs in self._attempts(doing, problems, strategy, journal))
 
-    def _named(self, problems: Mapping[str, Problem], tried: Mapping[str, Rollouts]) -> dict[str, dict[str, str]]:
-        """By problem id, each answer with the one that stands for its class."""
-        named: dict[str, dict[str, str]] = {}
-        equal = comparing(self.judge.by)
+    def _attempts(
+        self, doing: str, problems: Sequence[Problem], strategy: Strategy, journal: Journal[RolloutGroup]
+    ) -> Iterator[tuple[RolloutGroup, Rollouts]]:
+        """What the strategy did for each of `problems`, and its rollouts with their verdicts."""
+        work, engine, verifier = self.work, self.engine, self.verifier
+        seed, doing = f"{work.seed} measure {self.weights}", f"{work.name} ({doing})"
+        groups = attempt(work, journal, problems, strategy.solve, engine, verifier, seed, doing, self.retrieve)
+        verdicts = iter(judged(work, problems, groups, engine, verifier))
+        for group in groups:
+            yield group, [(rollout, next(verdicts)) for rollout in group.rollouts]
 
-        def group(problem: Problem) -> Solver:
-            answers = (verdict.answer for _, verdict in tried[problem.id] if verdict.answer is not None)
-            classes = yield from grouped(problem, answers, equal)
-            named[problem.id] = {answer: one[0] for one in classes for answer in one}
-            return []
-
-        for _ in drive(((problems[name], group(problems[name])) for name in tried), None, self.judge):
-            pass
-        return named
-
-    def _directly(
-        self, doing: str, problems: Sequence[Problem], wording: Fast, **how: Any
-    ) -> Iterator[tuple[Attempts, Rollouts]]:
-        asked = direct.Options(name="direct", **wording.model_dump(), **how)
-        journal = Journal(self.work.run_dir / "measures", f"{self.weights}-{self._name(asked)}", Attempts)
-        return self._tried(doing, journal, problems, lambda problem: begin(problem, asked))
-
-    def _tried(
-        self, doing: str, journal: Journal[Attempts], problems: Sequence[Problem], solve: Callable[[Problem], Solver]
-    ) -> Iterator[tuple[Attempts, Rollouts]]:
-        """What was tried for each of `problems`, and its rollouts with their verdicts."""
-        work, engine, judge = self.work, self.engine, self.judge
-        seed, recall = f"{work.seed} measure {self.weights}", memory.of_run(work)
-        doing = f"{work.name} ({doing})"
-        attempts = attempt(work, journal, problems, solve, engine, judge, seed, doing, recall)
-        verdicts = iter(judged(work, problems, attempts, engine, judge))
-        for one in attempts:
-            yield one, [(rollout, next(verdicts)) for rollout in one.rollouts]
-
-    def _name(self, options: recipe.Choice, *rest: str) -> str:
-        return digest(self.work.recipe.model.model_dump(), options.model_dump(), *rest)[:6]
+    def _name(self, strategy: Strategy, *rest: str) -> str:
+        return digest(self.model.model_dump(), strategy.model_dump(), *rest)[:6]
 
 
-def _valuing(texts: Mapping[str, Sequence[str]], problem: Problem) -> Solver:
-    """Keeps each of the problem's texts with its value."""
+def _score(texts: Mapping[str, Sequence[str]], problem: Problem) -> Solver:
+    """Record each of the problem's `texts` with its value, as a tree without edges."""
     [values] = yield [Score(problem.prompt, texts[problem.id])]
     pairs = zip(texts[problem.id], values, strict=True)
-    yield [Keep([Branch(-1, text, value=value) for text, value in pairs])]
+    yield [RecordTree([Branch(-1, text, value=value) for text, value in pairs])]
     return []
 
 
-def _group(problem: Problem, by: str | None) -> str | None:
-    """Raises TaskError where the problem's meta says nothing of it."""
-    if by is None:
+def _group(problem: Problem, key: str | None) -> str | None:
+    """The problem's value of evaluation.group_by. Raises TaskError where its meta has no such key."""
+    if key is None:
         return None
-    if by not in problem.meta:
+    if key not in problem.meta:
         known = ", ".join(sorted(problem.meta)) or "nothing"
-        raise TaskError(f"evaluation.by: problem {problem.id} has no {by!r} in its meta, which has {known}")
-    return str(problem.meta[by])
+        raise TaskError(f"evaluation.group_by: problem {problem.id} has no {key!r} in its meta, which has {known}")
+    return str(problem.meta[key])
 
 
 def _right(rollout: Rollout, verdict: Verdict) -> bool | None:
-    """None where nobody could judge it; what was cut off is never right."""
+    """None where it could not be judged; what was cut off is never right."""
     return None if verdict.score is None else verdict.correct and rollout.finish_reason == "stop"
 
 
-def _greedy(rollouts: Rollouts) -> Outcome:
+def _outcome(rollouts: Rollouts) -> Outcome:
     if not rollouts:
         return Outcome(None, 0, "(the engine refused the prompt)")
     [(rollout, verdict)] = rollouts
     return Outcome(_right(rollout, verdict), rollout.num_tokens, rollout.response)
 
 
-def _thought(attempts: Attempts, rollouts: Rollouts) -> Outcome:
-    """Right where the strategy chose a right solution that it ended and found without being given the answer; unjudged
-    where it did not, and one that it ended and found so, chosen or not, could not be judged. Its tokens are all that
-    were spent on the problem.
+def _slow_outcome(group: RolloutGroup, rollouts: Rollouts) -> Outcome:
+    """Right where the strategy selected a complete right solution that was found without the answer; unjudged where it
+    did not, and one of its complete solutions found without the answer, selected or not, is unjudged. Its tokens are
+    all that were spent on the problem.
     """
-    if attempts.failure:
-        return Outcome(None, attempts.num_tokens, "(the engine refused the prompt)")
-    own = [(one, verdict) for one, verdict in rollouts if one.finish_reason == "stop" and not one.hinted]
-    unjudged = any(verdict.score is None or one.note == "unjudged" for one, verdict in own)
-    counting = [(one.response, verdict.correct) for one, verdict in own if one.chosen]
-    counting.sort(key=lambda one: not one[1])  # a right one first, else the order of the strategy
-    response, right = counting[0] if counting else ("", False)
-    return Outcome(None if unjudged and not right else right, attempts.num_tokens, response)
+    if group.failure:
+        return Outcome(None, group.num_tokens, "(the engine refused the prompt)")
+    own = [pair for pair in rollouts if pair[0].finish_reason == "stop" and not pair[0].hinted]
+    unjudged = any(verdict.score is None or rollout.note == "unjudged" for rollout, verdict in own)
+    selected = [(verdict.correct, rollout.response) for rollout, verdict in own if rollout.selected]
+    right, response = max(
+        selected, key=lambda pair: pair[0], default=(False, "")
+    )  # the first right one, else the first
+    return Outcome(None if unjudged and not right else right, group.num_tokens, response)
 
 
-def _classes(rollouts: Rollouts, named: Mapping[str, str]) -> tuple[list[tuple[int, bool]], int]:
-    """`classes` and `distinct` of an Answer, where each answer is called as it is `named`."""
+def _classes(rollouts: Rollouts, representatives: Mapping[str, str]) -> tuple[Classes, int]:
+    """`classes` and `distinct` of an Answer; `representatives` names the class of each answer."""
     sizes: Counter[tuple[int | str, bool]] = Counter()
     distinct = set()
-    for place, (rollout, verdict) in enumerate(rollouts):
+    for index, (rollout, verdict) in enumerate(rollouts):
         right = _right(rollout, verdict)
         if right is None:
             continue
         alone = verdict.answer is None or rollout.finish_reason == "length"
-        sizes[place if alone else named[str(verdict.answer)], right] += 1
+        sizes[index if alone else representatives[str(verdict.answer)], right] += 1
         if right:
             distinct.add(normalised(rollout.response))
     return sorted(((size, right) for (_, right), size in sizes.items()), reverse=True), len(distinct)

@@ -1,4 +1,4 @@
-"""Estimators and their 95 % intervals: plain numbers in, plain numbers out."""
+"""Estimators and their 95 % intervals: numbers in, numbers out."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy
 from scipy import stats
 
 RESAMPLES = 4000
-"""Draws of a bootstrap."""
+"""Resamples of a bootstrap."""
 
 Interval = tuple[float, float]
 
 
 def wilson(right: int, judged: int) -> Interval:
-    """The Wilson interval of an accuracy."""
+    """The Wilson interval of an accuracy: `right` of `judged`."""
     low, high = stats.binomtest(right, judged).proportion_ci(method="wilson")
     return float(low), float(high)
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """The chance that k of n samples, c of them right, hold a right one: 1 - C(n-c, k) / C(n, k).
+    """The chance that at least one of k samples is right, drawn from n of which c are right: 1 - C(n-c, k) / C(n, k).
 
     Source: 2107.03374, equation 1. Raises ValueError where k is not in 1..n.
     """
@@ -31,38 +31,39 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def maj_at_k(classes: Sequence[tuple[int, bool]], k: int) -> float:
-    """The chance that the commonest answer among k samples is right, ties broken by lot: unbiased, as pass@k is, since
-    it is the mean over all draws of k of the samples there are.
+    """The chance that the most frequent answer of k samples is right, ties broken at random. Like pass@k it is
+    unbiased, as it is the mean over all draws of k of the samples.
 
-    `classes` are those samples by their answers: (how many, whether it is right). Counted for each size m of the
-    greatest class in the draw: `ways[j, t]` is how many draws of j samples there are with no class above m and t
-    classes at m, and `wins[j, t]` counts each by how many of the t are right. Raises ValueError where k is not in 1..n.
+    `classes` are the samples by their answers: (number of samples, whether the answer is right). For each size m of the
+    largest class in a draw, `draws[j, t]` counts the draws of j samples with no class larger than m and t classes of
+    size m, and `wins[j, t]` the same draws, each times the number of right ones among the t. Raises ValueError where k
+    is not in 1..n.
     """
     n = sum(size for size, _ in classes)
     _check(n, k)
     chance = 0.0
     for m in range(1, min(k, max(size for size, _ in classes)) + 1):
-        ways, wins = numpy.zeros((2, k + 1, k // m + 1))
-        ways[0, 0] = 1.0
+        draws, wins = numpy.zeros((2, k + 1, k // m + 1))
+        draws[0, 0] = 1.0
         for size, right in classes:
-            more_ways, more_wins = numpy.zeros((2, *ways.shape))
+            more_draws, more_wins = numpy.zeros((2, *draws.shape))
             for x in range(min(size, m) + 1):
                 choices, top = math.comb(size, x), int(x == m)
-                old_ways = ways[: k + 1 - x, : ways.shape[1] - top]
-                old_wins = wins[: k + 1 - x, : ways.shape[1] - top]
-                more_ways[x:, top:] += choices * old_ways
-                more_wins[x:, top:] += choices * (old_wins + old_ways if top and right else old_wins)
-            ways, wins = more_ways, more_wins
+                old_draws = draws[: k + 1 - x, : draws.shape[1] - top]
+                old_wins = wins[: k + 1 - x, : draws.shape[1] - top]
+                more_draws[x:, top:] += choices * old_draws
+                more_wins[x:, top:] += choices * (old_wins + old_draws if top and right else old_wins)
+            draws, wins = more_draws, more_wins
         chance += float(sum(wins[k, t] / t for t in range(1, k // m + 1)))
     return chance / math.comb(n, k)
 
 
 def best_at_k(samples: Sequence[tuple[float, bool]], k: int) -> float:
-    """The chance that of k samples the one with the greatest score is right, ties broken by lot: the mean over all
-    draws of k of the samples there are.
+    """The chance that the highest scored of k samples is right, ties broken at random: the mean over all draws of k of
+    the samples.
 
-    `samples` are (score, whether it is right). The i-th best (from 0) is the best of C(n-i-1, k-1) draws out of
-    C(n, k). Raises ValueError where k is not in 1..n.
+    `samples` are (score, whether it is right). The i-th best (from 0) is the best in C(n-i-1, k-1) of C(n, k) draws.
+    Raises ValueError where k is not in 1..n.
     """
     n = len(samples)
     _check(n, k)
@@ -74,15 +75,15 @@ def best_at_k(samples: Sequence[tuple[float, bool]], k: int) -> float:
 
 
 def p_worse(gained: int, lost: int) -> float:
-    """The chance of so many losses against gains or more if neither policy were better: McNemar's test, exact and
-    one-sided."""
+    """The p value of McNemar's test, exact and one-sided: the chance of at least `lost` losses among `gained` + `lost`
+    changes if neither policy were better."""
     moved = gained + lost
     return float(stats.binomtest(lost, moved, alternative="greater").pvalue) if moved else 1.0
 
 
 def mean_interval(values: Sequence[float], lowest: float) -> Interval:
-    """A bootstrap interval of the mean of `values`, which lie in `lowest`..1; where all are equal, 3/n either way (the
-    rule of three for what was not seen in n trials)."""
+    """A bootstrap interval of the mean of `values`, which are in `lowest`..1. Where all are equal it is 3/n either way
+    (the rule of three for what was not seen in n trials)."""
     if not values:
         return lowest, 1.0
     if len(set(values)) == 1:
@@ -93,19 +94,19 @@ def mean_interval(values: Sequence[float], lowest: float) -> Interval:
 
 
 def ratio_interval(above: Sequence[float], below: Sequence[float]) -> tuple[float, float | None]:
-    """A bootstrap interval of mean(above) / mean(below), values of the same n problems in 0..1, with draws of problems.
+    """A bootstrap interval of mean(above) / mean(below) for values in 0..1 of the same n problems, which are resampled.
 
-    The upper end is None where it has none, as the mean below may well be 0. A draw of 0/0 says nothing and is left
-    out; where all others are equal, 3/n of the problems above, more or less. Raises ValueError where `below` is all 0.
+    The upper end is None where the mean below may be 0. Resamples with 0/0 are left out; where all others are equal,
+    the interval is 3/n above either way. Raises ValueError where `below` is all 0.
     """
     if not any(below):
         raise ValueError("there is no ratio to a mean of 0")
     n = len(above)
     drawn = numpy.random.default_rng(0).integers(n, size=(RESAMPLES, n))
     tops, bottoms = (numpy.asarray(values, float)[drawn].mean(axis=1) for values in (above, below))
-    said = (tops > 0) | (bottoms > 0)
+    defined = (tops > 0) | (bottoms > 0)
     with numpy.errstate(divide="ignore"):
-        ratios = tops[said] / bottoms[said]
+        ratios = tops[defined] / bottoms[defined]
     low, high = numpy.quantile(ratios, [0.025, 0.975], method="closest_observation")
     if ratios.min() == ratios.max():
         margin = 3 / sum(below)  # 3/n above, over the mean below

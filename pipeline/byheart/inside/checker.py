@@ -1,4 +1,4 @@
-"""The process that runs assert statements. Nothing of the solution's is ever executed in it."""
+"""The process that runs assert statements. No code of the solution is ever executed in it."""
 
 from __future__ import annotations
 
@@ -22,27 +22,32 @@ from byheart.inside.stand_in import Solution, Unjudged
 
 
 def run_checker() -> NoReturn:
-    """Writes a JSON line about solution and tests as such, then one a test: passed or not or unjudged, and the reason.
+    """Write a JSON line about the solution and the tests as a whole, then one for each test: [passed, reason], where
+    `passed` is None for a test that can't be judged.
 
-    A test that is over its time, be it the solution that takes it or the test, ends the process: the kernel sees to
-    that. Files: three empty ones, the tests, the results, and the line to the solution."""
+    When a test exceeds its time, in its own code or in the solution's, the kernel ends the process. Files: three empty
+    ones, the tests, the results, and the line to the solution.
+    """
     job = json.loads(read_all(3))
     Checker(Solution(Line(5)), **job).run()
     os._exit(0)
 
 
 class Checker:
+    """Runs `tests` against the solution, each for at most `seconds`."""
+
     def __init__(self, solution: Solution, tests: list[str], entry_point: str | None, seconds: float) -> None:
         self._solution, self._entry_point, self._seconds = solution, entry_point, seconds
         self._tests = {f"test {number}": test for number, test in enumerate(tests, 1)}
         self._seen: tuple[int, Any] | None = None
 
     def run(self) -> None:
+        """Run the tests and report on each."""
         try:
             trees = {name: ast.parse(test) for name, test in self._tests.items()}
             codes = {name: compile(_watched(tree), name, "exec", dont_inherit=True) for name, tree in trees.items()}
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            return self._report(None, f"a test is no Python: {error}")
+            return self._report(None, f"a test is not Python: {error}")
         try:
             with self._limited():
                 names = self._names([node for tree in trees.values() for node in ast.walk(tree)])
@@ -51,7 +56,7 @@ class Checker:
         except Exception as error:
             return self._report(False, _how(error))
         self._report(True, "")
-        namespace = {**names, "__name__": "tests", "__seen__": self._sees}
+        namespace = {**names, "__name__": "tests", "__seen__": self._see}
         for code in codes.values():
             with self._limited():
                 passed, reason = self._outcome(code, namespace)
@@ -70,9 +75,9 @@ class Checker:
         os.write(4, json.dumps([passed, reason[:500]]).encode() + b"\n")
 
     def _names(self, nodes: list[ast.AST]) -> dict[str, Any]:
-        """Those of the solution's globals that the tests use. A name that Python has built in stays Python's, and one
-        that stands before a dot and is a module's in the standard library stays the module's: only what is tested, the
-        entry point, may take its place. What the solution has imported is imported here anew."""
+        """The solution's globals that the tests use. The name of a built-in keeps its meaning, and so does the name of
+        a module of the standard library before a dot: only the entry point, which is tested, may replace them. What the
+        solution has imported is imported again here."""
         origins = self._solution.loaded()
         used = {node.id for node in nodes if isinstance(node, ast.Name)} & set(origins)
         bases = {
@@ -104,46 +109,46 @@ class Checker:
             pass
         except BaseException as error:
             passed = False
-            with contextlib.suppress(BaseException):  # to say it may mean to ask the solution
-                reason = self._told(error)
+            with contextlib.suppress(BaseException):  # it may have to call the solution
+                reason = self._describe(error)
         if self._solution.unjudged:
-            why = self._solution.unjudged
+            reason = self._solution.unjudged
             if not self._solution.gone:  # else no later test can be judged either
                 self._solution.unjudged = None
-            return None, why
+            return None, reason
         if self._solution.gone:
             return False, self._solution.gone
         return passed, reason
 
-    def _sees(self, line: int, value: Any) -> Any:
+    def _see(self, line: int, value: Any) -> Any:
         self._seen = line, value
         return value
 
-    def _told(self, error: BaseException) -> str:
+    def _describe(self, error: BaseException) -> str:
         """The statement that failed, and how."""
-        places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-        places = [(name, line) for name, line in places if name in self._tests]
-        if not places:
+        frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+        frames = [(name, line) for name, line in frames if name in self._tests]
+        if not frames:
             return _how(error)
-        test, line = self._tests[places[-1][0]], places[-1][1]
+        test, line = self._tests[frames[-1][0]], frames[-1][1]
         nodes = [node for node in ast.walk(ast.parse(test)) if isinstance(node, ast.stmt)]
         node = [node for node in nodes if node.lineno <= line <= (node.end_lineno or line)][-1]
         statement = " ".join((ast.get_source_segment(test, node) or "").split())
         statement = statement if len(statement) <= 200 else statement[:200] + "..."
-        if isinstance(error, AssertionError) and not hasattr(error, "told"):
+        if isinstance(error, AssertionError) and not hasattr(error, "in_solution"):
             if self._seen is not None and self._seen[0] == node.lineno:
                 return f"{statement}: got {_shown(self._seen[1])}"
-            return f"{statement}: {error}" if str(error) else f"{statement}: it is not so"
+            return f"{statement}: {error}" if str(error) else f"{statement}: false"
         return f"{statement}: {_how(error)}"
 
 
 def _how(error: BaseException) -> str:
-    return getattr(error, "told", None) or f"{type(error).__name__}: {error}"
+    return getattr(error, "in_solution", None) or f"{type(error).__name__}: {error}"
 
 
 def _watched(tree: ast.Module) -> ast.Module:
-    """The same test, where `assert f(3) == 4` is `assert __seen__(1, f(3)) == 4`, 1 being the line: so a failure can
-    show what there was. Of two sides it is the one that is no constant."""
+    """The same test, in which `assert f(3) == 4` is `assert __seen__(1, f(3)) == 4`, with the line 1, so that a failure
+    can show the value. Of two sides, the one that is not a constant is recorded."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Assert) and isinstance(node.test, ast.Compare) and len(node.test.ops) == 1:
             compare = node.test

@@ -1,4 +1,4 @@
-"""Between solution and checker: one JSON value a message, and values as plain data."""
+"""The connection of solution and checker: one JSON value a message, and values as plain data."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from fractions import Fraction
 from typing import Any
 
 FILE = "solution.py"
-"""What the solution's code is called in tracebacks."""
+"""The file name of the solution's code in tracebacks."""
 
 MAX_MESSAGE = 16 * 2**20
-"""Bytes of one message."""
+"""The most bytes of a message."""
 
 ENDED = "the solution ended its process"
-SENSELESS = "the solution's process sent something that makes no sense"
+SENSELESS = "the solution's process sent an invalid message"
 
 
 class Gone(BaseException):
-    """There is no talking on: the other process has ended, or sent nonsense. A BaseException, so that no test that
-    expects an error takes this for it."""
+    """The other process has ended, or sent an invalid message. A BaseException, so that a test that expects an error
+    does not catch it."""
 
 
 class Line:
@@ -36,16 +36,17 @@ class Line:
         self._socket = socket.socket(fileno=fd)
 
     def send(self, message: list[Any]) -> None:
-        """Raises ValueError for a message that is too long, before anything is sent."""
+        """Send a message. Raises ValueError for one that is too long, before anything is sent, and Gone."""
         data = json.dumps(message).encode()
         if len(data) > MAX_MESSAGE:
-            raise ValueError("a value of more than 16 MiB is not passed on")
+            raise ValueError("a value of more than 16 MiB is not sent")
         try:
             self._socket.sendall(len(data).to_bytes(4, "big") + data)
         except OSError:
             raise Gone(ENDED) from None
 
     def receive(self) -> list[Any]:
+        """Wait for the next message. Raises Gone."""
         size = int.from_bytes(self._bytes(4), "big")
         if size > MAX_MESSAGE:
             raise Gone(SENSELESS)
@@ -80,17 +81,17 @@ SCALARS: dict[str, Callable[[Any], Any]] = {
 
 
 def pack(value: Any, hold: Callable[[Any], list[Any]]) -> Any:
-    """`value` for JSON. An object of a subclass of a plain type goes as the plain value it holds, whatever methods the
-    subclass overrides. What is no plain data is left to `hold`."""
+    """`value` for JSON. An object of a subclass of a plain type is packed as the plain value that it holds, whatever
+    methods the subclass overrides. What is not plain data is left to `hold`."""
     if value is None or isinstance(value, (bool, float, str)):
         return value
     if isinstance(value, int):
         return value if -(2**63) <= value < 2**63 else ["int", hex(value)]
     if isinstance(value, dict):
-        return ["dict", [[pack(key, hold), pack(one, hold)] for key, one in dict.items(value)]]
+        return ["dict", [[pack(key, hold), pack(item, hold)] for key, item in dict.items(value)]]
     for name, kind in SEQUENCES.items():
         if isinstance(value, kind):
-            return [name, [pack(one, hold) for one in value]]
+            return [name, [pack(item, hold) for item in value]]
     match value:
         case bytes():
             return ["bytes", value.hex()]
@@ -114,15 +115,15 @@ def pack(value: Any, hold: Callable[[Any], list[Any]]) -> Any:
 
 
 def unpack(packed: Any, find: Callable[[list[Any]], Any]) -> Any:
-    """The value that `pack` made `packed` of; `find` finds what was left to `hold`. Raises some Exception for anything
-    that `pack` does not make."""
+    """The value that was packed as `packed`; `find` returns what was left to `hold`. Raises some Exception for anything
+    that `pack` does not return."""
     if not isinstance(packed, list):
         if isinstance(packed, dict):
-            raise ValueError("no packed value")
+            raise ValueError("not a packed value")
         return packed
     kind, content = packed
     if kind in SEQUENCES:
-        return SEQUENCES[kind](unpack(one, find) for one in content)
+        return SEQUENCES[kind](unpack(item, find) for item in content)
     if kind == "dict":
         return {unpack(key, find): unpack(value, find) for key, value in content}
     if kind in SCALARS:
@@ -131,7 +132,7 @@ def unpack(packed: Any, find: Callable[[list[Any]], Any]) -> Any:
 
 
 def raised(error: BaseException) -> list[Any]:
-    """The message that says that `error` was raised: its class and those above it, its text, the solution's line."""
+    """The message for a raised `error`: the names of its class and base classes, its text, and the solution's line."""
     lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == FILE]
     line = lines[-1] if lines else getattr(error, "lineno", None)
     text = error.args[0] if len(error.args) == 1 and isinstance(error.args[0], str) else str(error)
@@ -139,15 +140,15 @@ def raised(error: BaseException) -> list[Any]:
 
 
 class SolutionError(Exception):
-    """In place of what is no built-in Exception, such as SystemExit."""
+    """Stands for an error that is not a built-in Exception, such as SystemExit."""
 
 
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration)
 
 
 def revived(names: list[str], text: str, line: int | None) -> Exception:
-    """The error that `raised` tells of, as the nearest built-in Exception, with `told` to say what it was. None of
-    those that end loops: raised in the middle of an `all(map(...))` of the tests, it would make that pass."""
+    """The error of a message from `raised`, as the nearest built-in Exception, with its text and line as `in_solution`.
+    Those that end loops are never used: raised within an `all(map(...))` of a test, one would make the test pass."""
     error: Exception = SolutionError(text)
     for name in names:
         kind = getattr(builtins, name, None)
@@ -156,5 +157,5 @@ def revived(names: list[str], text: str, line: int | None) -> Exception:
                 error = kind(text)
                 break
     where = f" (line {line} of the solution)" if line else ""
-    error.told = f"{names[0]}: {text}"[:300] + where  # type: ignore[attr-defined]
+    error.in_solution = f"{names[0]}: {text}"[:300] + where  # type: ignore[attr-defined]  # for the checker
     return error

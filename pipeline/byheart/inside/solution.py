@@ -1,4 +1,4 @@
-"""The process that runs what a model wrote. Whatever happens in it changes nothing but what it prints or answers."""
+"""The process that runs what a model wrote. Whatever happens in it can change only what it prints or answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from byheart.inside.line import FILE, Gone, Line, pack, raised, revived, unpack
 
 CALM = frozenset(["cmath", "collections", "datetime", "decimal", "fractions", "itertools", "math", "string", "typing"])
-"""Modules with nothing in them that runs text as code: what a solution has imported from them, its tests may use."""
+"""Modules in which nothing runs text as code: the tests may use what a solution has imported from them."""
 
 ARITHMETIC: dict[str, Callable[..., Any]] = {
     f"__{name}__": getattr(operator, name)
@@ -30,11 +30,11 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     **{f"__{name}__": getattr(operator, name) for name in ("getitem", "setitem", "delitem")},
     **ARITHMETIC,
 }
-"""What a test may do to an object of the solution's own, beside calling it, iterating over it and using attributes."""
+"""What a test may do with an object of the solution besides calling it, iterating over it and using attributes."""
 
 
 def run_program() -> NoReturn:
-    """Files: standard input, output and error, and the code."""
+    """Run the code as a program and end. Files: standard input, output and error, and the code."""
     source = read_all(3)
     sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
@@ -46,7 +46,7 @@ def run_program() -> NoReturn:
         exec(compile(source, FILE, "exec", dont_inherit=True), module.__dict__)
     except BaseException as error:
         status = _uncaught(error)
-    threading._shutdown()  # type: ignore[attr-defined]  # the interpreter's own way to end: threads first
+    threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does at its end: threads first
     atexit._run_exitfuncs()
     try:
         sys.stdout.flush()
@@ -56,7 +56,7 @@ def run_program() -> NoReturn:
 
 
 def _uncaught(error: BaseException) -> int:
-    """The exit status of a program that `error` ends; says on standard error what Python says."""
+    """The exit status of a program that `error` ends; prints on standard error what Python prints."""
     if isinstance(error, SystemExit):
         if error.code is None or isinstance(error.code, int):
             return (error.code or 0) & 0xFF
@@ -68,12 +68,13 @@ def _uncaught(error: BaseException) -> int:
 
 
 def read_all(fd: int) -> bytes:
+    """The whole content of a file descriptor."""
     with open(fd, "rb") as file:
         return file.read()
 
 
 def run_solution() -> None:
-    """Loads the code, then does what the checker asks until that has gone. Files: three empty ones, the code, and the
+    """Load the code, then serve the checker's requests until it is gone. Files: three empty ones, the code, and the
     line to the checker."""
     solution = Solution(Line(4))
     solution.load(read_all(3))
@@ -82,7 +83,8 @@ def run_solution() -> None:
 
 
 class Solution:
-    """What is no plain data stays here, under a number; the module of the solution is number 0."""
+    """The solution's end of the line. Objects that are not plain data stay here, under a number; the module is number
+    0."""
 
     def __init__(self, line: Line) -> None:
         self.line = line
@@ -90,6 +92,7 @@ class Solution:
         self._numbers: dict[int, int] = {}
 
     def load(self, source: bytes) -> None:
+        """Run the code and report its globals, or the error that it raised."""
         module = sys.modules["solution"] = types.ModuleType("solution")
         self._hold(module)
         try:
@@ -98,23 +101,27 @@ class Solution:
         except BaseException as error:
             self.line.send(raised(error))
 
-    def answer(self, what: str, number: int, packed: list[Any], extra: Any = None) -> None:
+    def answer(self, action: str, number: int, packed: list[Any], extra: Any = None) -> None:
+        """Do `action` with object `number` and the packed arguments, and send the result or the error."""
         try:
-            arguments = [unpack(one, self._find) for one in packed]
+            arguments = [unpack(argument, self._find) for argument in packed]
             target = self._objects[number]
-            done = self._done(what, target, arguments, extra)
-            made = what == "call" and isinstance(target, type) and target.__module__ == "solution"
-            value = self._hold(done) if made else self._pack(done)  # an object of its own class stays, be it a list's
-            # A function may work on a list that it is given, so what has become of it goes back as well.
-            now = [(place, self._pack(arguments[place])) for place, one in enumerate(packed) if isinstance(one, list)]
-            self.line.send(["value", value, [[place, one] for place, one in now if one != packed[place]]])
+            result = self._done(action, target, arguments, extra)
+            is_instance = action == "call" and isinstance(target, type) and target.__module__ == "solution"
+            value = (
+                self._hold(result) if is_instance else self._pack(result)
+            )  # an instance stays, even of a list's class
+            # A function may change a list that it is given, so its new content is sent back as well.
+            mutable = [index for index, argument in enumerate(packed) if isinstance(argument, list)]
+            now = [(index, self._pack(arguments[index])) for index in mutable]
+            self.line.send(["value", value, [[index, content] for index, content in now if content != packed[index]]])
         except Gone:
             raise
         except BaseException as error:
             self.line.send(raised(error))
 
-    def _done(self, what: str, target: Any, arguments: list[Any], extra: Any) -> Any:
-        match what:
+    def _done(self, action: str, target: Any, arguments: list[Any], extra: Any) -> Any:
+        match action:
             case "call":
                 return target(*arguments, **unpack(extra, self._find))
             case "get":
@@ -145,10 +152,10 @@ class Solution:
             return getattr(builtins, content)
 
         def function(*arguments: Any, **named: Any) -> Any:
-            """A function of the test's."""
-            self.line.send(["call", content, [self._pack(one) for one in arguments], self._pack(named)])
+            """A function of a test."""
+            self.line.send(["call", content, [self._pack(argument) for argument in arguments], self._pack(named)])
             while (message := self.line.receive())[0] not in ("value", "raised"):
-                self.answer(*message)  # that function asks something itself
+                self.answer(*message)  # that function calls the solution itself
             if message[0] == "raised":
                 raise revived(*message[1:])
             return unpack(message[1], self._find)
@@ -157,7 +164,7 @@ class Solution:
 
 
 def _origin(name: str, value: Any) -> list[str] | None:
-    """Where a global of the solution was imported from: `import math as m`, or `from math import pi`."""
+    """How a global of the solution was imported: ["import", module], as `import math as m`, or ["from", module]."""
     if isinstance(value, types.ModuleType):
         return ["import", value.__name__]
     for module in CALM:

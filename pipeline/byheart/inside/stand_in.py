@@ -1,4 +1,4 @@
-"""The solution as its tests see it: functions and objects that stay where they are, and are asked over the line."""
+"""The solution as its tests see it: stand-ins for functions and objects, which stay in the solution's process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from byheart.inside.solution import ARITHMETIC, SPECIAL
 
 
 class Unjudged(BaseException):
-    """The test needs something that can't be done across processes."""
+    """The test needs something that is impossible across processes."""
 
 
 class Solution:
-    """The checker's end of the line: asks, and answers while it waits where the solution was given a function.
+    """The checker's end of the line. While it waits for an answer, it serves the solution's calls of functions of a
+    test.
 
-    `gone` says why there is no talking on, and `unjudged` why a test can't be judged, whatever the test made of what
-    was raised."""
+    `gone` is the reason why the connection ended, `unjudged` the reason why a test can't be judged; both remain even if
+    the test catches what was raised.
+    """
 
     def __init__(self, line: Line) -> None:
         self.gone: str | None = None
@@ -29,30 +31,32 @@ class Solution:
         self._stand_ins: dict[int, StandIn] = {}
 
     def loaded(self) -> dict[str, list[str] | None]:
-        """The solution's globals, as soon as it is loaded, with where it says that they were imported from."""
+        """The solution's globals once it is loaded, each with its origin (see solution.py)."""
         names: dict[str, list[str] | None] = self._reply("loaded", dict)
         return names
 
-    def ask(self, what: str, number: int, arguments: Sequence[Any] = (), extra: Any = None) -> Any:
+    def ask(self, action: str, number: int, arguments: Sequence[Any] = (), extra: Any = None) -> Any:
+        """The result of `action` with object `number` of the solution; raises what it raised there, Gone or
+        Unjudged."""
         if self.gone is not None:
             raise Gone(self.gone)
-        packed = [self.pack(one) for one in arguments]
+        packed = [self.pack(argument) for argument in arguments]
         try:
-            self._line.send([what, number, packed, extra])
+            self._line.send([action, number, packed, extra])
         except ValueError as error:
-            raise self._unjudged(f"the test hands the solution too much: {error}") from None
+            raise self._unjudged(f"the test passes too much to the solution: {error}") from None
 
         def read(value: Any, changed: list[Any]) -> Any:
             answer = self._unpack(value)
-            for place, now in changed:
-                _become(arguments[place], self._unpack(now))
+            for index, content in changed:
+                _become(arguments[index], self._unpack(content))
             return answer
 
         return self._reply("value", read)
 
     def _reply(self, expected: str, read: Callable[..., Any]) -> Any:
-        """What `read` makes of the next message that is not a call. Whatever the message is, it can do no worse than to
-        end the talk."""
+        """The result of `read` for the next message that is not a call. Whatever the message is, the worst it can do is
+        to end the connection."""
         try:
             while (message := self._line.receive())[0] == "call":
                 self._answer(*message[1:])
@@ -63,7 +67,7 @@ class Solution:
             self.gone = str(gone)
             raise
         except Unjudged:
-            self.gone = "the solution waits for an answer that can't be given"
+            self.gone = "the solution waits for an answer that is impossible"
             raise
         except Exception:
             self.gone = SENSELESS
@@ -71,7 +75,7 @@ class Solution:
         raise error
 
     def _answer(self, number: int, packed: list[Any], named: Any) -> None:
-        arguments, names = [self._unpack(one) for one in packed], self._unpack(named)
+        arguments, names = [self._unpack(argument) for argument in packed], self._unpack(named)
         try:
             answer = ["value", self.pack(self._functions[number](*arguments, **names))]
         except Exception as error:
@@ -79,6 +83,7 @@ class Solution:
         self._line.send(answer)
 
     def pack(self, value: Any) -> Any:
+        """`value` for the solution: plain data, a stand-in, or a function. Raises Unjudged for anything else."""
         return pack(value, self._hold)
 
     def _hold(self, value: Any) -> list[Any]:
@@ -90,7 +95,7 @@ class Solution:
                 return ["builtin", name]
             self._functions.append(value)
             return ["test", len(self._functions) - 1]
-        raise self._unjudged(f"the test hands the solution a {type(value).__name__}, which can't be passed on")
+        raise self._unjudged(f"the test passes a {type(value).__name__} to the solution, which is impossible")
 
     def _unjudged(self, why: str) -> Unjudged:
         self.unjudged = why
@@ -105,14 +110,14 @@ class Solution:
             return self._functions[content]
         number, name = content
         if kind != "held" or not isinstance(number, int):
-            raise ValueError("no packed value")
+            raise ValueError("not a packed value")
         return self._stand_ins.setdefault(number, StandIn(self, number, str(name)[:40]))
 
 
 class StandIn:
-    """For an object that stays with the solution. It can be called and passed back, its attributes read and set, and
-    what comes of that is plain data or a stand-in again. It is never compared, for its own class would be the judge;
-    and arithmetic with it gives no plain data, for `abs(f(2) - 1.41) < 0.01` compares as well."""
+    """Stands for an object in the solution's process. It can be called and passed back, and its attributes read and
+    set; the results are plain data or stand-ins. It is never compared, since its own class would decide; and arithmetic
+    with it gives no plain data, since `abs(f(2) - 1.41) < 0.01` is a comparison as well."""
 
     __slots__ = ("__name", "__number", "__solution")
 
@@ -122,6 +127,7 @@ class StandIn:
         object.__setattr__(self, "_StandIn__name", name)
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """The result of the call in the solution's process."""
         return self.__solution.ask("call", self.__number, arguments, self.__solution.pack(named))
 
     def __getattr__(self, name: str) -> Any:
@@ -134,8 +140,8 @@ class StandIn:
 
     def __iter__(self) -> Iterator[Any]:
         iterator = self.__solution.ask("iterate", self.__number)
-        while found := self.__solution.ask("step", iterator._StandIn__number):
-            yield found[0]
+        while items := self.__solution.ask("step", iterator._StandIn__number):
+            yield items[0]
 
     def __next__(self) -> Any:
         for value in self.__solution.ask("step", self.__number):
@@ -150,9 +156,9 @@ class StandIn:
 
 def _special(name: str) -> Callable[..., Any]:
     def method(stand_in: Any, *arguments: Any) -> Any:
-        scaled = name in ("__mul__", "__truediv__") and all(type(one) in (int, float) for one in arguments)
-        if name in ARITHMETIC and not scaled and not all(isinstance(one, StandIn) for one in arguments):
-            stand_in._StandIn__refuse()  # before it is asked: what a test would compare with must not reach it
+        scaled = name in ("__mul__", "__truediv__") and all(type(argument) in (int, float) for argument in arguments)
+        if name in ARITHMETIC and not scaled and not all(isinstance(argument, StandIn) for argument in arguments):
+            stand_in._StandIn__refuse()  # before the call: a value to compare with must not reach the solution
         answer = stand_in._StandIn__solution.ask("special", stand_in._StandIn__number, arguments, name)
         if name in ARITHMETIC and not isinstance(answer, StandIn):
             stand_in._StandIn__refuse()
@@ -166,7 +172,7 @@ for _name in SPECIAL:
 
 
 def _become(old: Any, new: Any) -> None:
-    """Does to `old`, which a test has given away, what the solution did to its copy."""
+    """Change `old`, an argument of a test, as the solution changed its copy."""
     if type(old) is not type(new):
         return
     if isinstance(old, (list, bytearray)):

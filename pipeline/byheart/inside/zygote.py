@@ -1,4 +1,4 @@
-"""The first process of the container. It stays warm, and forks a confined process for whatever is to be run."""
+"""The first process of the container. It stays warm, and forks a confined process for everything that is run."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from byheart.inside.solution import run_program, run_solution
 
 WARM = """abc array base64 bisect cmath contextlib copy dataclasses enum functools hashlib heapq io operator random re
 statistics string textwrap typing"""
-"""Imported before the first fork, beside what this package needs, so that a solution has them for nothing."""
+"""Imported before the first fork, besides what this package needs, so that solutions import them in no time."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 
 
 def main() -> None:
-    """The control socket is file 0. The settings come first; then a message a check, with its files."""
+    """Serve the control socket, file 0. The settings come first; then a message for each check, with its files."""
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     prctl(_PR_SET_DUMPABLE, 0)  # no other process may look into this one or its forks
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -52,15 +52,17 @@ def main() -> None:
 
 
 class Zygote:
+    """Forks processes for the checks that come from `control`."""
+
     def __init__(self, control: socket.socket, settings: dict[str, Any]) -> None:
         self._control, self._settings = control, settings
         self._scratch = Path.cwd()
-        self._untouched = self._looks()
+        self._untouched = self._snapshot()
         self._children: list[int] = []
 
     def serve(self) -> None:
-        """Answers requests until the other side is gone, or a solution has touched the directory for scratch files: the
-        container is then replaced, which is surer than any cleaning up."""
+        """Serve requests until the other side is gone, or a solution has touched the scratch directory: the container
+        is then replaced, which is safer than cleaning up."""
         untouched = True
         while untouched:
             message, fds, _, _ = socket.recv_fds(self._control, 1024, 8)
@@ -71,7 +73,7 @@ class Zygote:
             self._end_all()
             for fd in fds:
                 os.close(fd)
-            untouched = self._looks() == self._untouched
+            untouched = self._snapshot() == self._untouched
             self._control.send(json.dumps([status, untouched]).encode())
 
     def _program(self, fds: list[int], seconds: float) -> int | None:
@@ -81,7 +83,9 @@ class Zygote:
         code, tests, results = fds
         theirs, ours = socket.socketpair()
         with theirs, ours:
-            with Path(os.devnull).open("r+b", buffering=0) as nothing:  # a file of its own each, or its flags pass on
+            with Path(os.devnull).open(
+                "r+b", buffering=0
+            ) as nothing:  # one file for each, as forks would share its flags
                 self._fork(run_solution, [*[nothing.fileno()] * 3, code, theirs.fileno()], seconds)
             with Path(os.devnull).open("r+b", buffering=0) as nothing:
                 standard = [nothing.fileno()] * 3
@@ -89,7 +93,7 @@ class Zygote:
         return self._wait(checker, seconds)
 
     def _fork(self, work: Callable[[], object], fds: list[int], seconds: float) -> int:
-        """A process that is confined, does `work` and ends; `fds` are its files 0, 1, 2... and it has no others."""
+        """Fork a confined process that does `work` and ends. `fds` are its files 0, 1, 2, ...; it has no others."""
         pid = os.fork()
         if pid:
             self._children.append(pid)
@@ -106,7 +110,7 @@ class Zygote:
             os._exit(70)
 
     def _wait(self, pid: int, seconds: float) -> int | None:
-        """How the process ended, as os.wait says it; None where it had not after `seconds`."""
+        """The status of the process, as from os.wait; None if it has not ended after `seconds`."""
         deadline = time.monotonic() + seconds
         while True:
             done, status = os.waitpid(pid, os.WNOHANG)
@@ -119,8 +123,8 @@ class Zygote:
             signal.sigtimedwait({signal.SIGCHLD}, left)
 
     def _end_all(self) -> None:
-        """Nothing that was started is left. The filter lets a solution start no process; as the first process of a
-        container, where all others are a solution's, this one need not rely on that."""
+        """Kill everything that was started. The filter keeps a solution from starting processes; as the first process
+        of a container, in which all others belong to a solution, this one does not rely on it."""
         for pid in self._children:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -132,18 +136,18 @@ class Zygote:
             except (ProcessLookupError, ChildProcessError):
                 return
 
-    def _looks(self) -> tuple[object, ...]:
-        """Another value after any change in the directory for scratch files, even one that was undone."""
+    def _snapshot(self) -> tuple[object, ...]:
+        """A value that differs after any change in the scratch directory, even one that was undone."""
         try:
-            about = self._scratch.stat()
+            status = self._scratch.stat()
             names = sorted(path.name for path in self._scratch.iterdir())
         except OSError as error:
             return (str(error),)
-        return about.st_mode, about.st_mtime_ns, about.st_ctime_ns, names
+        return status.st_mode, status.st_mtime_ns, status.st_ctime_ns, names
 
 
 def confine(settings: dict[str, Any], seconds: float) -> None:
-    """Limits, no capabilities, and the filter of system calls, for this process and for good."""
+    """Set limits, drop capabilities and load the filter of system calls, for this process and for good."""
     limits = {
         "AS": settings["memory"],
         "CPU": math.ceil(seconds) + 1,
@@ -171,6 +175,8 @@ def confine(settings: dict[str, Any], seconds: float) -> None:
 
 
 def load_filter(program: bytes) -> None:
+    """Load a BPF program as this process's filter of system calls."""
+
     class Program(ctypes.Structure):  # struct sock_fprog
         _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
@@ -178,6 +184,7 @@ def load_filter(program: bytes) -> None:
 
 
 def prctl(option: int, *values: Any) -> None:
-    words = [ctypes.c_ulong(value) if isinstance(value, int) else value for value in values]
-    if _libc.prctl(option, *words, *[ctypes.c_ulong(0)] * (4 - len(words))):
+    """The system call of this name. Raises OSError where it fails."""
+    arguments = [ctypes.c_ulong(value) if isinstance(value, int) else value for value in values]
+    if _libc.prctl(option, *arguments, *[ctypes.c_ulong(0)] * (4 - len(arguments))):
         raise OSError(ctypes.get_errno(), "prctl")

@@ -1,10 +1,9 @@
 """Whether two expressions are equal: proved, refuted, or neither.
 
-Rational numbers are compared exactly. Everything else is evaluated with mpmath, at several points where there are
-variables, in more digits than its numerals have: a difference that stays the same in twice the digits refutes equality,
-none at any point is taken as proof. Powers and factorials too big to write out are proved equal by their prime factors
-alone. The LaTeX is read by math-verify's parser, once what it would read otherwise than it is meant has been rewritten
-or refused.
+Rational numbers are compared exactly. Everything else is evaluated with mpmath, at several points if there are
+variables, in more digits than its numerals have: a difference that is the same with twice the digits refutes equality,
+and no difference at any point is taken as proof. Powers and factorials too big to write out are compared by their prime
+factors only. The LaTeX is parsed by math-verify's parser, after what it would misread has been rewritten or refused.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from sympy.core.function import AppliedUndef
 
 
 class Unreadable(ValueError):
-    """The text is no expression that we can read with certainty."""
+    """The text is not an expression with one certain meaning."""
 
 
 _SYMBOLS = {"∞": r"\infty ", "*": r"\cdot ", "≤": r"\le ", "≥": r"\ge "}
@@ -39,7 +38,7 @@ _OTHER = "frac|sqrt|cdot|infty|binom|lfloor|rfloor|lceil|rceil|sum|prod|int|lim|
 _COMMAND = re.compile(rf"\\(?!(?:{_FUNCTIONS}|{_GREEK}|{_OTHER})(?![a-zA-Z]))")
 _DIFFERENTIAL = re.compile(r"(?<![\\a-zA-Z])d\s*(?=[a-zA-Z\\])")
 _AMBIGUOUS = re.compile(r"/\s*(?:\d+|[a-zA-Z])\s*[a-zA-Z\\(]|\\frac\{d")  # 1/2x, dy/dx
-# What latex2sympy takes without complaint for something else: 2 3 for 5, x' for x, 12_8 for 12, 2^3^2 for 64.
+# What latex2sympy misreads silently: 2 3 as 5, x' as x, 12_8 as 12, 2^3^2 as 64.
 _MISREAD = re.compile(r"\d\s+\d|'|\d\s*_|\^(?:\{[^{}]*\}|\w)\^|[^\x00-\x7f]|\"|#|~|@|`|\?|\d\s*\\frac\{\d+\}\{\d+\}")
 _REWRITTEN: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(r"(\d+)\s*°"), r"(\\frac{\\pi\\cdot \1}{180})"),
@@ -86,9 +85,9 @@ def _mixed(match: re.Match[str]) -> str:
 
 
 def equal(a: str, b: str) -> bool | None:
-    """Whether the expressions `a` and `b` are equal, or None. Raises Unreadable."""
+    """Whether the expressions `a` and `b` are equal; None if undecided. Raises Unreadable."""
     verdict = _equal(expression(a), expression(b))
-    if r"\log" in a + b and verdict is not None:  # of base 10 or e: both must say the same
+    if r"\log" in a + b and verdict is not None:  # of base 10 or e: both must agree
         natural = _equal(expression(_natural(a)), expression(_natural(b)))
         return verdict if verdict is natural else None
     return verdict
@@ -102,7 +101,7 @@ def _equal(a: Any, b: Any) -> bool | None:
     if a == b:
         return True
     if a.has(*_INFINITE) or b.has(*_INFINITE):
-        plain = [one in _INFINITE or not one.has(*_INFINITE) for one in map(_signed, (a, b))]
+        plain = [tree in _INFINITE or not tree.has(*_INFINITE) for tree in map(_signed, (a, b))]
         return _signed(a) == _signed(b) if all(plain) else None
     try:
         exact = (rational(a), rational(b))
@@ -125,7 +124,7 @@ def _signed(tree: Any) -> Any:
 
 
 class TooBig(ArithmeticError):
-    pass
+    """The exact value has too many digits to be written out."""
 
 
 def rational(tree: Any) -> Fraction | None:
@@ -166,7 +165,7 @@ _STEEP = (sympy.exp, sympy.sinh, sympy.cosh, sympy.tanh)
 
 @lru_cache(maxsize=8192)
 def digits(tree: Any) -> int:
-    """About as many digits as the numbers in `tree` have when written out, or zeros where they are very small."""
+    """About how many digits, or leading zeros, the numbers in `tree` have when written out."""
     if tree.is_Rational:
         return int((tree.p.bit_length() + tree.q.bit_length()) * 0.302) + 1
     try:
@@ -183,13 +182,13 @@ def digits(tree: Any) -> int:
 
 
 def _size(tree: Any) -> float:
-    """How far from zero `tree` is, where its variables are as far as they get in `points`."""
+    """The absolute value of `tree` with its variables at their greatest in `points`."""
     with mpmath.workdps(20):
         return float(abs(value(tree, {symbol: mpmath.mpf(3) for symbol in tree.free_symbols})))
 
 
 def _primes(tree: Any) -> Any:
-    """`tree` with a positive symbol for each prime in a power of an integer: 4^500 and 2^1000 become the same."""
+    """`tree` with a positive symbol for each prime in a power of an integer: 4^500 and 2^1000 become equal."""
     if isinstance(tree, sympy.Pow) and tree.base.is_Integer and 1 < tree.base < 10**12:
         factors = sympy.factorint(tree.base)
         exponent = _primes(tree.exp)
@@ -199,16 +198,17 @@ def _primes(tree: Any) -> Any:
     return tree.func(*map(_primes, tree.args))
 
 
-def _agree(a: Any, b: Any, places: int, least: int = 1) -> bool | None:
-    """Whether `a` and `b` have the same value at every point; None where only some say so, or too few have a value.
+def _agree(a: Any, b: Any, precision: int, least: int = 1) -> bool | None:
+    """Whether `a` and `b` have the same value at every point, in `precision` digits; None if only some points agree, or
+    too few have a value.
 
-    A difference counts against the greater of the two values, or `least` where that is more. The first points are
-    positive: what differs at other points only, as sqrt(x^2) and x, is not decided.
+    A difference is relative to the greater of the two values, but at least to `least`. The first points are positive:
+    expressions that differ at other points only, such as sqrt(x^2) and x, are undecided.
     """
     verdicts: list[bool | None] = []
     for point in points(a.free_symbols | b.free_symbols):
         try:
-            verdict = _agree_at(a, b, point, places, least)
+            verdict = _agree_at(a, b, point, precision, least)
         except (ArithmeticError, ValueError, TypeError, mpmath.libmp.NoConvergence):
             verdict = None
         if verdict is False and len(verdicts) < POSITIVE:
@@ -222,7 +222,7 @@ IMAGINARY = sympy.Symbol("i")
 
 
 def points(symbols: Iterable[Any]) -> list[dict[Any, Any]]:
-    """Three points with positive coordinates, then three of any sign; one empty point where there are no symbols."""
+    """Three points with positive coordinates, then three of any sign; one empty point if there are no symbols."""
     ordered = sorted(set(symbols) - {IMAGINARY}, key=str)
     rng = random.Random(0)
     draws = [[rng.uniform(0.2, 3) for _ in ordered] for _ in range(2 * POSITIVE)]
@@ -230,23 +230,23 @@ def points(symbols: Iterable[Any]) -> list[dict[Any, Any]]:
     return [dict(zip(ordered, map(mpmath.mpf, draw), strict=True)) for draw in signed] if ordered else [{}]
 
 
-def _agree_at(a: Any, b: Any, point: dict[Any, Any], places: int, least: int) -> bool | None:
-    first = _difference(a, b, point, places, least)
+def _agree_at(a: Any, b: Any, point: dict[Any, Any], precision: int, least: int) -> bool | None:
+    first = _difference(a, b, point, precision, least)
     if first is None:
         return True
-    second = _difference(a, b, point, 2 * places, least)
+    second = _difference(a, b, point, 2 * precision, least)
     if second is None:
         return True
     return False if abs(first - second) < abs(second) / 100 else None
 
 
-def _difference(a: Any, b: Any, point: dict[Any, Any], places: int, least: int) -> Any:
-    """a - b, or None where it is nothing but rounding."""
-    with mpmath.workdps(places):
+def _difference(a: Any, b: Any, point: dict[Any, Any], precision: int, least: int) -> Any:
+    """a - b, or None if it is only a rounding error."""
+    with mpmath.workdps(precision):
         x, y = value(a, point), value(b, point)
         if not (mpmath.isfinite(x) and mpmath.isfinite(y)):
             raise ArithmeticError
-        near = abs(x - y) <= mpmath.mpf(10) ** (15 - places) * max(least, abs(x), abs(y))
+        near = abs(x - y) <= mpmath.mpf(10) ** (15 - precision) * max(least, abs(x), abs(y))
         return None if near else x - y
 
 
@@ -289,7 +289,7 @@ def value(tree: Any, point: dict[Any, Any]) -> Any:
         return _power(*args)
     if isinstance(tree, sympy.factorial) and abs(args[0]) > 10**9:
         raise OverflowError
-    if isinstance(tree, AppliedUndef):  # some function or other, the same for the same name
+    if isinstance(tree, AppliedUndef):  # any function, but the same for the same name
         shift = mpmath.mpf(random.Random(str(tree.func)).random())
         return mpmath.cos(shift + mpmath.fsum(args)) + shift * mpmath.fsum(arg * arg for arg in args)
     if tree.func not in _functions():
@@ -308,43 +308,44 @@ def _power(base: Any, exponent: Any) -> Any:
 
 
 def ratio(a: str, b: str) -> int | None:
-    """1 or -1 where a = c b with a constant c of that sign, 0 where there is no such c, None where undecided."""
+    """1 or -1 if a = c b with a constant c of that sign, 0 if there is no such c, None if undecided."""
     x, y = expression(a), expression(b)
-    places, ratios = 60 + digits(x) + digits(y), []
-    if places > 4000:
+    precision, ratios = 60 + digits(x) + digits(y), []
+    if precision > 4000:
         return None
-    with mpmath.workdps(places):
+    with mpmath.workdps(precision):
         for point in points(x.free_symbols | y.free_symbols):
             try:
                 ratios.append(value(x, point) / value(y, point))
             except (ArithmeticError, ValueError, TypeError):
                 continue
-        if len(ratios) < POSITIVE or any(one.imag for one in ratios):
+        if len(ratios) < POSITIVE or any(quotient.imag for quotient in ratios):
             return None
-        tolerance = mpmath.mpf(10) ** (20 - places) * abs(ratios[0])
-        if any(abs(one - ratios[0]) > tolerance for one in ratios):
+        tolerance = mpmath.mpf(10) ** (20 - precision) * abs(ratios[0])
+        if any(abs(quotient - ratios[0]) > tolerance for quotient in ratios):
             return 0
         return int(mpmath.sign(ratios[0].real))
 
 
 @lru_cache(maxsize=8192)
 def real(text: str) -> Any:
-    """The real number that `text` says, to 50 digits, maybe infinite. Raises Unreadable where it says none."""
+    """The value of `text` to 50 digits, possibly infinite. Raises Unreadable if it is not a real number."""
     tree = _signed(expression(text))
     if tree in _INFINITE:
         return mpmath.mpf("inf") * (1 if tree == sympy.oo else -1)
     try:
         with mpmath.workdps(100):
-            found = value(tree, {})
-            if found.imag == 0:
-                return mpmath.mpf(mpmath.nstr(found.real, 50))
+            result = value(tree, {})
+            if result.imag == 0:
+                return mpmath.mpf(mpmath.nstr(result.real, 50))
     except (ArithmeticError, ValueError, TypeError, KeyError):
         pass
     raise Unreadable(f"{text[:60]!r} is no real number")
 
 
 def same_zeros(a: str, b: str) -> bool | None:
-    """Whether two polynomials have the same zeros: the same factors, however often each. None for what is none."""
+    """Whether two polynomials have the same zeros: the same factors, with any multiplicity. None if one is not a
+    polynomial."""
     trees = expression(a), expression(b)
     symbols = sorted(trees[0].free_symbols | trees[1].free_symbols, key=str)
     try:

@@ -1,6 +1,7 @@
-"""Whether two answers are the same, part by part: True, False, or None where that can't be decided.
+"""Whether two answers are the same, part by part: True, False, or None if undecided.
 
-The gold answer comes first: a tuple for gold solutions in any order is not a list of solutions for a gold tuple.
+The gold answer comes first, since the order matters: a tuple for gold solutions in any order is judged differently from
+a list of solutions for a gold tuple.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from byheart.mathematics.notation import (
 
 
 def same(gold: Answer, answer: Answer) -> bool | None:
+    """Whether two answers of any form are the same. Raises Unreadable."""
     match gold, answer:
         case Approximate(), _:
             verdict = any_of(same(item, answer) for item in gold.items)
@@ -93,11 +95,13 @@ def all_of(verdicts: Iterable[bool | None]) -> bool | None:
 
 
 def any_of(verdicts: Iterable[bool | None]) -> bool | None:
+    """True if any is True, False if all are False, else None."""
     seen = list(verdicts)
     return True if True in seen else None if None in seen else False
 
 
 def in_order(gold: tuple[Answer, ...], answer: tuple[Answer, ...]) -> bool | None:
+    """Whether two tuples have the same items in the same order."""
     if len(gold) != len(answer):
         return False
     return all_of(same(a, b) for a, b in zip(gold, answer, strict=True))
@@ -131,8 +135,8 @@ def _plain(fraction: Fraction) -> str:
 
 
 def same_share(gold: Value, answer: Value) -> bool | None:
-    """50% is 0.5, and 50 where percent were asked for; but who answers 0.5% for 0.5 may mean either."""
-    as_share = [f"({one.text})*\\frac{{1}}{{100}}" if one.unit else one.text for one in (gold, answer)]
+    """50% is 0.5, and 50 if the gold answer is in percent; but 0.5% for 0.5 may mean either and is undecided."""
+    as_share = [f"({side.text})*\\frac{{1}}{{100}}" if side.unit else side.text for side in (gold, answer)]
     if same_number(*as_share):
         return True
     verdict = same_number(gold.text, answer.text)
@@ -145,6 +149,7 @@ _LETTERS = re.compile("[A-Z]{2,}|[a-z]{3,}")
 
 
 def same_number(gold: str, answer: str) -> bool | None:
+    """Whether two expressions are equal. Words of letters are names, or products of variables."""
     if _LETTERS.fullmatch(gold) and _LETTERS.fullmatch(answer) and gold != answer:
         return None if sorted(gold) == sorted(answer) else False  # AB and BA, cat and act: products or names
     numbers = number(gold), number(answer)
@@ -152,6 +157,7 @@ def same_number(gold: str, answer: str) -> bool | None:
 
 
 def same_words(gold: str, answer: str) -> bool | None:
+    """Whether two texts of words are equal; None if one has all words of the other, or both say that there is none."""
     if gold == answer:
         return True
     if _NOTHING.fullmatch(gold) and _NOTHING.fullmatch(answer):
@@ -171,7 +177,7 @@ def consistent(chain: Approximate) -> bool:
     if len(texts) < len(chain.items):
         return False
     values = [real(text) for text in texts]
-    return all(abs(one - values[0]) <= abs(values[0]) / 100 for one in values)
+    return all(abs(value - values[0]) <= abs(values[0]) / 100 for value in values)
 
 
 def _unnamed(answer: Answer) -> Answer:
@@ -179,13 +185,13 @@ def _unnamed(answer: Answer) -> Answer:
 
 
 def same_relation(gold: Relation, answer: Relation) -> bool | None:
-    """One is a multiple of the other, the inequality turned where the factor is negative."""
+    """Whether one is a multiple of the other, with the inequality reversed if the factor is negative."""
     a, b = f"({gold.left})-({gold.right})", f"({answer.left})-({answer.right})"
     sign = ratio(a, b)
     if not sign:
         return same_zeros(a, b) if sign == 0 and gold.sign == answer.sign == "=" else None
-    turned = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
-    return gold.sign == (answer.sign if sign > 0 else turned.get(answer.sign, answer.sign))
+    reversed_signs = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
+    return gold.sign == (answer.sign if sign > 0 else reversed_signs.get(answer.sign, answer.sign))
 
 
 def same_matrix(matrix: Matrix, point: Ordered) -> bool | None:
@@ -200,14 +206,15 @@ def same_matrix(matrix: Matrix, point: Ordered) -> bool | None:
 
 
 def names(answer: Answer) -> list[str]:
+    """The names of the items of an answer that have one, in their order."""
     items = answer.items if isinstance(answer, (Several, Ordered)) else ()
     return [item.name for item in items if isinstance(item, Named)]
 
 
 def same_solutions(gold: Several, answer: Several) -> bool | None:
-    """The same solutions in any order, each once; in their order where only one side says which unknown each is."""
-    system = [len(set(names(one))) > 1 for one in (gold, answer)]
-    if any(system) and not all(names(one) for one in (gold, answer)):
+    """The same solutions in any order, each once; in their order if only one side names the unknowns."""
+    system = [len(set(names(side))) > 1 for side in (gold, answer)]
+    if any(system) and not all(names(side) for side in (gold, answer)):
         return same_listed(gold, answer)
     if len(gold.items) != len(answer.items):
         return False
@@ -224,23 +231,23 @@ def _of(system: Several, name: str) -> Several:
 
 
 def _matching(allowed: list[list[bool]]) -> bool:
-    """Whether every row can be given a column of its own among those allowed to it."""
+    """Whether every row can get a different column among those allowed for it (augmenting paths)."""
     taken: dict[int, int] = {}
 
-    def place(row: int, tried: set[int]) -> bool:
+    def assign(row: int, tried: set[int]) -> bool:
         for column, possible in enumerate(allowed[row]):
             if possible and column not in tried:
                 tried.add(column)
-                if column not in taken or place(taken[column], tried):
+                if column not in taken or assign(taken[column], tried):
                     taken[column] = row
                     return True
         return False
 
-    return all(place(row, set()) for row in range(len(allowed)))
+    return all(assign(row, set()) for row in range(len(allowed)))
 
 
 def same_listed(gold: Answer, answer: Answer) -> bool | None:
-    """A tuple against a list: right in the same order; another order is wrong where the gold answer has one."""
+    """A tuple against a list: right in the same order; another order is wrong if the gold answer has an order."""
     assert isinstance(gold, (Several, Ordered)) and isinstance(answer, (Several, Ordered))
     verdict = in_order(tuple(map(_unnamed, gold.items)), tuple(map(_unnamed, answer.items)))
     unknowns = names(gold) or names(answer)
@@ -252,7 +259,7 @@ def same_listed(gold: Answer, answer: Answer) -> bool | None:
 
 
 def same_region(gold: Answer, answer: Answer) -> bool | None:
-    """Whether both hold the same real numbers: it is enough to look at every end, and between any two."""
+    """Whether both contain the same real numbers: it suffices to check every end and a point between any two."""
     regions = _region(gold), _region(answer)
     if regions[0] is None or regions[1] is None:
         return False if isinstance(gold, (Value, Words)) or isinstance(answer, (Value, Words)) else None
@@ -280,7 +287,7 @@ def _region(answer: Answer) -> Region | None:
 
 
 class _Line:
-    """The real numbers of a region. Raises Unreadable where an end is not a number."""
+    """The real numbers of a region. Raises Unreadable if an end is not a number."""
 
     def __init__(self, region: Region) -> None:
         self.intervals = [

@@ -1,7 +1,7 @@
 """LaTeX and plain mathematics tidied into one notation, and the numbers in it.
 
 Relations and other signs become single characters (≤ ± ∪ ∈ °, ⦃ ⦄ for the braces of a set, ¤ for a dollar), every
-product sign becomes *, and text begins with ¦. What only lays out goes, and so do commas between thousands.
+product sign becomes *, and text begins with ¦. Layout commands and commas between thousands are removed.
 """
 
 from __future__ import annotations
@@ -148,15 +148,15 @@ def number(text: str) -> Fraction | None:
         return None
     sign, decimal, whole, top, bottom, *rest = match.groups()
     if decimal:
-        found = Fraction(decimal.rstrip("."))
+        size = Fraction(decimal.rstrip("."))
     elif rest[5]:
-        found = _repeating(*rest[3:])
+        size = _repeating(*rest[3:])
     else:
         whole, top, bottom = (whole, top, bottom) if bottom else rest[:3]
         if int(bottom) == 0 or (whole and not 0 < int(top) < int(bottom)):
             return None
-        found = int(whole or 0) + Fraction(int(top), int(bottom))
-    return -found if sign == "-" else found
+        size = int(whole or 0) + Fraction(int(top), int(bottom))
+    return -size if sign == "-" else size
 
 
 def _repeating(whole: str, fixed: str, repeated: str) -> Fraction:

@@ -1,9 +1,9 @@
-"""What a written answer says, in its parts.
+"""A written answer, split into its parts.
 
     x = 1 or x = -2   ->  Several(Named("x", Value("1")), Named("x", Value("-2")))
     [0,∞)             ->  Ordered(Value("0"), Value("∞")) in "[)"
 
-The text comes tidied (latex.py). Only the outer form is read here; what a Value is worth is for algebra.py.
+The text is tidied already (latex.py). Only the outer form is read here; Values are evaluated by algebra.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from byheart.mathematics.latex import number
 
 @dataclass(frozen=True)
 class Value:
-    """One expression, with its unit where it has one."""
+    """One expression, with its unit if it has one."""
 
     text: str
     unit: str = ""
@@ -28,7 +28,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Named:
-    """x = 5"""
+    """A value with its name: x = 5."""
 
     name: str
     item: Answer
@@ -59,12 +59,14 @@ class Region:
 
 @dataclass(frozen=True)
 class Matrix:
+    """A matrix, row by row."""
+
     rows: tuple[tuple[Answer, ...], ...]
 
 
 @dataclass(frozen=True)
 class Relation:
-    """An equation or an inequality that says no single value or interval."""
+    """An equation or inequality that does not give a single value or interval."""
 
     sign: str
     left: str
@@ -73,13 +75,15 @@ class Relation:
 
 @dataclass(frozen=True)
 class Approximate:
-    """sqrt(2) ≈ 1.414: either side is the answer where they are close."""
+    """sqrt(2) ≈ 1.414: either side is the answer if they are close."""
 
     items: tuple[Answer, ...]
 
 
 @dataclass(frozen=True)
 class Words:
+    """An answer in words, such as "no solution"."""
+
     text: str
 
 
@@ -89,7 +93,7 @@ _BRACKET = re.compile(r"\\begin\{\w+\}|\\end\{\w+\}|[(\[{⦃)\]}⦄]")
 
 
 def split(text: str, separator: str) -> list[str]:
-    """The parts of `text` between the matches of `separator` that no bracket encloses. Raises Unreadable."""
+    """The parts of `text` between matches of `separator` outside of brackets. Raises Unreadable."""
     parts, depth, start = [], 0, 0
     for match in re.finditer(rf"{_BRACKET.pattern}|(?P<here>{separator})", text):
         if match["here"] is None:
@@ -195,13 +199,13 @@ def _relation(text: str) -> Answer:
 
 
 def _outside(text: str) -> list[str]:
-    """The characters that no bracket encloses."""
-    depth, found = 0, []
+    """The characters outside of brackets."""
+    depth, outside = 0, []
     for character in text:
         depth += (character in "([{⦃") - (character in ")]}⦄")
         if depth == 0:
-            found.append(character)
-    return found
+            outside.append(character)
+    return outside
 
 
 def _mentions(text: str, name: str) -> bool:
@@ -284,25 +288,25 @@ def _encloses(text: str) -> bool:
 
 
 def _plus_minus(text: str) -> Answer:
-    """Every choice of signs; with a minus-plus in it, all signs go together."""
+    """The values for every choice of signs; with a minus-plus, all signs are chosen together."""
     count = text.count("±")
     if count > 4:
         raise Unreadable("too many signs")
     together = "∓" in text or count == 0
-    found = []
+    values = []
     for signs in [("+",), ("-",)] if together else product("+-", repeat=count):
         first, *others = text.split("±")
         chosen = signs * len(others) if together else signs
-        one = first + "".join(sign + part for sign, part in zip(chosen, others, strict=True))
-        found.append(read(one.replace("∓", "-" if signs[0] == "+" else "+").removeprefix("+")))
-    return _several(found, ",")
+        term = first + "".join(sign + part for sign, part in zip(chosen, others, strict=True))
+        values.append(read(term.replace("∓", "-" if signs[0] == "+" else "+").removeprefix("+")))
+    return _several(values, ",")
 
 
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 
 
 def _measured(text: str) -> Answer:
-    """A value and its unit, before or after it. The base of a numeral is taken for its unit."""
+    """A value and its unit, before or after it. The base of a numeral counts as its unit."""
     if base := re.fullmatch(r"([\dA-F]+)_\{(?:10|\d)\}", text):
         return Value(base[1], f"base {text[len(base[1]) + 2 : -1]}")
     if money := re.fullmatch(r"(-?)([¤€£])(-?)(.*\d.*)", text):
@@ -339,7 +343,7 @@ _SHORT = re.compile("yes|no|true|false|odd|even|none|dne|both|mon|tue|wed|thu|fr
 
 
 def wordy(text: str) -> bool:
-    """Whether `text` is words and no expression: yes, Evelyn, no solution; but not x, ab or sin x."""
+    """Whether `text` is words, not an expression: yes, Evelyn, no solution; but not x, ab or sin x."""
     plain = text.replace("¦", " ").strip()
     if not re.fullmatch(r"[(]?[a-zA-Z][a-zA-Z ,'.&()-]*", plain):
         return False

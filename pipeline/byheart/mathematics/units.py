@@ -1,4 +1,4 @@
-"""Units of measurement: which words are one, which mean the same, and how much of one another is."""
+"""Units of measurement: which words are units, which mean the same, and their conversion."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SPELLED = {
     "Hz": "hertz", "Pa": "pascal",
 }  # fmt: skip
 _NAMES = {name: name for name in _IN_BASE} | {word: name for name, words in _SPELLED.items() for word in words.split()}
-# Words after a number that make another number of it, or another statement, and so are no unit.
+# Words after a number that change the number or the statement, and so are not units.
 _NO_UNIT = re.compile(
     "and|or|not|but|to|times|plus|minus|over|of|out|squared|cubed|factorial|half|halves|(?:third|quarter|fifth|sixth|eighth"
     "|tenth|hundred|thousand|million|billion|trillion)s?|dozen|more|less|fewer|than|mod|modulo|log|sin|cos|tan|sqrt|root|power"
@@ -45,7 +45,7 @@ _NO_UNIT = re.compile(
 
 @lru_cache(maxsize=4096)
 def measure(text: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
-    """What `text` measures, as powers of kinds, and how much of their base units it is; None for no known unit."""
+    """The dimension of a unit, as powers of kinds, and its size in their base units; None if it is not known."""
     text = re.sub(r"\bper\b", "/", text.replace("¦", " ")).replace("mph", "mi/h")
     text = re.sub(r"\b(?:sq|square)\.? (\w+)", r"\1^{2}", re.sub(r"\b(?:cu|cubic) (\w+)", r"\1^{3}", text))
     powers: dict[str, int] = {}
@@ -66,11 +66,12 @@ def measure(text: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
 
 
 def known(text: str) -> bool:
+    """Whether `text` is a known unit."""
     return measure(text) is not None
 
 
 def plausible(text: str) -> bool:
-    """Whether `text` reads as the thing that is counted: apples, red balls."""
+    """Whether `text` reads as something that is counted: apples, red balls."""
     words = text.replace("¦", " ").split()
     return 0 < len(words) <= 3 and all(
         re.fullmatch(r"[A-Za-z]{3,}", word) and not _NO_UNIT.fullmatch(word) for word in words
@@ -78,7 +79,7 @@ def plausible(text: str) -> bool:
 
 
 def same_words(a: str, b: str) -> bool:
-    """Whether two units differ at most by the plural."""
+    """Whether two units differ by no more than a plural."""
     return [_singular(word) for word in a.lower().split()] == [_singular(word) for word in b.lower().split()]
 
 

@@ -1,8 +1,8 @@
-"""How the training process is started: by `accelerate launch`, on what this machine has, or as a config file says.
+"""How the training process is started: by `accelerate launch`, on the GPUs of this machine, or as a config file says.
 
-A config for several machines (num_machines above 1) says neither which nor how many. Whatever starts byheart does, in
-the environment: BYHEART_NODES, their names, and BYHEART_ON_EACH_NODE, the words that start a command on each of them,
-such as srun. What is started so hands on what they print, and the end of its own standard input to each.
+A config for several machines (num_machines above 1) does not name them. The environment does: BYHEART_NODES, their
+names, and BYHEART_ON_EACH_NODE, the command that runs another one on each of them, such as srun. It must forward their
+output, and the end of its own standard input to each.
 """
 
 from __future__ import annotations
@@ -11,60 +11,76 @@ import os
 import shlex
 import socket
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import yaml
 
 from byheart import machine
+from byheart.contracts import Objective
 from byheart.errors import RecipeError
-from byheart.recipe import SHIPPED, Recipe
+from byheart.options import SHIPPED
+from byheart.types import Undeciding
+
+if TYPE_CHECKING:
+    from byheart.recipe import Recipe
 
 CONFIGS = SHIPPED / "accelerate"
 
 
 def check(recipe: Recipe) -> None:
-    """Raises RecipeError where the config of accelerate is not there or is none, asks for what is not installed or for
-    machines that nobody named, or its processes can't share a batch alike."""
-    options = recipe.objective
-    if options.name != "none" and options.quantized and not (gpus() and find_spec("bitsandbytes")):
-        raise RecipeError("objective.quantized: 4 bits want an NVIDIA GPU and bitsandbytes (pip install bitsandbytes)")
-    if options.name == "none":
+    """Raises RecipeError where the config of accelerate is missing or invalid, needs a package that is not installed or
+    machines that are not named, or its processes do not divide a batch."""
+    if not recipe.objective.trains:
         return
     config = configured(recipe)
     if config is None:
         return
-    found, wanted = _config(config), processes(config)
-    if found["distributed_type"] == "DEEPSPEED" and find_spec("deepspeed") is None:
-        raise RecipeError(f"accelerate: {recipe.accelerate} wants deepspeed, which is not here: pip install deepspeed")
-    if found["distributed_type"] == "DEEPSPEED" and options.quantized:
+    settings, num_processes = _config(config), processes(config)
+    if settings["distributed_type"] == "DEEPSPEED" and find_spec("deepspeed") is None:
         raise RecipeError(
-            "objective.quantized: ZeRO-3 can't shard a base model of 4 bits; say accelerate: fsdp2, or ddp"
+            f"accelerate: {recipe.accelerate} needs deepspeed, which is not installed: pip install deepspeed"
         )
     if _several(config) and (len(nodes()) < 2 or "BYHEART_ON_EACH_NODE" not in os.environ):
         raise RecipeError(
             f"accelerate: {recipe.accelerate} is for several machines, and none are named: start the run by "
-            'scripts/slurm or scripts/nodes, or say BYHEART_NODES="host1 host2" and BYHEART_ON_EACH_NODE=... in the '
+            'scripts/slurm or scripts/nodes, or set BYHEART_NODES="host1 host2" and BYHEART_ON_EACH_NODE=... in the '
             "environment"
         )
-    if not found.get("use_cpu") and _each(config) > gpus():
+    if not settings.get("use_cpu") and _per_machine(config) > gpus():
         raise RecipeError(
-            f"accelerate: {recipe.accelerate} wants {_each(config)} GPU(s), and there are {gpus()}; without "
-            "it, training takes what there is"
+            f"accelerate: {recipe.accelerate} needs {_per_machine(config)} GPU(s), and there are {gpus()}; without "
+            "it, training uses all that there are"
         )
-    parts = wanted * options.accumulation
-    if options.batch_size % parts:
+    rows = recipe.objective.rows_at_once()
+    if rows is not None and rows % num_processes:
         raise RecipeError(
-            f"objective.batch_size: {options.batch_size} rows a step can't be shared alike by {wanted} processes "
-            f"(accelerate: {recipe.accelerate}) in {options.accumulation} turns; take a multiple of {parts}"
+            f"objective: {num_processes} processes (accelerate: {recipe.accelerate}) do not divide a micro-batch of "
+            f"{rows} rows; take a multiple of {num_processes}"
         )
+
+
+@dataclass(frozen=True)
+class Launcher(Undeciding):
+    """How training is started: by the config of accelerate's that is named, if any, and with arguments of the trainer
+    that say only how fast it is."""
+
+    config: str | None
+    trainer_args: dict[str, Any]
+
+
+def distributed_type(recipe: Recipe) -> str | None:
+    """The distributed type in the config of accelerate, such as "FSDP"; None without a config."""
+    config = configured(recipe)
+    return None if config is None else str(_config(config)["distributed_type"])
 
 
 def configured(recipe: Recipe) -> str | None:
     """The config of accelerate that `recipe` names, if any: the path of a file, or the name of a shipped one. Raises
-    RecipeError where there is neither."""
+    RecipeError where it is neither."""
     name = recipe.accelerate
     if name is None:
         return None
@@ -73,45 +89,44 @@ def configured(recipe: Recipe) -> str | None:
         return str(path.absolute())
     if name not in _shipped():
         raise RecipeError(
-            f"accelerate: {name} is no file, and not one of {', '.join(_shipped())} (`accelerate config` writes one); "
+            f"accelerate: {name} is neither a file nor one of {', '.join(_shipped())}; `accelerate config` writes one; "
             f"looked for {recipe.places(name)}"
         )
     return name
 
 
-def command(config: str | None, options: Any) -> list[str]:
-    """The words that start a module under accelerate; its name and arguments are to follow."""
-    python = [sys.executable, "-P", "-m"]  # said here, since another machine may not have our environment
+def command(config: str | None, objective: Objective) -> list[str]:
+    """The command that starts a module under accelerate; the module's name and arguments are to be appended."""
+    python = [sys.executable, "-P", "-m"]  # an absolute path, as another machine may have another environment
     launch = [*python, "accelerate.commands.launch"]
     if config:
         launch += ["--config_file", str(_file(config)), "--num_processes", str(processes(config))]
         if _several(config):
-            launch = [*shlex.split(os.environ["BYHEART_ON_EACH_NODE"]), *launch, *_meeting()]
+            launch = [*shlex.split(os.environ["BYHEART_ON_EACH_NODE"]), *launch, *_rendezvous()]
     else:
         launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-        several = shared(options, gpus())
-        launch += ["--num_processes", str(several), *(["--multi_gpu"] if several > 1 else [])]
+        num_processes = shared(objective, gpus())
+        launch += ["--num_processes", str(num_processes), *(["--multi_gpu"] if num_processes > 1 else [])]
     if not gpus():
         cores = min(max(1, psutil.cpu_count(logical=False) or 1), len(os.sched_getaffinity(0)))
-        each = max(1, cores // (_each(config) if config else 1))
-        launch += ["--cpu"] * (config is None) + ["--num_cpu_threads_per_process", str(each)]
+        num_threads = max(1, cores // (_per_machine(config) if config else 1))
+        launch += [*([] if config else ["--cpu"]), "--num_cpu_threads_per_process", str(num_threads)]
     return [*launch, "--no_python", *python]
 
 
-def shared(options: Any, num_gpus: int) -> int:
-    """Processes that training takes by itself: one on a GPU, as many as can share a batch alike."""
-    rows = options.batch_size // options.accumulation
-    return max(n for n in range(1, max(1, num_gpus) + 1) if rows % n == 0)
+def shared(objective: Objective, num_gpus: int) -> int:
+    """Processes of training without a config: one on each GPU, as many as divide a micro-batch."""
+    rows = objective.rows_at_once()
+    return max(n for n in range(1, max(1, num_gpus) + 1) if rows is None or rows % n == 0)
 
 
 def processes(config: str) -> int:
-    """How many processes a config of accelerate's starts, on all machines together; by default one on each GPU."""
-    return _each(config) * (len(nodes()) if _several(config) else 1)
+    """Processes that a config of accelerate starts, on all machines together; by default one on each GPU."""
+    return _per_machine(config) * (len(nodes()) if _several(config) else 1)
 
 
 def nodes() -> list[str]:
-    """The machines to train on: what BYHEART_NODES says. The first is the one where the others meet it, and all run the
-    same command."""
+    """The machines to train on, from BYHEART_NODES. All run the same command and connect to the first."""
     return os.environ.get("BYHEART_NODES", "").split()
 
 
@@ -119,21 +134,21 @@ def _several(config: str) -> bool:
     return bool(_config(config).get("num_machines", 1) > 1)
 
 
-def _each(config: str) -> int:
-    """Processes on each machine; a config says how many there are on all of its machines."""
-    found = _config(config)
-    return int(found.get("num_processes", 0) // max(1, found.get("num_machines", 1)) or max(1, gpus()))
+def _per_machine(config: str) -> int:
+    """Processes on each machine; a config has the number on all of its machines."""
+    settings = _config(config)
+    return int(settings.get("num_processes", 0) // max(1, settings.get("num_machines", 1)) or max(1, gpus()))
 
 
-def _meeting() -> list[str]:
-    """Where the machines find each other. c10d hands the ranks out; that of a machine is said only because accelerate
-    takes it for 0 otherwise and then wants the port free on every machine. accelerate reads no rdzv_backend from its
+def _rendezvous() -> list[str]:
+    """The options by which the machines find each other. c10d assigns the ranks; --machine_rank is given only because
+    accelerate assumes 0 otherwise, and then needs the port free on every machine. It ignores rdzv_backend in its
     config, since its own option has a default."""
     with socket.socket() as free:
         free.bind(("", 0))
         port = free.getsockname()[1]
-    where = ["--main_process_ip", nodes()[0], "--main_process_port", str(port)]
-    return ["--num_machines", str(len(nodes())), "--machine_rank", "1", "--rdzv_backend", "c10d", *where]
+    address = ["--main_process_ip", nodes()[0], "--main_process_port", str(port)]
+    return ["--num_machines", str(len(nodes())), "--machine_rank", "1", "--rdzv_backend", "c10d", *address]
 
 
 def gpus() -> int:
@@ -142,7 +157,7 @@ def gpus() -> int:
 
 
 def _shipped() -> list[str]:
-    return sorted(one.stem for one in CONFIGS.glob("*.yaml"))
+    return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 
 
 def _file(config: str) -> Path:
@@ -152,12 +167,12 @@ def _file(config: str) -> Path:
 def _config(config: str) -> dict[str, Any]:
     file = _file(config)
     try:
-        found = yaml.safe_load(file.read_text("utf-8"))
+        settings = yaml.safe_load(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"accelerate: {file} can't be read: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(found, dict) or "distributed_type" not in found:
-        raise RecipeError(f"accelerate: {file} is no config of accelerate's: it has no distributed_type")
+    if not isinstance(settings, dict) or "distributed_type" not in settings:
+        raise RecipeError(f"accelerate: {file} is not a config of accelerate: it has no distributed_type")
     for key in ("num_processes", "num_machines"):
-        if not isinstance(found.get(key, 1), int):
-            raise RecipeError(f"accelerate: {file}: {key}: {found[key]!r} is no number")
-    return found
+        if not isinstance(settings.get(key, 1), int):
+            raise RecipeError(f"accelerate: {file}: {key}: {settings[key]!r} is not a number")
+    return settings

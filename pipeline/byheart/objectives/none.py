@@ -1,20 +1,24 @@
-"""Train nothing: every round samples from the model as it is. The control, best-of-N alone, that a trained model has to
+"""Train nothing: every round samples from the model as it is. The control, best-of-N alone, that training has to
 beat."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
-from byheart import recipe
+from typing_extensions import override
 
-if TYPE_CHECKING:
-    from byheart.objectives.training import Job
-
-
-class Options(recipe.Choice):
-    """There is nothing to set."""
+from byheart.contracts import Job, Objective
 
 
-def fit(job: Job, options: Options) -> float:
-    """Leaves the policy as it is; the train stage starts no process for that."""
-    return 0.0
+class NoTraining(Objective):
+    """Trains nothing."""
+
+    trains: ClassVar[bool] = False
+
+    @override
+    def outlook(self) -> tuple[str, str]:
+        return "nothing is trained", ""
+
+    @override
+    def fit(self, job: Job) -> float:
+        raise NotImplementedError("the train stage starts no process for this objective")

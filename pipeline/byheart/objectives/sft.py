@@ -6,59 +6,104 @@ import contextlib
 import json
 import math
 import os
+from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
-from byheart import chat, recipe
-from byheart.objectives.training import Job, Report
+from byheart import chat
+from byheart.contracts import Job, Objective
+from byheart.errors import RecipeError
+from byheart.objectives import launch
+from byheart.objectives.training import progress_callback
+
+if TYPE_CHECKING:
+    from byheart.recipe import Recipe
 
 
-class Options(recipe.Choice):
-    """`start: base` trains a new adapter each round, as STaR does; `previous` goes on from the policy's.
+class SFT(Objective):
+    """Fine-tunes a LoRA adapter (2106.09685) on every linear layer, with the loss on the completions only. The weights
+    of the adapter are in float32, whatever the precision of the base model."""
 
-    A round takes `epochs` over its rows, but at least `min_steps` and at most `max_steps` of `batch_size` rows each.
-    `rank` and `alpha` are LoRA's (2106.09685), on every linear layer; `learning_rate` falls to 0 along a cosine.
-
-    Where a step's rows do not fit the memory together, they are taken in so many turns as `accumulation` says, alike on
-    all processes; with `gradient_checkpointing` activations are computed twice and not kept. `precision: auto` is
-    bfloat16 on a GPU and float32 on a CPU; LoRA's own weights are float32. `quantized` holds the base model in 4 bits
-    (QLoRA, 2305.14314), on an NVIDIA GPU only.
-    """
-
-    start: Literal["base", "previous"] = "base"
-    rank: int = Field(default=16, ge=1)
-    alpha: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    batch_size: int = Field(default=8, ge=1)
-    epochs: float = Field(default=2.0, gt=0)
-    min_steps: int = Field(default=20, ge=1)
-    max_steps: int = Field(default=1000, ge=1)
-    accumulation: int = Field(default=1, ge=1)
-    gradient_checkpointing: bool = False
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    quantized: bool = False
+    start: Literal["base", "previous"] = Field(
+        default="base", description="a new adapter each round, as in STaR, or training continued from the policy's"
+    )
+    lora_r: int = Field(default=16, ge=1, description="rank of LoRA")
+    lora_alpha: int = Field(default=32, ge=1, description="alpha of LoRA: the adapter is scaled by lora_alpha / lora_r")
+    learning_rate: float = Field(
+        default=1e-3, gt=0, description="highest learning rate, which falls to 0 along a cosine"
+    )
+    global_batch_size: int = Field(default=8, ge=1, description="rows of an optimizer step, on all processes together")
+    epochs: float = Field(default=2.0, gt=0, description="passes over the rows of a round")
+    min_optimizer_steps: int = Field(default=20, ge=1, description="fewest optimizer steps, whatever the epochs")
+    max_optimizer_steps: int = Field(default=1000, ge=1, description="most optimizer steps, whatever the epochs")
+    gradient_accumulation_steps: int = Field(
+        default=1, ge=1, description="micro-batches of an optimizer step, equal on every process; more take less memory"
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="recompute activations in the backward pass: less memory, more time"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="type of the base model's weights; auto: bfloat16 on a GPU, float32 on a CPU"
+    )
+    load_in_4bit: bool = Field(
+        default=False, description="hold the base model in 4 bits (QLoRA, 2305.14314); on an NVIDIA GPU only"
+    )
 
     @model_validator(mode="after")
-    def _sound(self) -> Options:
-        if self.batch_size % self.accumulation:
+    def _sound(self) -> SFT:
+        if self.global_batch_size % self.gradient_accumulation_steps:
             raise ValueError(
-                f"accumulation: {self.accumulation} turns can't share the {self.batch_size} rows of a step alike"
+                f"gradient_accumulation_steps: {self.gradient_accumulation_steps} does not divide the "
+                f"{self.global_batch_size} rows of global_batch_size"
             )
-        if self.quantized and self.precision == "float32":
-            raise ValueError("quantized: a base model of 4 bits is computed with in bfloat16, not in float32")
+        if self.load_in_4bit and self.precision == "float32":
+            raise ValueError("load_in_4bit: a base model in 4 bits is computed in bfloat16, not in float32")
         return self
 
-    def steps(self, num_rows: int) -> int:
-        """Optimizer steps for so many rows."""
-        wanted = math.ceil(self.epochs * num_rows / self.batch_size)
-        return min(max(wanted, self.min_steps), self.max_steps)
+    @override
+    def fit(self, job: Job) -> float:
+        return fine_tune(job, self)
+
+    @override
+    def check(self, recipe: Recipe) -> None:
+        """Raises RecipeError where load_in_4bit does not work on this machine, or with the config of accelerate."""
+        if not self.load_in_4bit:
+            return
+        if not (launch.gpus() and find_spec("bitsandbytes")):
+            raise RecipeError(
+                "objective.load_in_4bit: 4 bits need an NVIDIA GPU and bitsandbytes (pip install bitsandbytes)"
+            )
+        if launch.distributed_type(recipe) == "DEEPSPEED":
+            raise RecipeError(
+                "objective.load_in_4bit: ZeRO-3 can't shard a base model in 4 bits; set accelerate: fsdp2, or ddp"
+            )
+
+    @override
+    def rows_at_once(self) -> int:
+        return self.global_batch_size // self.gradient_accumulation_steps
+
+    @override
+    def adapter_rank(self) -> int:
+        return self.lora_r
+
+    @override
+    def num_steps(self, num_rows: int) -> int:
+        wanted = math.ceil(self.epochs * num_rows / self.global_batch_size)
+        return min(max(wanted, self.min_optimizer_steps), self.max_optimizer_steps)
+
+    @override
+    def outlook(self) -> tuple[str, str]:
+        steps = f"{self.min_optimizer_steps} to {self.max_optimizer_steps} steps of {self.global_batch_size} rows"
+        return f"{self.name} from {self.start}", steps
 
 
-def fit(job: Job, options: Options, merge: bool = True) -> float:
-    """Train in this process and leave the adapter in `job.out`, its merged weights beside it unless nobody will load
-    them; seconds of training."""
+def fine_tune(job: Job, options: SFT, merge: bool = True) -> float:
+    """Train on the rows of `job` and write the adapter to `job.out`, with `merge` the merged weights beside it; seconds
+    of training. It resumes from the last whole checkpoint in `job.scratch`."""
     from peft import LoraConfig, PeftModel
     from trl import SFTTrainer
 
@@ -67,7 +112,8 @@ def fit(job: Job, options: Options, merge: bool = True) -> float:
     if job.adapter and options.start == "previous":
         model = PeftModel.from_pretrained(model, job.adapter, is_trainable=True)
     else:
-        lora = LoraConfig(r=options.rank, lora_alpha=options.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+        adapter = {"r": options.lora_r, "lora_alpha": options.lora_alpha, "target_modules": "all-linear"}
+        lora = LoraConfig(task_type="CAUSAL_LM", **adapter | job.lora_args)
     rows = read(job, job.rows)
     trainer = SFTTrainer(
         model,
@@ -75,7 +121,7 @@ def fit(job: Job, options: Options, merge: bool = True) -> float:
         train_dataset=tokenized(rows, tokenizer),
         processing_class=tokenizer,
         peft_config=lora,
-        callbacks=[Report()],
+        callbacks=[progress_callback()],
     )
     seconds = trainer.train(resume_from_checkpoint=last_checkpoint(job.scratch)).metrics["train_runtime"]
     save(trainer, job.out, merge)
@@ -83,43 +129,49 @@ def fit(job: Job, options: Options, merge: bool = True) -> float:
 
 
 def save(trainer: Any, out: Path, merge: bool = True) -> None:
-    """Write the adapter that was trained to `out`, and on a CPU, where engines want them, the merged weights beside it.
-    Where the base model is sharded or quantized, or they are wanted later, weights.plain makes them."""
+    """Write the trained adapter to `out`, and with `merge` on a CPU, where engines load them, the merged weights beside
+    it. If the base model is sharded or quantized, weights.plain makes them when they are needed."""
     from byheart.weights import save_merged
 
     trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(out))
-    parts = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled or getattr(trainer.model, "is_quantized", False)
-    if merge and not parts and trainer.args.use_cpu and trainer.accelerator.is_main_process:
+    partial = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled or getattr(trainer.model, "is_quantized", False)
+    if merge and not partial and trainer.args.use_cpu and trainer.accelerator.is_main_process:
         save_merged(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, out)
-    trainer.accelerator.wait_for_everyone()  # all go on from what one has written
+    trainer.accelerator.wait_for_everyone()  # all continue from what the main process wrote
 
 
-def settings(job: Job, options: Options, num_rows: int) -> Any:
-    """The trl SFTConfig of a job with so many rows."""
+def settings(job: Job, options: SFT, num_rows: int) -> Any:
+    """The trl SFTConfig of a job with this number of rows."""
     from trl import SFTConfig
 
-    return SFTConfig(
+    return trainer_config(
+        SFTConfig,
+        job,
+        options,
+        options.num_steps(num_rows),
         learning_rate=options.learning_rate,
-        max_length=None,  # a row is a prompt and a completion that fitted the context: nothing is cut
+        max_length=None,  # prompt and completion fitted the context: nothing is cut
         completion_only_loss=True,  # trl's default would train the prompt of a tokenized dataset
         save_steps=50,
         save_total_limit=1,
-        **arguments(job, options, options.steps(num_rows)),
     )
 
 
-def arguments(job: Job, options: Options, steps: int) -> dict[str, Any]:
-    """What any of trl's trainers is told here. A training of a few steps has none to warm up with: the learning rate of
-    the first of them is 0."""
+def trainer_config(kind: Any, job: Job, options: SFT, steps: int, **own: Any) -> Any:
+    """A config of the class `kind`, for `steps` optimizer steps: byheart's settings for every trainer, `own` for this
+    one, and over both the recipe's trainer_args, as far as `kind` has them. The loss_type of an objective that learns
+    from pairs applies to its pairs only.
+
+    There is no warm-up in a training of a few steps, since the learning rate of the first step would be 0."""
     import torch
 
     on_gpu = torch.cuda.is_available()
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    return {
+    common = {
         "output_dir": str(job.scratch),
-        "per_device_train_batch_size": options.batch_size // (processes * options.accumulation),
-        "gradient_accumulation_steps": options.accumulation,
+        "per_device_train_batch_size": options.global_batch_size // (processes * options.gradient_accumulation_steps),
+        "gradient_accumulation_steps": options.gradient_accumulation_steps,
         "max_steps": steps,
         "lr_scheduler_type": "cosine",
         "warmup_steps": min(2, steps // 10),
@@ -132,32 +184,37 @@ def arguments(job: Job, options: Options, steps: int) -> dict[str, Any]:
         "disable_tqdm": True,
         "seed": job.seed,
     }
+    known = {field.name for field in fields(kind)} - {"model_init_kwargs"}  # base_model takes them
+    if options.needs_pairs and kind.__name__ == "SFTConfig":
+        known -= {"loss_type"}
+    return kind(**common | own | {key: value for key, value in job.trainer_args.items() if key in known})
 
 
-def in_bfloat16(options: Options) -> bool:
+def in_bfloat16(options: SFT) -> bool:
     """Whether this machine trains in bfloat16."""
     import torch
 
     return options.precision == "bfloat16" or (options.precision == "auto" and torch.cuda.is_available())
 
 
-def base_model(job: Job, options: Options) -> tuple[Any, Any]:
-    """The tokenizer and the base model of a job, in the precision in which it is trained on this machine."""
+def base_model(job: Job, options: SFT) -> tuple[Any, Any]:
+    """The tokenizer and the base model of a job, in the precision of training on this machine."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
     dtype = torch.bfloat16 if in_bfloat16(options) else torch.float32
     four_bits = None
-    if options.quantized:
+    if options.load_in_4bit:
         four_bits = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
-            bnb_4bit_quant_storage=dtype,  # as FSDP wants it
+            bnb_4bit_quant_storage=dtype,  # as FSDP requires
         )
     model = AutoModelForCausalLM.from_pretrained(
         job.base,
+        **job.trainer_args.get("model_init_kwargs", {}),
         dtype=dtype,
         quantization_config=four_bits,
         use_safetensors=None if job.allow_pickle else True,
@@ -174,10 +231,10 @@ def read(job: Job, file: Path) -> Any:
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest whole checkpoint in `folder`; one that a kill left torn has no readable trainer_state.json, which is
-    written last, and is passed over."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    for path in found:
+    """The newest whole checkpoint in `folder`. One that a kill truncated has no readable trainer_state.json, which is
+    written last, and is skipped."""
+    paths = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    for path in paths:
         with contextlib.suppress(OSError, ValueError):
             json.loads((path / "trainer_state.json").read_text("utf-8"))
             return str(path)

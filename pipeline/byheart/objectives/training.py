@@ -1,8 +1,8 @@
 """The train stage: hands a dataset to an objective in a child process that `accelerate launch` starts.
 
-A process of its own gives its memory back when it ends, can be spread over GPUs by accelerate, and can be killed. It
-reports each step as a line of JSON on its standard output; all else that it prints is in train.log of the round. It
-ends when the process that started it does, however that ends.
+A separate process frees its memory when it ends, can be spread over GPUs by accelerate, and can be killed. It reports
+each step as a line of JSON on its standard output; everything else that it prints goes to train.log of the round. It
+ends when its parent ends, for whatever reason.
 """
 
 from __future__ import annotations
@@ -17,66 +17,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from byheart import models, registry, weights
+from byheart import models, weights
+from byheart.contracts import Arguments, Job, Objective, Session
 from byheart.errors import TrainError
 from byheart.files import read_json, write_json, write_text
 from byheart.objectives import launch
+from byheart.objectives.launch import Launcher
 from byheart.progress import console
-from byheart.run import Stage, stage
+from byheart.records import TrainStats
+from byheart.stages import Stage, stage
 from byheart.templates import render_card
-from byheart.types import Dataset, Engine, Policy
+from byheart.types import Dataset, Policy
 
-_MARK = "byheart "
-"""Begins each line that the child means for us."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the child is to do: train `base` (from `adapter`, if any) on `dataset` and leave an adapter in `out`."""
-
-    objective: str
-    options: dict[str, Any]
-    base: Path
-    adapter: Path | None
-    dataset: Path
-    scratch: Path
-    out: Path
-    seed: int
-    allow_pickle: bool
-    folder: Path = Path()  # that of the recipe, for the paths in its options
-
-    @property
-    def rows(self) -> Path:
-        """The Parquet file with the solutions to learn."""
-        return self.dataset / "train-00000-of-00001.parquet"
-
-    @property
-    def pairs(self) -> Path:
-        """The Parquet file with pairs of a right and a wrong solution; it is there only where there is one."""
-        return self.dataset / "pairs/train-00000-of-00001.parquet"
-
-    @property
-    def steps(self) -> Path:
-        """The Parquet file with solutions whose steps have values; it is there only where there are any."""
-        return self.dataset / "steps/train-00000-of-00001.parquet"
-
-    @property
-    def scorer(self) -> Path:
-        """Where the adapter of a scorer is left, by an objective that trains one."""
-        return self.out.parent / "scorer/adapter"
-
-    @classmethod
-    def read(cls, path: Path) -> Job:
-        row = json.loads(path.read_text("utf-8"))
-        paths = {name: Path(row[name]) if row[name] else None for name in _PATHS}
-        return cls(**row | paths)
-
-
-_PATHS = ("base", "adapter", "dataset", "scratch", "out", "folder")
+_REPORT = "byheart "
+"""The beginning of each line of the child's output that is a report."""
 
 
 def read_policy(folder: Path) -> Policy:
@@ -87,60 +44,65 @@ def read_policy(folder: Path) -> Policy:
 
 
 @stage(read_policy)
-def train(work: Stage, dataset: Dataset, policy: Policy, options: Any, engine: Engine) -> Policy:
-    """A new policy trained on `dataset`; `policy` itself where there is not one row to learn from, or the objective is
-    `none`. It keeps the scorer that the policy has, unless another is trained. The `engine` rests meanwhile.
+def train(
+    work: Stage,
+    dataset: Dataset,
+    policy: Policy,
+    model: models.ModelOptions,
+    objective: Objective,
+    arguments: Arguments,
+    launcher: Launcher,
+    engine: Session,
+) -> Policy:
+    """A new policy trained on `dataset`; `policy` itself where there is not one row to learn from, or the objective
+    trains nothing. It keeps the scorer that the policy has, unless another is trained. The `engine` sleeps meanwhile.
 
     Raises TrainError, with the end of the child's log, where the child fails.
     """
-    if options.name == "none" or dataset.num_rows == 0:
-        if options.name != "none":
+    if not objective.trains or dataset.num_rows == 0:
+        if objective.trains:
             console.print(f"round {work.round} train: no solution is left to learn from; the report says why")
         _record(work, policy)
         return policy
     job = Job(
-        objective=options.name,
-        options=options.model_dump(mode="json"),
-        base=models.fetch(work.recipe.model),
+        objective=objective.model_dump(mode="json"),
+        base=models.fetch(model),
         adapter=policy.adapter,
         dataset=dataset.folder,
         scratch=work.dir / f"checkpoints-{dataset.digest}",
         out=work.dir / "adapter",
         seed=work.seed,
-        allow_pickle=work.recipe.model.allow_pickle,
-        folder=options.folder.absolute(),
+        allow_pickle=model.allow_pickle,
+        trainer_args=arguments.trainer | launcher.trainer_args,
+        lora_args=arguments.lora,
+        folders=tuple(folder.absolute() for folder in objective.folders),
     )
-    write_json(
-        work.dir / "job.json",
-        {key: str(value) if isinstance(value, Path) else value for key, value in asdict(job).items()},
-    )
-    if said := engine.rest():
-        console.print(f"round {work.round} train: the engine hands the GPU's memory over; {said}", markup=False)
+    write_json(work.dir / "job.json", job.written())
+    if status := engine.sleep():
+        console.print(f"round {work.round} train: the engine releases the GPU's memory; {status}", markup=False)
     shutil.rmtree(job.scorer.parent, ignore_errors=True)  # of a training that was not finished
-    for report in _child(work, work.dir / "job.json"):
+    logged: dict[str, Any] = {}
+    for report in _child(work, launch.command(launcher.config, objective), work.dir / "job.json"):
         work.trained_seconds = report.get("train_seconds", work.trained_seconds)
-        work.notes |= report.get("notes", {})
+        logged |= report.get("notes", {})
+    work.stats = stats = TrainStats.of(logged)
     scorer = job.scorer if job.scorer.is_dir() else policy.scorer
     new = Policy(policy.base, job.out, weights.name(job.out, scorer), scorer)
-    _card(work, dataset, new, options, job.out)
+    _card(work, dataset, new, objective, stats, job.out)
     if scorer == job.scorer:
-        _card(work, dataset, new, options, job.scorer)
+        _card(work, dataset, new, objective, stats, job.scorer)
     _record(work, new)
     shutil.rmtree(job.scratch, ignore_errors=True)
     return new
 
 
-def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
-    """Run the child and yield its reports; kills it, and whatever it started, if we are stopped."""
+def _child(work: Stage, command: list[str], job: Path) -> Iterator[dict[str, Any]]:
+    """Run the child and yield its reports. The child and all that it started are killed if this process is stopped."""
     log = work.dir / "train.log"
     with log.open("w", encoding="utf-8") as errors:
         child = subprocess.Popen(
-            [
-                *launch.command(launch.configured(work.recipe), work.recipe.objective),
-                "byheart.objectives.training",
-                str(job),
-            ],
-            stdin=subprocess.PIPE,  # closed by the system when we end; the child ends then too
+            [*command, "byheart.objectives.training", str(job)],
+            stdin=subprocess.PIPE,  # closed when this process ends, whereupon the child ends too
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -151,10 +113,10 @@ def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
             with contextlib.ExitStack() as bars:
                 bar, doing, done = None, "", 0
                 for line in child.stdout:
-                    if not line.startswith(_MARK):
+                    if not line.startswith(_REPORT):
                         errors.write(line)
                         continue
-                    report = json.loads(line.removeprefix(_MARK))
+                    report = json.loads(line.removeprefix(_REPORT))
                     if "say" in report:
                         console.print(f"round {work.round} train: {report['say']}")
                     if "step" in report:
@@ -169,17 +131,17 @@ def _child(work: Stage, job: Path) -> Iterator[dict[str, Any]]:
         finally:
             child.stdin.close()
             if child.poll() is None:
-                os.killpg(child.pid, signal.SIGTERM)  # whatever starts it on other machines ends it there
+                os.killpg(child.pid, signal.SIGTERM)  # a launcher for several machines ends it on each
                 try:
                     child.wait(10)
                 except subprocess.TimeoutExpired:
                     os.killpg(child.pid, signal.SIGKILL)
                     child.wait()
     if code and "No space left on device" in _tail(log):
-        raise OSError(errno.ENOSPC, "no space left while training", str(work.dir))  # run.stage says what to do
+        raise OSError(errno.ENOSPC, "no space left while training", str(work.dir))  # run.stage explains what to do
     if code:
         raise TrainError(
-            f"training failed (exit code {code}); all before it is kept. Its log, {log}, ends:\n{_tail(log)}"
+            f"training failed (exit code {code}); earlier stages are kept. Its log, {log}, ends:\n{_tail(log)}"
         )
 
 
@@ -191,11 +153,20 @@ def _record(work: Stage, policy: Policy) -> None:
     write_json(work.dir / "policy.json", row)
 
 
-def _card(work: Stage, dataset: Dataset, policy: Policy, options: Any, adapter: Path) -> None:
-    known = {"recipe": work.recipe, "round": work.round, "notes": work.notes, "options": options}
-    known["environments"] = work.environments
-    scores = adapter == policy.scorer
-    card = render_card("model_card.md", dataset=dataset, policy=policy, scores=scores, **known)
+def _card(
+    work: Stage, dataset: Dataset, policy: Policy, objective: Objective, stats: TrainStats, adapter: Path
+) -> None:
+    card = render_card(
+        "model_card.md",
+        about=work.about,
+        round=work.round,
+        dataset=dataset,
+        policy=policy,
+        objective=objective,
+        stats=stats,
+        scores=adapter == policy.scorer,
+        environments=work.environments,
+    )
     write_text(adapter / "README.md", card)
 
 
@@ -207,16 +178,17 @@ def _tail(log: Path) -> str:
 
 
 def tell(**report: Any) -> None:
-    if os.environ.get("RANK", "0") == "0":  # one process speaks for all
-        print(_MARK + json.dumps(report), flush=True)
+    """Send a report to the parent, from the first process only."""
+    if os.environ.get("RANK", "0") == "0":
+        print(_REPORT + json.dumps(report), flush=True)
 
 
-_NOTED = {"loss": "loss", "rewards/accuracies": "accuracy"}
-"""What trl logs -> what the stage notes of it."""
+_LOGGED = {"loss": "loss", "rewards/accuracies": "accuracy"}
+"""What trl logs -> its name in the stage's statistics."""
 
 
-def Report(doing: str = "train", prefix: str = "") -> Any:
-    """A transformers callback that reports every step of the main process; `prefix` begins the names of its notes."""
+def progress_callback(doing: str = "train", prefix: str = "") -> Any:
+    """A transformers callback that reports every step of the main process; `prefix` begins the names of its figures."""
     from transformers import TrainerCallback
 
     class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers is imported here only
@@ -224,7 +196,7 @@ def Report(doing: str = "train", prefix: str = "") -> Any:
             self.logged: dict[str, float] = {}
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            self.logged |= {name: float(logs[key]) for key, name in _NOTED.items() if key in (logs or {})}
+            self.logged |= {name: float(logs[key]) for key, name in _LOGGED.items() if key in (logs or {})}
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if state.is_world_process_zero:
@@ -236,6 +208,8 @@ def Report(doing: str = "train", prefix: str = "") -> Any:
 
 
 def _end_with_parent() -> None:
+    """End this process when its standard input is closed."""
+
     def wait() -> None:
         while os.read(0, 1024):  # empty once the other end is closed
             pass
@@ -245,12 +219,12 @@ def _end_with_parent() -> None:
 
 
 def main(path: Path) -> None:
+    """Do the job in the JSON file `path`; called in each training process."""
     _end_with_parent()
     if os.environ.get("RANK", "0") != "0":
-        os.dup2(2, 1)  # to the log: on standard output it could come within a line of the first process
+        os.dup2(2, 1)  # to the log: on standard output it could break a line of the first process
     job = Job.read(path)
-    options = registry.options("objectives", job.objective).model_validate(job.options, context=job.folder)
-    seconds = registry.resolve("objectives", job.objective)(job, options)
+    seconds = Objective.parse(job.objective, job.folders).fit(job)
     tell(train_seconds=seconds, notes={"num_processes": int(os.environ.get("WORLD_SIZE", "1"))})
 
 

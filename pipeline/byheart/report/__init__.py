@@ -1,1 +1,1 @@
-"""What a person sees of a run. Everything here reads the run directory and nothing else."""
+"""What a user sees of a run. Everything here reads the run directory and nothing else."""

@@ -1,4 +1,4 @@
-"""Charts as inline SVG: in the page's own colours, light or dark, with a label for who cannot see them."""
+"""Charts as inline SVG: in the page's own colours, light or dark, with a label for screen readers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 INK, PAPER = "#0c0c0d", "#fdfdfc"  # stand for the page's own colours; replaced in the SVG
 COLOURS = ("#0a78c2", "#d55e00", "#009e73", "#b8609a", "#c98a00", "#4aa6dd", "#8a7ad9", "#7d7d7d")
-"""After Okabe and Ito: told apart by most eyes, on light paper and on dark."""
+"""After Okabe and Ito: distinguishable with colour-blindness, on light paper and on dark."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INKED = ("axes.edgecolor", "axes.labelcolor", "grid.color", "text.color", "xtick.color", "ytick.color")
 STYLE = dict.fromkeys(INKED, INK) | {
@@ -26,7 +26,7 @@ STYLE = dict.fromkeys(INKED, INK) | {
     "legend.frameon": False,
 }
 LEGEND = 60
-"""Letters that a chart is wide; a line's mark in the legend is as wide as seven of them."""
+"""Width of a chart in characters; a line's marker in the legend takes seven of them."""
 BY_ROUND = "round (0: the base model)"
 BY_TOKENS = "tokens sampled so far"
 BY_VALUE = "value of a step"
@@ -34,18 +34,18 @@ BY_VALUE = "value of a step"
 
 @dataclass(frozen=True)
 class Point:
-    """A value with its interval. `kept` is False where it is of a round that was not promoted."""
+    """A value with its interval. `promoted` is False where it is of a round that was not promoted."""
 
     x: float
     value: float
     low: float
     high: float
-    kept: bool = True
+    promoted: bool = True
 
 
 @dataclass(frozen=True)
 class Line:
-    """`look` is its place among the colours and markers."""
+    """A line of a chart. `look` is the index of its colour and marker."""
 
     words: str
     points: list[Point]
@@ -55,7 +55,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """`share`: the values are in 0..1. `level` is a value to compare with, drawn across."""
+    """A chart. `share`: the values are in 0..1. `level` is a value to compare with, drawn as a horizontal line."""
 
     title: str
     caption: str
@@ -67,10 +67,10 @@ class Chart:
     @property
     def hollow(self) -> bool:
         """Whether it shows a round that was not promoted."""
-        return any(not point.kept for line in self.lines for point in line.points)
+        return any(not point.promoted for line in self.lines for point in line.points)
 
     def svg(self, n: int) -> Markup:
-        """The chart as the page's `n`-th, which is in all its ids, so that several can stand in one page."""
+        """The chart as SVG. `n`, its number in the page, is in all its ids, so that they are unique in the page."""
         name = f"chart-{n}"
         with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
             figure = Figure(figsize=(5.4, 3.7), layout="constrained")
@@ -84,10 +84,10 @@ class Chart:
             figure.savefig(file, format="svg", transparent=True, metadata=silent)
         text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", file.getvalue())
         text = text[text.index("<svg") :].replace(INK, "currentColor").replace(PAPER, "var(--paper)")
-        said = "; ".join(
+        values = "; ".join(
             f"{line.words} from {line.points[0].value:.2f} to {line.points[-1].value:.2f}" for line in self.lines
         )
-        label = escape(f"{self.title}: {said}")
+        label = escape(f"{self.title}: {values}")
         return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
 
     def _draw(self, axes: Axes) -> list[Line2D]:
@@ -96,7 +96,7 @@ class Chart:
         top = 1.03 if self.share else 1.15 * max(self.level or 0, *(point.value for point in points))
         apart = min(0.03, 0.01 * len(self.lines)) * last / max(len(self.lines) - 1, 1)
         middle = (len(self.lines) - 1) / 2
-        drawn = [_draw(axes, line, (place - middle) * apart, top) for place, line in enumerate(self.lines)]
+        drawn = [_draw(axes, line, (index - middle) * apart, top) for index, line in enumerate(self.lines)]
         if self.level is not None:
             axes.axhline(self.level, color=INK, linewidth=1, alpha=0.6)
         margin = 0.03 * last + (0.2 if self.x == BY_ROUND else 0)
@@ -111,21 +111,22 @@ class Chart:
 
 
 def looks(look: int) -> tuple[str, str]:
-    """The colour and the marker of a line: a pair of its own for each of the first 64."""
-    again, colour = divmod(look, len(COLOURS))
-    return COLOURS[colour], MARKERS[(colour + again) % len(MARKERS)]
+    """The colour and the marker of a line; the first 64 pairs are different."""
+    cycle, colour = divmod(look, len(COLOURS))
+    return COLOURS[colour], MARKERS[(colour + cycle) % len(MARKERS)]
 
 
-def _draw(axes: Axes, line: Line, aside: float, top: float) -> Line2D:
-    """A line through what was kept; what was not promoted stands alone and hollow. Lines stand a little apart."""
+def _draw(axes: Axes, line: Line, shift: float, top: float) -> Line2D:
+    """Draw a line through the promoted points, and the others hollow and unconnected. `shift` moves it along x, so that
+    lines do not cover each other."""
     colour, marker = looks(line.look)
-    kept = [point for point in line.points if point.kept]
-    places, values = [point.x + aside for point in kept], [point.value for point in kept]
-    (drawn,) = axes.plot(places, values, "--" if line.dashed else "-", color=colour, marker=marker)
+    promoted = [point for point in line.points if point.promoted]
+    xs, values = [point.x + shift for point in promoted], [point.value for point in promoted]
+    (drawn,) = axes.plot(xs, values, "--" if line.dashed else "-", color=colour, marker=marker)
     for point in line.points:
-        place = point.x + aside
-        axes.vlines(place, point.low, min(point.high, top), color=colour, linewidth=1.2, alpha=0.8)
-        if not point.kept:
+        x = point.x + shift
+        axes.vlines(x, point.low, min(point.high, top), color=colour, linewidth=1.2, alpha=0.8)
+        if not point.promoted:
             gid = "-".join(["not-promoted", *re.findall(r"\w+", line.words), f"{line.look}", f"{point.x:g}"])
-            axes.plot(place, point.value, color=colour, marker=marker, markerfacecolor=PAPER, zorder=3, gid=gid)
+            axes.plot(x, point.value, color=colour, marker=marker, markerfacecolor=PAPER, zorder=3, gid=gid)
     return drawn

@@ -1,59 +1,64 @@
 """Smaller questions first: a problem is divided, its parts are answered in turn, and the answers put together
 (least-to-most prompting, 2205.10625).
 
-Each part is put with the answers before it in view, and is itself divided while `depth` allows it. What is learned is
-the answer to the plain problem, or all that led to it.
+Each part is asked with the answers before it in view, and is itself divided while `depth` allows it. The student learns
+the answer to the plain problem, or the whole trace that led to it.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
-from byheart import recipe
-from byheart.strategies.asking import put, spaced, template
+from byheart.contracts import Strategy
+from byheart.strategies.prompting import put, spaced, template
 from byheart.strategies.several import Work, ask, joined, listed, together
 from byheart.types import Completion, Problem, Prompt, Rollout, Solver, Verify, replace
 
 
-class Options(recipe.Choice):
-    """`samples` times, the problem is divided into at most `width` questions, and those again, `depth` levels down.
-    `divide` asks for them, `part` puts one of them after what is {known} by then, `compose` puts the problem itself
-    after all of it. `divide_tokens` are for a list of questions, `max_tokens` for any answer.
+class Decompose(Strategy):
+    """Divides a problem into questions, answers those, and composes the answer."""
 
-    `rows` are taught: the `answer` by itself, or the `trace`, all that was said with each part under its question; its
-    tokens are the sum of what was sampled, and it is judged whole."""
-
-    divide: template("problem") = (  # type: ignore[valid-type]
-        "{problem}\n\nDo not answer yet. List the smaller questions to answer first, numbered, one a line:\n"
+    divide: Annotated[str, template("problem")] = Field(
+        default=("{problem}\n\nDo not answer yet. List the smaller questions to answer first, numbered, one a line:\n"),
+        description="prompt that asks for the questions",
     )
-    part: template("problem", "known", "question") = "{problem}\n\n{known}Q: {question}\nA:"  # type: ignore[valid-type]
-    compose: template("problem", "known") = "{known}\n{problem}"  # type: ignore[valid-type]
-    width: int = Field(default=4, ge=1)
-    depth: int = Field(default=1, ge=1)
-    rows: Literal["answer", "trace"] = "answer"
-    samples: int = Field(default=4, ge=1)
-    temperature: float = Field(default=1.0, ge=0)
-    max_tokens: int = Field(default=256, ge=1)
-    divide_tokens: int = Field(default=256, ge=1)
+    part: Annotated[str, template("problem", "known", "question")] = Field(
+        default="{problem}\n\n{known}Q: {question}\nA:",
+        description="prompt that asks one question; {known} holds the earlier ones with their answers",
+    )
+    compose: Annotated[str, template("problem", "known")] = Field(
+        default="{known}\n{problem}", description="prompt that asks the problem itself after all questions and answers"
+    )
+    width: int = Field(default=4, ge=1, description="most questions that a problem, or a question, is divided into")
+    depth: int = Field(default=1, ge=1, description="levels of questions; 1 divides the problem only")
+    rows: Literal["answer", "trace"] = Field(
+        default="answer",
+        description="what is taught: the answer alone, or the trace of all questions and answers, judged as a whole",
+    )
+    samples: int = Field(default=4, ge=1, description="solutions a problem, each divided anew")
+    temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
+    max_tokens: int = Field(default=256, ge=1, description="most tokens of an answer")
+    divide_tokens: int = Field(default=256, ge=1, description="most tokens of a list of questions")
+
+    @override
+    def solve(self, problem: Problem) -> Solver:
+        traces = yield from together([_work_out(problem.prompt, self, self.depth) for _ in range(self.samples)])
+        rollouts = []
+        for parts in traces:
+            taught = joined(parts) if self.rows == "trace" else parts[-1]
+            note = "divided" if len(parts) > 1 else "undivided"
+            taught = replace(taught, text=spaced(problem.prompt, taught.text))
+            whole = taught.finish_reason == "stop"
+            rollouts.append(Rollout.of(problem, taught, self.name, selected=whole, note=note))
+        yield [Verify(problem, [rollout.response for rollout in rollouts])]
+        return rollouts
 
 
-def solve(problem: Problem, options: Options) -> Solver:
-    attempts = yield from together([_work_out(problem.prompt, options, options.depth) for _ in range(options.samples)])
-    rollouts = []
-    for parts in attempts:
-        taught = joined(parts) if options.rows == "trace" else parts[-1]
-        note = "divided" if len(parts) > 1 else "undivided"
-        taught = replace(taught, text=spaced(problem.prompt, taught.text))
-        chosen = taught.finish_reason == "stop"
-        rollouts.append(Rollout.of(problem, taught, options.name, chosen=chosen, note=note))
-    yield [Verify(problem, [rollout.response for rollout in rollouts])]
-    return rollouts
-
-
-def _work_out(prompt: Prompt, options: Options, depth: int) -> Work[list[Completion]]:
-    """All that was said on the way to the answer, which is the last of it; that alone where nothing was divided."""
+def _work_out(prompt: Prompt, options: Decompose, depth: int) -> Work[list[Completion]]:
+    """All completions on the way to the answer, which is the last; the answer alone where nothing was divided."""
     questions: list[str] = []
     if depth:
         [[division]] = yield [ask(put(prompt, options.divide), options.temperature, options.divide_tokens)]
@@ -61,11 +66,11 @@ def _work_out(prompt: Prompt, options: Options, depth: int) -> Work[list[Complet
     if not questions:
         [[answer]] = yield [ask(prompt, options.temperature, options.max_tokens)]
         return [answer]
-    said, known = [division], ""
+    trace, known = [division], ""
     for question in questions:
         part = put(prompt, options.part, known=known, question=question)
         first, *rest = yield from _work_out(part, options, depth - 1)
-        said += [replace(first, text=f"{question}\n{first.text}"), *rest]
+        trace += [replace(first, text=f"{question}\n{first.text}"), *rest]
         known += f"Q: {question}\nA: {(rest or [first])[-1].text.strip()}\n"
     [[answer]] = yield [ask(put(prompt, options.compose, known=known), options.temperature, options.max_tokens)]
-    return [*said, answer]
+    return [*trace, answer]

@@ -1,9 +1,9 @@
-"""Runs many solvers at once over one engine and one judge.
+"""Runs many solvers at once over one engine and one verifier.
 
-A solver is a generator (see strategies/direct.py): it yields a list of requests, gets as many replies, and in the end
-returns its rollouts. The driver hands every request on the moment it is made and resumes a solver the moment its
-replies are complete, so the engine's batch stays full and no problem waits for another: continuous batching across
-problems, with neither threads nor async. A verifier that asks in its turn (verifiers/all.py) is run in the same way.
+A solver is a generator (see strategies/direct.py): it yields a list of requests, is sent as many replies, and finally
+returns its rollouts. The driver submits every request as soon as it is made and resumes a solver as soon as its replies
+are complete, so the engine's batch stays full and no problem waits for another: continuous batching across problems,
+without threads or async. A verifier that makes requests itself (verifiers/all.py) is run in the same way.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 
 from byheart.errors import PromptError
 from byheart.types import (
-    Attempts,
     Branch,
     Generate,
     Judgement,
-    Keep,
     Problem,
-    Recall,
+    RecordTree,
     Request,
+    Retrieve,
     Rollout,
+    RolloutGroup,
     Score,
     Service,
     Solver,
@@ -34,19 +34,19 @@ from byheart.types import (
     digest,
     replace,
 )
-from byheart.verifiers.judge import Judge
+from byheart.verifiers.service import VerifierService
 
 MAX_ACTIVE = 512
 """Solvers alive at once: enough for any engine's batch, few enough to keep memory flat over millions of problems."""
 
 
-Remembering = Callable[[Recall], list[WorkedExample]]
-"""What answers a Recall, at once: strategies/memory.py."""
+Retriever = Callable[[Retrieve], list[WorkedExample]]
+"""Answers a Retrieve, at once: strategies/example_store.py."""
 
 
 class Refused(PromptError):
-    """Raised in a solver at its yield where the engine refused prompts that it asked for. `replies` are those to all
-    its requests, with a PromptError in the place of each that was refused."""
+    """Raised in a solver at its yield where the engine refused some of its prompts. `replies` are those to all its
+    requests, with a PromptError in place of each refused one."""
 
     def __init__(self, replies: Sequence[Any]) -> None:
         super().__init__(next(str(reply) for reply in replies if isinstance(reply, PromptError)))
@@ -55,156 +55,163 @@ class Refused(PromptError):
 
 @dataclass(eq=False)
 class _Active:
-    """One solver at work, or a verifier that one of them waits for: what it asked for last, what it has been told, and
-    how much is still missing. `waits` is who waits for a verifier's end, and at which place of its requests; `turn`
-    the number of those begun before."""
+    """A solver at work, or a verifier that a solver waits for: its last requests, the replies received and the number
+    outstanding. `parent` is, for a verifier, what waits for it, with the index of the request it answers; `priority`
+    the number of solvers started before."""
 
     problem: Problem
-    asking: Generator[Sequence[Request], Any, Any]
-    turn: int
+    generator: Generator[Sequence[Request], Any, Any]
+    priority: int
     path: str = ""
-    waits: tuple[_Active, int] | None = None
+    parent: tuple[_Active, int] | None = None
     requests: Sequence[Request] = ()
     replies: list[Any] | None = None
-    missing: int = 0
-    asked: int = 0
+    outstanding: int = 0
+    num_requests: int = 0
     num_tokens: int = 0
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     tree: list[Branch] = field(default_factory=list)
-    ended: Attempts | None = None
+    result: RolloutGroup | None = None
 
 
 class _Driver:
-    def __init__(
-        self, engine: Service[Generate | Score, Any] | None, judge: Judge, seed: str, recall: Remembering | None
-    ):
-        self.engine, self.judge, self.seed, self.recall = engine, judge, seed, recall
-        self.generating: dict[int, tuple[_Active, int]] = {}
-        self.judging: dict[int, tuple[_Active, int]] = {}
+    """The requests that are open in the engine and in the verifier, by ticket: each with its solver and its index."""
 
-    def resume(self, one: _Active) -> None:
-        """Give a solver its replies and submit what it asks for next, until it waits or has ended."""
-        while one.missing == 0 and one.ended is None:
+    def __init__(
+        self,
+        engine: Service[Generate | Score, Any] | None,
+        verifier: VerifierService,
+        seed: str,
+        retrieve: Retriever | None,
+    ):
+        self.engine, self.verifier, self.seed, self.retrieve = engine, verifier, seed, retrieve
+        self.generating: dict[int, tuple[_Active, int]] = {}
+        self.verifying: dict[int, tuple[_Active, int]] = {}
+
+    def resume(self, active: _Active) -> None:
+        """Send a solver its replies and submit what it asks for next, until it waits or has ended."""
+        while active.outstanding == 0 and active.result is None:
             try:
-                one.requests = resumed(one.asking, one.replies)
+                active.requests = advance(active.generator, active.replies)
             except StopIteration as end:
-                if one.waits is None:
-                    one.ended = _attempts(one, end.value)
+                if active.parent is None:
+                    active.result = _group(active, end.value)
                 else:
-                    self.close(one, end.value)
+                    self.close(active, end.value)
                 return
             except PromptError as refused:
-                self.give_up(one, str(refused))
+                self.give_up(active, str(refused))
                 return
-            one.replies, one.missing = [None] * len(one.requests), len(one.requests)
-            for place, request in enumerate(one.requests):
+            active.replies, active.outstanding = [None] * len(active.requests), len(active.requests)
+            for index, request in enumerate(active.requests):
                 try:
-                    self.submit(one, place, request)
+                    self.submit(active, index, request)
                 except PromptError as refused:
-                    self.reply(one, place, refused)
+                    self.reply(active, index, refused)
 
-    def submit(self, one: _Active, place: int, request: Request) -> None:
-        one.asked += 1
-        path = f"{one.path}.{one.asked}"
+    def submit(self, active: _Active, index: int, request: Request) -> None:
+        """Pass on a request, or answer it where it needs no service. Raises PromptError where its prompt is refused."""
+        active.num_requests += 1
+        path = f"{active.path}.{active.num_requests}"
         if isinstance(request, Generate | Score):
-            assert self.engine, "nobody is there to ask"
-            request = replace(request, turn=one.turn)
+            assert self.engine, "this run has no engine"
+            request = replace(request, priority=active.priority)
             if isinstance(request, Generate):
-                request = replace(request, seed=int(digest(self.seed, one.problem.id, path), 16) % 2**31)
-            self.generating[self.engine.submit(request)] = (one, place)
-        elif isinstance(request, Keep):
-            before = len(one.tree)  # of another strategy, where one is made of several
-            one.tree += [
+                request = replace(request, seed=int(digest(self.seed, active.problem.id, path), 16) % 2**31)
+            self.generating[self.engine.submit(request)] = (active, index)
+        elif isinstance(request, RecordTree):
+            before = len(active.tree)  # of another strategy, where this one is made of several
+            active.tree += [
                 replace(step, parent=step.parent + before if step.parent >= 0 else -1) for step in request.tree
             ]
-            self.reply(one, place, [])
-        elif isinstance(request, Recall):
-            self.reply(one, place, self.recall(request) if self.recall else [])
-        elif self.known(one, request):
-            self.reply(one, place, [one.verdicts[response] for response in request.responses])
-        elif (hearing := self.judge.hearing(request)) is None:
-            self.judging[self.judge.submit(request)] = (one, place)
+            self.reply(active, index, [])
+        elif isinstance(request, Retrieve):
+            self.reply(active, index, self.retrieve(request) if self.retrieve else [])
+        elif self.known(active, request):
+            self.reply(active, index, [active.verdicts[response] for response in request.responses])
+        elif (interaction := self.verifier.interaction(request)) is None:
+            self.verifying[self.verifier.submit(request)] = (active, index)
         else:
-            self.resume(_Active(one.problem, hearing, one.turn, path, (one, place)))
+            self.resume(_Active(active.problem, interaction, active.priority, path, (active, index)))
 
-    def known(self, one: _Active, request: Verify) -> bool:
-        """Whether all that is asked was judged before for this problem, and no other response could change it."""
-        own = request.by is None and request.problem.id == one.problem.id and not self.judge.together
-        judged = {response for response, verdict in one.verdicts.items() if verdict.score is not None}
+    def known(self, active: _Active, request: Verify) -> bool:
+        """Whether all responses were judged before for this problem, and no other response could change that."""
+        own = request.by is None and request.problem.id == active.problem.id and not self.verifier.by_agreement
+        judged = {response for response, verdict in active.verdicts.items() if verdict.score is not None}
         return own and judged.issuperset(request.responses)
 
-    def reply(self, one: _Active, place: int, reply: Any) -> None:
-        """Note one reply to `one`, which is not resumed for it; a PromptError where what it asked was refused."""
-        assert one.replies is not None
-        one.replies[place] = reply
-        one.missing -= 1
-        request = one.requests[place]
+    def reply(self, active: _Active, index: int, reply: Any) -> None:
+        """Store one reply without resuming the solver; a PromptError where the prompt was refused."""
+        assert active.replies is not None
+        active.replies[index] = reply
+        active.outstanding -= 1
+        request = active.requests[index]
         if isinstance(reply, PromptError):
             return
         if isinstance(request, Generate):
-            one.num_tokens += sum(len(completion.tokens) for completion in reply)
-        elif isinstance(request, Verify) and request.by is None and request.problem.id == one.problem.id:
-            one.verdicts = dict(zip(request.responses, reply, strict=True)) | one.verdicts  # the first word stands
+            active.num_tokens += sum(len(completion.tokens) for completion in reply)
+        elif isinstance(request, Verify) and request.by is None and request.problem.id == active.problem.id:
+            active.verdicts = dict(zip(request.responses, reply, strict=True)) | active.verdicts  # the first one stands
 
-    def close(self, one: _Active, judgements: list[Judgement] | None, failure: str = "") -> None:
-        """A verifier came to its end, or failed: that is the reply to who waits for it."""
-        assert one.waits
-        one.ended = Attempts(one.problem.id, [], [])
-        waiting, place = one.waits
-        waiting.num_tokens += one.num_tokens
-        request = waiting.requests[place]
+    def close(self, active: _Active, judgements: list[Judgement] | None, failure: str = "") -> None:
+        """A verifier has ended, or failed: its judgements are the reply to its parent."""
+        assert active.parent
+        active.result = RolloutGroup(active.problem.id, [], [])
+        parent, index = active.parent
+        parent.num_tokens += active.num_tokens
+        request = parent.requests[index]
         assert isinstance(request, Verify)
         unjudged = [Judgement(None, None, failure)] * len(request.responses)
-        self.reply(waiting, place, self.judge.verdicts(request, judgements or unjudged))
+        self.reply(parent, index, self.verifier.verdicts(request, judgements or unjudged))
 
-    def give_up(self, one: _Active, why: str) -> None:
-        """The engine refused a prompt that the solver can't do without: that costs the problem, or where a judge wanted
-        an opinion, these verdicts."""
-        if one.waits:
-            self.close(one, None, why)
+    def give_up(self, active: _Active, reason: str) -> None:
+        """The engine refused a prompt that the solver needs: the problem has no rollouts, or for a verifier, the
+        responses it was asked about are unjudged."""
+        if active.parent:
+            self.close(active, None, reason)
         else:
-            one.ended = Attempts(one.problem.id, [], [], failure=why, num_tokens=one.num_tokens)
+            active.result = RolloutGroup(active.problem.id, [], [], failure=reason, num_tokens=active.num_tokens)
 
-    def step(self) -> Iterator[Attempts]:
-        """Let both services advance and resume who now has all replies; the problems that came to their end."""
+    def step(self) -> Iterator[RolloutGroup]:
+        """Let both services advance and resume the solvers whose replies are complete; yields finished problems."""
         arrived: list[tuple[_Active, int, Any]] = []
-        if self.judging:
-            arrived += [(*self.judging.pop(ticket), verdicts) for ticket, verdicts in self.judge.poll()]
+        if self.verifying:
+            arrived += [(*self.verifying.pop(ticket), verdicts) for ticket, verdicts in self.verifier.poll()]
         if self.engine and self.generating:
-            arrived += [(*self.generating.pop(ticket), texts) for ticket, texts in self.engine.poll()]
+            arrived += [(*self.generating.pop(ticket), reply) for ticket, reply in self.engine.poll()]
         elif not arrived:
-            time.sleep(0.001)  # there is nothing to do but to wait for the judge
-        for one, place, reply in arrived:
-            self.reply(one, place, reply)
-            while one.missing == 0 and not one.ended:
-                self.resume(one)
-                if one.ended and one.waits:
-                    one = one.waits[0]  # its end was a reply to who waited for it
-                elif one.ended:
-                    yield one.ended
+            time.sleep(0.001)  # there is nothing to do but wait for the verifier
+        for active, index, reply in arrived:
+            self.reply(active, index, reply)
+            while active.outstanding == 0 and not active.result:
+                self.resume(active)
+                if active.result and active.parent:
+                    active = active.parent[0]  # its end was a reply to its parent
+                elif active.result:
+                    yield active.result
 
 
 def drive(
     solvers: Iterable[tuple[Problem, Solver] | None],
     engine: Service[Generate | Score, Any] | None,
-    judge: Judge,
+    verifier: VerifierService,
     seed: str = "",
-    recall: Remembering | None = None,
-) -> Iterator[Attempts]:
-    """Run all `solvers` to their ends; yields what each problem came to, in the order in which they finish.
+    retrieve: Retriever | None = None,
+) -> Iterator[RolloutGroup]:
+    """Run all `solvers` to their ends; yields the rollouts of each problem in the order in which they finish.
 
-    Every Generate gets a seed made of `seed`, the problem and its place among what the problem asked for, so a problem
-    that is done again alone asks for the same samples. The problems begun first are served first, so that long searches
-    end one after the other, and not all of them at last. A prompt that the engine refuses is raised in the solver that
-    asked, as Refused, once its other requests are answered; if it can't do without, that costs its own problem only.
-    Where there is a None among `solvers`, there are none just now, and more may come. `engine` is None where no solver
-    asks for completions; without `recall` there is nothing to remember.
+    Every Generate gets a seed made of `seed`, the problem and the request's position among the problem's requests, so a
+    problem that is run again alone asks for the same samples. Problems started earlier are served first, so that long
+    searches end one after the other. A refused prompt is raised in the solver that asked, as Refused, once its other
+    requests are answered; a solver that does not catch it fails for its own problem only. A None among `solvers` means
+    that there are none just now, and more may come. `engine` is None where no solver asks for completions; without
+    `retrieve` a Retrieve is answered with no examples.
     """
-    driver = _Driver(engine, judge, seed, recall)
-    waiting, turns = iter(solvers), itertools.count()
-    active, more = 0, True
-    while more or active or driver.generating or driver.judging:  # until nothing is left in either service
-        while more and active < MAX_ACTIVE:
+    driver = _Driver(engine, verifier, seed, retrieve)
+    waiting, numbers = iter(solvers), itertools.count()
+    num_active, more = 0, True
+    while more or num_active or driver.generating or driver.verifying:  # until nothing is left in either service
+        while more and num_active < MAX_ACTIVE:
             try:
                 solver = next(waiting)
             except StopIteration:
@@ -212,30 +219,33 @@ def drive(
                 break
             if solver is None:
                 break
-            one = _Active(*solver, next(turns))
-            driver.resume(one)
-            if one.ended:
-                yield one.ended
+            active = _Active(*solver, next(numbers))
+            driver.resume(active)
+            if active.result:
+                yield active.result
             else:
-                active += 1
-        for ended in driver.step():
-            active -= 1
-            yield ended
+                num_active += 1
+        for finished in driver.step():
+            num_active -= 1
+            yield finished
 
 
-def resumed(asking: Generator[Sequence[Request], Any, Any], replies: Sequence[Any] | None) -> Sequence[Request]:
-    """What a solver, or a part of one, asks for next, now that all its replies are there; None to begin."""
+def advance(generator: Generator[Sequence[Request], Any, Any], replies: Sequence[Any] | None) -> Sequence[Request]:
+    """The next requests of a solver, or of a part of one, after all `replies` to its last ones; None to start it.
+
+    Raises StopIteration where it has returned, and in the generator Refused where a reply is a PromptError.
+    """
     if any(isinstance(reply, PromptError) for reply in replies or ()):
         assert replies
-        return asking.throw(Refused(replies))
-    return asking.send(replies)
+        return generator.throw(Refused(replies))
+    return generator.send(replies)
 
 
-def _attempts(one: _Active, rollouts: list[Rollout]) -> Attempts:
-    """What a solver returned, each rollout with the verdict it was given on the way, if any."""
+def _group(active: _Active, rollouts: list[Rollout]) -> RolloutGroup:
+    """What a solver returned, with the verdict that each rollout was given on the way, if any."""
     verdicts = [
-        replace(one.verdicts[rollout.response], rollout_id=rollout.id)
+        replace(active.verdicts[rollout.response], rollout_id=rollout.id)
         for rollout in rollouts
-        if rollout.response in one.verdicts
+        if rollout.response in active.verdicts
     ]
-    return Attempts(one.problem.id, rollouts, verdicts, num_tokens=one.num_tokens, tree=one.tree)
+    return RolloutGroup(active.problem.id, rollouts, verdicts, num_tokens=active.num_tokens, tree=active.tree)

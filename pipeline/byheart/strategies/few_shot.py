@@ -1,4 +1,4 @@
-"""Show the teacher worked examples first, then try as `direct` does (in-context learning, 2005.14165).
+"""Show the teacher worked examples first, then sample as `direct` does (in-context learning, 2005.14165).
 
 The examples stand before the problem as earlier turns of the chat, or in plain text as blocks with a blank line between
 them, where a blank line then ends the answer. The student is trained on the bare problem.
@@ -12,33 +12,39 @@ from functools import cached_property
 from typing import Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
-from byheart import recipe
-from byheart.strategies import direct
-from byheart.strategies.asking import put, spaced
-from byheart.strategies.memory import Memory
-from byheart.types import Message, Problem, Recall, Solver, WorkedExample, replace
-
-
-class Example(recipe.Options):
-    """A problem as the task puts it, and a right response to it."""
-
-    prompt: str
-    response: str
+from byheart.options import Options
+from byheart.strategies.direct import Direct, sample_until_enough
+from byheart.strategies.example_store import ExampleStore
+from byheart.strategies.prompting import put, spaced
+from byheart.types import Message, Problem, Retrieve, Solver, WorkedExample, replace
 
 
-class Options(direct.Options):
-    """So many `shots`, those nearest to the problem or drawn by its id. `source: given` takes them from `examples`;
-    `own` from what earlier rounds of the run verified, and while that is too few, as in the first round, from
-    `examples` as well, if there are any. What `prompt` puts around the problem it puts around the examples' too."""
+class Example(Options):
+    """A worked example in a recipe."""
 
-    examples: list[Example] = Field(default_factory=list)
-    source: Literal["given", "own"] = "given"
-    choose: Literal["seed", "nearest"] = "seed"
-    shots: int = Field(default=4, ge=1)
+    prompt: str = Field(description="a problem, worded as the task words it")
+    response: str = Field(description="a right response to it")
+
+
+class FewShot(Direct):
+    """Direct sampling after worked examples. What `prompt` puts around the problem it puts around theirs too."""
+
+    examples: list[Example] = Field(
+        default_factory=list,
+        description="worked examples to show; with source: own, they fill up while the run has too few of its own",
+    )
+    source: Literal["given", "own"] = Field(
+        default="given", description="given: from `examples`; own: solutions that earlier rounds of the run verified"
+    )
+    choose: Literal["seed", "nearest"] = Field(
+        default="seed", description="seed: drawn by the problem's id; nearest: most similar to the problem (BM25)"
+    )
+    shots: int = Field(default=4, ge=1, description="worked examples in a prompt")
 
     @model_validator(mode="after")
-    def _sound(self) -> Options:
+    def _sound(self) -> FewShot:
         if self.source == "given" and not self.examples:
             raise ValueError("source: given needs examples, each a prompt and a response; or say source: own")
         if self.source == "given" and self.shots > len(self.examples):
@@ -46,47 +52,46 @@ class Options(direct.Options):
         return self
 
     @cached_property
-    def given(self) -> Memory:
-        return Memory(("", WorkedExample(one.prompt, one.response)) for one in self.examples)
+    def _given(self) -> ExampleStore:
+        return ExampleStore(("", WorkedExample(example.prompt, example.response)) for example in self.examples)
 
-
-check = direct.check
-
-
-def solve(problem: Problem, options: Options) -> Solver:
-    nearest = options.choose == "nearest"
-    own: list[WorkedExample] = []
-    if options.source == "own":
-        [own] = yield [Recall(problem, options.shots, nearest)]
-    missing = options.shots - len(own)
-    given = options.given(Recall(problem, missing, nearest)) if missing else []
-    shown = [replace(one, prompt=put(one.prompt, options.prompt)) for one in (*given, *own)]
-    prompt = put(problem.prompt, options.prompt)
-    if not isinstance(prompt, str):
-        return (yield from direct.tries(problem, in_chat(shown, prompt), options))
-    shown[: len(given)] = map(apart, shown[: len(given)])
-    return (yield from direct.tries(problem, in_text(shown, prompt), options, stop=("\n\n",)))
+    @override
+    def solve(self, problem: Problem) -> Solver:
+        nearest = self.choose == "nearest"
+        own: list[WorkedExample] = []
+        if self.source == "own":
+            [own] = yield [Retrieve(problem, self.shots, nearest)]
+        missing = self.shots - len(own)
+        given = self._given(Retrieve(problem, missing, nearest)) if missing else []
+        shown = [replace(example, prompt=put(example.prompt, self.prompt)) for example in (*given, *own)]
+        prompt = put(problem.prompt, self.prompt)
+        if not isinstance(prompt, str):
+            return (yield from sample_until_enough(problem, in_chat(shown, prompt), self))
+        shown[: len(given)] = map(with_space, shown[: len(given)])
+        return (yield from sample_until_enough(problem, in_text(shown, prompt), self, stop=("\n\n",)))
 
 
 def in_chat(examples: Sequence[WorkedExample], prompt: list[Message]) -> list[Message]:
-    """`prompt` with `examples` before it, as turns of the same conversation."""
+    """`prompt` with `examples` before it, as turns of the same conversation; system messages only of `prompt`."""
     turns: list[Message] = []
-    for one in examples:
-        asked = [Message(role="user", content=one.prompt)] if isinstance(one.prompt, str) else one.prompt
-        turns += [turn for turn in asked if turn["role"] != "system"]
-        turns.append(Message(role="assistant", content=one.response))
-    system = [turn for turn in prompt if turn["role"] == "system"]
-    return [*system, *turns, *(turn for turn in prompt if turn["role"] != "system")]
+    for example in examples:
+        messages = [Message(role="user", content=example.prompt)] if isinstance(example.prompt, str) else example.prompt
+        turns += [message for message in messages if message["role"] != "system"]
+        turns.append(Message(role="assistant", content=example.response))
+    system = [message for message in prompt if message["role"] == "system"]
+    return [*system, *turns, *(message for message in prompt if message["role"] != "system")]
 
 
 def in_text(examples: Iterable[WorkedExample], prompt: str) -> str:
-    """`prompt` with `examples` before it, each a block of its own; in it a blank line would say that it ends there."""
-    return "".join(f"{one.prompt}{_BLANK_LINES.sub(_BREAK, one.response.rstrip())}\n\n" for one in examples) + prompt
+    """`prompt` with `examples` before it, a block each. Blank lines within a response become line breaks, since a blank
+    line ends a block."""
+    blocks = (f"{example.prompt}{_BLANK_LINES.sub(_BREAK, example.response.rstrip())}\n\n" for example in examples)
+    return "".join(blocks) + prompt
 
 
 _BLANK_LINES, _BREAK = re.compile(r"\n\s*\n"), "\n"
 
 
-def apart(one: WorkedExample) -> WorkedExample:
-    """As a base model would have written it; what the run found itself is that already."""
-    return replace(one, response=spaced(one.prompt, one.response))
+def with_space(example: WorkedExample) -> WorkedExample:
+    """`example` as a base model would have written it; what the run itself verified is that already."""
+    return replace(example, response=spaced(example.prompt, example.response))

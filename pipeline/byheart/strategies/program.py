@@ -1,90 +1,100 @@
-"""Let Python work it out: the model writes a program, and what it prints is the answer (PAL, 2211.10435).
+"""Let Python compute the answer: the model writes a program, and what it prints is the answer (PAL, 2211.10435).
 
-A program that fails goes back to the model with its error, to be mended: learning from execution feedback, as in Llama
-3 (2407.21783, section 4.3.1). Programs run in the sandbox alone (verifiers/execution.py). What they print is judged by
-the recipe's verifier like any other answer. One that failed to the last printed nothing, so its response is empty; the
-programs themselves, try by try, are the steps of a rollout.
+A program that fails goes back to the model with its error to be fixed: learning from execution feedback, as in Llama 3
+(2407.21783, section 4.3.1). Programs run in the sandbox only (verifiers/execution.py). What they print is judged by the
+recipe's verifier like any other answer. A rollout whose last program failed has an empty response. The programs
+themselves, try by try, are the steps of a rollout. Notes: "ran", "fixed", "failed", or "unjudged".
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
-from byheart import recipe
-from byheart.recipe import Recipe
-from byheart.strategies.asking import answered, put, spaced, template
+from byheart.contracts import Strategy, Verifier
+from byheart.options import Member, named
+from byheart.strategies.prompting import answered, put, spaced, template
 from byheart.strategies.several import Work, together
 from byheart.types import Generate, Problem, Rollout, Solver, Step, Verify, replace
-from byheart.verifiers import judge
+from byheart.verifiers import service
 from byheart.verifiers.code import solution
 
+if TYPE_CHECKING:
+    from byheart.recipe import Recipe
 
-class Options(recipe.Choice):
-    """`samples` programs, each with `retries` more tries after an {error}, which are shown it and what was printed
-    before it, the {output}, both cut to 300 characters. `run` says how they are run.
 
-    `rows` are taught: the `answer`, which is what was printed and nothing else, or the `program`, with its output under
-    it. Only a tokenizer knows the tokens of either, so `num_tokens` are those of the last program as it was written:
-    fewest is the simplest program, and a floor on them is one on programs."""
+class Program(Strategy):
+    """Programs that print the answer. What is taught has tokens that only a tokenizer knows, so `num_tokens` of a
+    rollout counts those of its last program: the fewest is the simplest program."""
 
-    prompt: template("problem") = (  # type: ignore[valid-type]
-        "{problem}\n\nDo not answer yourself. Write a Python program, in a code block, that works it out and prints "
-        "the answer."
+    prompt: Annotated[str, template("problem")] = Field(
+        default=(
+            "{problem}\n\nDo not answer yourself. Write a Python program, in a code block, that works it out and "
+            "prints the answer."
+        ),
+        description="prompt for the teacher; never trained on",
     )
-    mend: template("error", "output") = (  # type: ignore[valid-type]
-        "The program failed: {error}\nUntil then it printed: {output}\nWrite all of it again, mended."
+    retry_prompt: Annotated[str, template("error", "output")] = Field(
+        default="The program failed: {error}\nUntil then it printed: {output}\nWrite all of it again, mended.",
+        description="prompt after a program that failed; {error} and {output} are cut to 300 characters each",
     )
-    run: recipe.choice("verifiers") = Field(default="execution", validate_default=True)  # type: ignore[valid-type]
-    retries: int = Field(default=1, ge=0)
-    rows: Literal["answer", "program"] = "answer"
-    samples: int = Field(default=4, ge=1)
-    temperature: float = Field(default=1.0, ge=0)
-    max_tokens: int = Field(default=256, ge=1)
+    run: Member[Verifier] = named("execution", "the verifier that runs the programs, with its limits")
+    retries: int = Field(default=1, ge=0, description="further tries after a program that failed")
+    rows: Literal["answer", "program"] = Field(
+        default="answer",
+        description="what is taught: the printed output alone, or the program with its output under it",
+    )
+    samples: int = Field(default=4, ge=1, description="programs a problem, retries aside")
+    temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
+    max_tokens: int = Field(default=256, ge=1, description="most tokens of a program")
+
+    @override
+    def check(self, recipe: Recipe) -> None:
+        service.check(self.run)
+
+    @override
+    def solve(self, problem: Problem) -> Solver:
+        rollouts = yield from together([_work_out(problem, self) for _ in range(self.samples)])
+        yield [Verify(problem, [rollout.response for rollout in rollouts])]
+        return rollouts
 
 
-def check(recipe: Recipe) -> None:
-    """Raises SandboxError where programs can't be run on this machine."""
-    judge.check(recipe.strategy.run)
-
-
-def solve(problem: Problem, options: Options) -> Solver:
-    rollouts = yield from together([_work_out(problem, options) for _ in range(options.samples)])
-    yield [Verify(problem, [rollout.response for rollout in rollouts])]
-    return rollouts
-
-
-def _work_out(problem: Problem, options: Options) -> Work[Rollout]:
-    asked = put(problem.prompt, options.prompt)
+def _work_out(problem: Problem, options: Program) -> Work[Rollout]:
+    """One rollout: a program and its fixes, until one runs or `retries` are spent."""
+    conversation = put(problem.prompt, options.prompt)
     opening, stop = "", tuple[str, ...]()
-    if isinstance(asked, str):  # a base model is led into the program, and out at the end of the block
-        asked, opening, stop = f"{asked}\n", "```python\n", ("\n```",)
-    tries: list[Step] = []
+    if isinstance(conversation, str):  # a base model is led into the code block, and stopped at its end
+        conversation, opening, stop = f"{conversation}\n", "```python\n", ("\n```",)
+    programs: list[Step] = []
     while True:
-        begun = f"{asked}{opening}" if isinstance(asked, str) else asked
-        [[written]] = yield [Generate(begun, temperature=options.temperature, max_tokens=options.max_tokens, stop=stop)]
-        text = written.text
+        prompt = f"{conversation}{opening}" if isinstance(conversation, str) else conversation
+        [[completion]] = yield [
+            Generate(prompt, temperature=options.temperature, max_tokens=options.max_tokens, stop=stop)
+        ]
+        text = completion.text
         if opening:
             text = f"{'' if text.startswith('```') else opening}{text}\n```"
-        tries.append(Step(text))
+        programs.append(Step(text))
         [[ran]] = yield [Verify(problem, [text], by=options.run)]
-        if ran.score != 0.0 or len(tries) > options.retries:
-            break  # it ran, or can't be run here, or had all its tries
-        asked = answered(
-            asked, text, options.mend, error=_clipped(ran.reason), output=_clipped(ran.answer or "nothing")
+        if ran.score != 0.0 or len(programs) > options.retries:
+            break  # it ran, can't be run here, or had its last try
+        conversation = answered(
+            conversation, text, options.retry_prompt, error=_clip(ran.reason), output=_clip(ran.answer or "nothing")
         )
     if not ran.correct:
         note = "failed" if ran.score == 0.0 else "unjudged"
-        return Rollout.of(problem, replace(written, text=""), options.name, steps=tries, chosen=False, note=note)
+        failed = replace(completion, text="")
+        return Rollout.of(problem, failed, options.name, steps=programs, selected=False, note=note)
     printed = taught = ran.answer or ""
     if options.rows == "program":
         taught = f"```python\n{(solution(problem, text) or '').strip()}\n```\nAnswer: {printed}"
-    said = replace(written, text=spaced(problem.prompt, taught))
-    note, chosen = "mended" if len(tries) > 1 else "ran", written.finish_reason == "stop"
-    return Rollout.of(problem, said, options.name, steps=tries, chosen=chosen, note=note)
+    response = replace(completion, text=spaced(problem.prompt, taught))
+    note, whole = "fixed" if len(programs) > 1 else "ran", completion.finish_reason == "stop"
+    return Rollout.of(problem, response, options.name, steps=programs, selected=whole, note=note)
 
 
-def _clipped(text: str) -> str:
-    """Enough of an error or an output to mend a program by; the context is small."""
+def _clip(text: str) -> str:
+    """Enough of an error or an output to fix a program by; the context is small."""
     return text if len(text) <= 300 else f"{text[:200]} ... {text[-100:]}"

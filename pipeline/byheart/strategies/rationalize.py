@@ -1,92 +1,102 @@
-"""Rationalization: problems that could not be solved are tried once more with the answer as a hint (STaR, 2203.14465).
+"""Rationalization: problems that were not solved are sampled once more with the answer as a hint (STaR, 2203.14465).
 
-A reason that leads to the right answer is kept, as though it had been found without. The hint is never in the trained
-prompt, and a reason that speaks of it, or repeats it, is not taught. The hint is the gold answer alone, unless `prompt`
-or `examples` say more; for its word problems STaR's own showed the whole reference solution.
+A rationale that leads to the right answer is trained on as though no hint had been given. The hint is never in the
+training prompt, and a rationale that mentions or repeats it is not selected. The hint is the gold answer alone, unless
+`prompt` or `examples` say more; for its word problems STaR showed the whole reference solution.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
 from pydantic import Field
+from typing_extensions import override
 
-from byheart import recipe
+from byheart.contracts import Strategy
 from byheart.errors import PromptError
-from byheart.strategies.asking import begin, put, template
-from byheart.strategies.few_shot import Example, apart, in_chat, in_text
+from byheart.options import Member, named
+from byheart.strategies.few_shot import Example, in_chat, in_text, with_space
+from byheart.strategies.prompting import put, template
 from byheart.types import Generate, Problem, Prompt, Rollout, Solver, Verify, WorkedExample, replace
 from byheart.wording import normalised
 
 
-class Options(recipe.Choice):
-    """`of` is the strategy that tries first; where nothing that it chose is right, `samples` are asked for with the
-    hint, {answer}. `examples`, hinted as `prompt` would hint them, are shown before it: as turns of a chat, or as
-    blocks of plain text with a blank line after each, at which an answer to plain text ends."""
+class Rationalize(Strategy):
+    """Another strategy first, and hinted samples where nothing that it selected is right. Notes: "rationalized" where a
+    hinted sample is right, "leaked" where it mentions the hint."""
 
-    of: recipe.choice("strategies") = Field(default="direct", validate_default=True)  # type: ignore[valid-type]
-    prompt: template("problem", "answer") = (  # type: ignore[valid-type]
-        "(The answer is {answer}. Reason as if you did not know it, and do not mention this line.)\n{problem}"
+    of: Member[Strategy] = named("direct", "the strategy without a hint, which comes first")
+    prompt: Annotated[str, template("problem", "answer")] = Field(
+        default=(
+            "(The answer is {answer}. Reason as if you did not know it, and do not mention this line.)\n{problem}"
+        ),
+        description="prompt with the hint, the gold answer {answer}; never trained on",
     )
-    examples: list[Example] = Field(default_factory=list)
-    samples: int = Field(default=4, ge=1)
-    temperature: float = Field(default=1.0, ge=0)
-    max_tokens: int = Field(default=256, ge=1)
+    examples: list[Example] = Field(
+        default_factory=list,
+        description="worked examples before the hinted prompt, their problems with hints as `prompt` would write them",
+    )
+    samples: int = Field(default=4, ge=1, description="samples with the hint")
+    temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
+    max_tokens: int = Field(default=256, ge=1, description="most tokens of a sample with the hint")
 
-
-def solve(problem: Problem, options: Options) -> Solver:
-    rollouts = yield from begin(problem, options.of)
-    if problem.answer is None:
-        return rollouts
-    if rollouts:
-        [verdicts] = yield [Verify(problem, [rollout.response for rollout in rollouts])]
-        whole = [rollout.chosen and rollout.finish_reason == "stop" for rollout in rollouts]
-        if any(verdict.correct and taught for verdict, taught in zip(verdicts, whole, strict=True)):
+    @override
+    def solve(self, problem: Problem) -> Solver:
+        rollouts = yield from self.of.solve(problem)
+        if problem.answer is None:
             return rollouts
-    hinted = _hinted(problem.prompt, problem.answer, options)
-    asked = Generate(
-        hinted,
-        n=options.samples,
-        temperature=options.temperature,
-        max_tokens=options.max_tokens,
-        stop=("\n\n",) if isinstance(hinted, str) else (),
-    )
-    try:
-        [completions] = yield [asked]
-    except PromptError:  # the hint makes it longer than the context
-        if not rollouts:
-            raise
+        if rollouts:
+            [verdicts] = yield [Verify(problem, [rollout.response for rollout in rollouts])]
+            whole = [rollout.selected and rollout.finish_reason == "stop" for rollout in rollouts]
+            if any(verdict.correct and taught for verdict, taught in zip(verdicts, whole, strict=True)):
+                return rollouts
+        hinted = _hinted(problem.prompt, problem.answer, self)
+        request = Generate(
+            hinted,
+            n=self.samples,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            stop=("\n\n",) if isinstance(hinted, str) else (),
+        )
+        try:
+            [completions] = yield [request]
+        except PromptError:  # the hint makes it longer than the context
+            if not rollouts:
+                raise
+            return rollouts
+        [verdicts] = yield [Verify(problem, [completion.text for completion in completions])]
+        for completion, verdict in zip(completions, verdicts, strict=True):
+            rollout = Rollout.of(problem, completion, self.name, hinted=True)
+            if leaks(completion.text, problem.answer) or repeats(completion.text, problem, self.prompt):
+                rollout = replace(rollout, selected=False, note="leaked")
+            elif verdict.correct and completion.finish_reason == "stop":
+                rollout = replace(rollout, note="rationalized")
+            rollouts.append(rollout)
         return rollouts
-    [verdicts] = yield [Verify(problem, [completion.text for completion in completions])]
-    for completion, verdict in zip(completions, verdicts, strict=True):
-        rollout = Rollout.of(problem, completion, options.name, hinted=True)
-        if leaks(completion.text, problem.answer) or repeats(completion.text, problem, options.prompt):
-            rollout = replace(rollout, chosen=False, note="leaked")
-        elif verdict.correct and completion.finish_reason == "stop":
-            rollout = replace(rollout, note="rationalized")
-        rollouts.append(rollout)
-    return rollouts
 
 
-def _hinted(prompt: Prompt, answer: str, options: Options) -> Prompt:
-    shown = [WorkedExample(one.prompt, one.response) for one in options.examples]
-    asked = put(prompt, options.prompt, answer=answer)
-    return in_text(map(apart, shown), asked) if isinstance(asked, str) else in_chat(shown, asked)
+def _hinted(prompt: Prompt, answer: str, options: Rationalize) -> Prompt:
+    """The teacher's prompt with the hint, after the worked examples."""
+    examples = [WorkedExample(example.prompt, example.response) for example in options.examples]
+    hinted = put(prompt, options.prompt, answer=answer)
+    return in_text(map(with_space, examples), hinted) if isinstance(hinted, str) else in_chat(examples, hinted)
 
 
 def leaks(text: str, answer: str) -> bool:
-    """Whether a solution tells that its writer was given the answer, in words or by the `answer` itself.
+    """Whether a solution reveals that its writer was given the answer, in words or by the `answer` itself.
 
-    "We are told that Tom has 5 apples" only says the problem again, and "the answer is given by 2 + 3" leads there.
+    "We are told that Tom has 5 apples" only restates the problem, and "the answer is given by 2 + 3" derives it.
     """
     itself = re.compile(rf"(?<![\w.,]){re.escape(answer.strip())}(?!\w|[.,]\d)") if answer.strip() else None
-    told = (said[1] for said in _TOLD.finditer(text))
-    return _LEAK.search(text) is not None or any(itself is not None and itself.search(said) for said in told)
+    stated = (match[1] for match in _TOLD.finditer(text))
+    return _LEAK.search(text) is not None or any(itself is not None and itself.search(clause) for clause in stated)
 
 
 def repeats(text: str, problem: Problem, template: str) -> bool:
-    """Whether a solution says the hint again in the words of `template`: from the bracket before the answer up to it,
-    or if it is in none, the sentence around it. That one may end a solution, as "The answer is 50." may well do."""
+    """Whether a solution repeats the hint in the words of `template`: from the bracket before the answer up to it, or
+    if the answer is in no bracket, the sentence around it. That sentence may end a solution: "The answer is 50."
+    """
     bracket = _BRACKET.search(template)
     hint = bracket[0] if bracket else "".join(_SENTENCE.findall(template)[:1])
     if not re.search(r"[^\W\d_]", hint.replace("{answer}", "").replace("{problem}", "")):
@@ -97,8 +107,9 @@ def repeats(text: str, problem: Problem, template: str) -> bool:
 
 
 def _worded(hint: str, problem: Problem) -> str:
-    said = put(problem.prompt, hint, answer=problem.answer or "")
-    return said if isinstance(said, str) else said[-1]["content"]
+    """The hint as the teacher read it."""
+    prompt = put(problem.prompt, hint, answer=problem.answer or "")
+    return prompt if isinstance(prompt, str) else prompt[-1]["content"]
 
 
 _BRACKET = re.compile(r"[(\[][^()\[\]]*\{answer\}")

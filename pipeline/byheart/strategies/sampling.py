@@ -1,113 +1,117 @@
-"""The sample stage, and the journal that it shares with every measure: ask only for what is owed."""
+"""The sample stage, and the journal that it shares with every measure: ask only for what is missing."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from byheart.contracts import Session, Strategy
 from byheart.errors import EngineError
 from byheart.files import Journal, read_records
-from byheart.run import Stage, stage
-from byheart.strategies import memory
-from byheart.strategies.asking import begin
-from byheart.strategies.driver import Remembering
+from byheart.records import SampleStats
+from byheart.stages import Earlier, Stage, stage
+from byheart.strategies.driver import Retriever
+from byheart.strategies.example_store import verified_examples
 from byheart.strategies.spreading import carried_out
 from byheart.strategies.tuning import tuned
-from byheart.types import Attempts, Engine, Policy, Problem, Problems, Solver
-from byheart.verifiers.judge import Judge
+from byheart.types import Policy, Problem, Problems, RolloutGroup, Solver
+from byheart.verifiers.service import VerifierService
 
 CHUNK = 32
-"""Where tokens are limited, so many problems are begun at a time, and done before more are: what they cost may go over
-the limit."""
+"""Under a token budget problems start in chunks of so many; the last chunk may exceed the budget."""
 
 
-def read_rollouts(folder: Path) -> list[Attempts]:
+def read_rollouts(folder: Path) -> list[RolloutGroup]:
     """In the order of the problems, whatever the order in which they were finished."""
-    done = {one.problem_id: one for one in Journal(folder, "rollouts", Attempts).read()}
+    groups = {group.problem_id: group for group in Journal(folder, "rollouts", RolloutGroup).read()}
     problems = read_records(folder / "problems.jsonl", Problems)[0]
-    return [done[problem.id] for problem in problems.train if problem.id in done]
+    return [groups[problem.id] for problem in problems.train if problem.id in groups]
 
 
 @stage(read_rollouts)
 def sample(
-    work: Stage, problems: Problems, policy: Policy, options: Any, engine: Engine, judge: Judge
-) -> list[Attempts]:
-    """Let the strategy work on every problem to train on, or until `sample_tokens` of the recipe are spent, which the
-    last 32 problems that were begun may overshoot. Problems that an earlier try finished are not done again. Of a list
-    of temperatures the best is found first."""
+    work: Stage,
+    problems: Problems,
+    policy: Policy,
+    strategy: Strategy,
+    sample_tokens: int | None,
+    engine: Session,
+    verifier: VerifierService,
+    earlier: Sequence[Earlier],
+) -> list[RolloutGroup]:
+    """Let the strategy work on every problem to train on, or until `sample_tokens` were generated. Problems that an
+    interrupted try finished are not sampled again. Of a list of temperatures the best is found first."""
     engine.load(policy)
-    seed, recall = f"{work.seed} round {work.round}", memory.of_run(work)
+    seed, retrieve = f"{work.seed} round {work.round}", verified_examples(earlier)
 
-    def tries(name: str, part: Sequence[Problem], asked: Any, budget: int | None = None) -> list[Attempts]:
-        journal, doing = Journal(work.dir, name, Attempts), "sample" if name == "rollouts" else name
-        return attempt(
-            work, journal, part, lambda one: begin(one, asked), engine, judge, seed, doing, recall=recall, budget=budget
-        )
+    def attempts(name: str, part: Sequence[Problem], solver: Strategy, budget: int | None = None) -> list[RolloutGroup]:
+        journal, doing = Journal(work.dir, name, RolloutGroup), "sample" if name == "rollouts" else name
+        return attempt(work, journal, part, solver.solve, engine, verifier, seed, doing, retrieve, budget)
 
-    spent = 0
-    if isinstance(getattr(options, "temperature", None), list):
-        options, spent = tuned(work, problems.train, options, tries)
-    attempts = tries("rollouts", problems.train, options, work.recipe.sample_tokens)
-    rollouts = [rollout for one in attempts for rollout in one.rollouts]
-    work.notes |= {
-        "num_problems": len(attempts),
-        "num_rollouts": len(rollouts),
-        "num_chosen": sum(one.chosen for one in rollouts),
-        "num_hinted": sum(one.hinted for one in rollouts),
-        "notes": dict(sorted(Counter(one.note for one in rollouts if one.note).items())),
-        "num_tokens": spent + sum(one.num_tokens for one in attempts),
-        "num_failed": sum(one.failure is not None for one in attempts),
-    }
-    return attempts
+    tuning = strategy.tuning()
+    best = tuned(work.dir, problems.train, tuning, attempts) if tuning else None
+    groups = attempts("rollouts", problems.train, best.strategy if best else strategy, sample_tokens)
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    work.stats = SampleStats(
+        num_problems=len(groups),
+        num_rollouts=len(rollouts),
+        num_selected=sum(rollout.selected for rollout in rollouts),
+        num_hinted=sum(rollout.hinted for rollout in rollouts),
+        notes=dict(sorted(Counter(rollout.note for rollout in rollouts if rollout.note).items())),
+        num_tokens=(best.num_tokens if best else 0) + sum(group.num_tokens for group in groups),
+        num_failed=sum(group.failure is not None for group in groups),
+        temperature=best.temperature if best else None,
+        balance=best.balance if best else None,
+    )
+    return groups
 
 
 def attempt(
     work: Stage,
-    journal: Journal[Attempts],
+    journal: Journal[RolloutGroup],
     problems: Sequence[Problem],
     solve: Callable[[Problem], Solver],
-    engine: Engine,
-    judge: Judge,
+    engine: Session,
+    verifier: VerifierService,
     seed: str,
     doing: str,
-    recall: Remembering | None = None,
+    retrieve: Retriever | None = None,
     budget: int | None = None,
-) -> list[Attempts]:
+) -> list[RolloutGroup]:
     """What `solve` comes to for each of `problems`, in their order; written to `journal` as each is finished.
 
-    Once `budget` tokens were generated no more problems are begun, and those are not in the result. `recall` answers
-    who asks for what the run knows. Raises EngineError where the engine refused every single one.
+    Once `budget` tokens were generated no more problems are started, and those are not in the result. `retrieve` answers
+    requests for worked examples. Raises EngineError where the engine refused every single problem.
     """
-    known = {one.problem_id: one for one in journal.read()}
-    num_owed = sum(problem.id not in known for problem in problems)
-    if not num_owed:
-        return _some([known[problem.id] for problem in problems])
+    known = {group.problem_id: group for group in journal.read()}
+    num_missing = sum(problem.id not in known for problem in problems)
+    if not num_missing:
+        return _any_solved([known[problem.id] for problem in problems])
     tokens, before = 0, engine.seconds
-    begun = 0  # tokens, those of an earlier try counted, so that it ends where it would have ended without interruption
+    spent = 0  # those of an interrupted try counted, so that it ends where it would have ended without interruption
     try:
-        with work.progress(num_owed, doing, "problems") as bar:
-            for part in _parts(problems, len(problems) if budget is None else CHUNK):
-                if budget is not None and begun >= budget:
+        with work.progress(num_missing, doing, "problems") as bar:
+            for chunk in _chunks(problems, len(problems) if budget is None else CHUNK):
+                if budget is not None and spent >= budget:
                     break
-                owed = [problem for problem in part if problem.id not in known]
-                for one in carried_out(owed, solve, engine, judge, seed, recall) if owed else ():
-                    journal.append(one)
-                    known[one.problem_id] = one
-                    tokens += one.num_tokens
+                missing = [problem for problem in chunk if problem.id not in known]
+                for group in carried_out(missing, solve, engine, verifier, seed, retrieve) if missing else ():
+                    journal.append(group)
+                    known[group.problem_id] = group
+                    tokens += group.num_tokens
                     bar.advance(1, f"{tokens / max(engine.seconds - before, 1e-9):.0f} tokens/s")
-                begun += sum(known[problem.id].num_tokens for problem in part)
+                spent += sum(known[problem.id].num_tokens for problem in chunk)
     finally:
         journal.close()
-    return _some([known[problem.id] for problem in problems if problem.id in known])
+    return _any_solved([known[problem.id] for problem in problems if problem.id in known])
 
 
-def _some(attempts: list[Attempts]) -> list[Attempts]:
-    if attempts and all(one.failure for one in attempts):
-        raise EngineError(f"every problem failed; the first one, {attempts[0].problem_id}: {attempts[0].failure}")
-    return attempts
+def _any_solved(groups: list[RolloutGroup]) -> list[RolloutGroup]:
+    if groups and all(group.failure for group in groups):
+        raise EngineError(f"every problem failed; the first one, {groups[0].problem_id}: {groups[0].failure}")
+    return groups
 
 
-def _parts(problems: Sequence[Problem], size: int) -> Iterator[Sequence[Problem]]:
+def _chunks(problems: Sequence[Problem], size: int) -> Iterator[Sequence[Problem]]:
     return (problems[start : start + size] for start in range(0, len(problems), size))

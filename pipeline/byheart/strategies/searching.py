@@ -1,4 +1,4 @@
-"""What all searches do alike: write next steps and value them, keep to a budget, return the whole solutions."""
+"""What all searches share: expand and value steps, keep to a budget, return the whole solutions as rollouts."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
-from byheart import recipe
+from byheart.contracts import Strategy
 from byheart.errors import PromptError, RecipeError
-from byheart.recipe import Recipe
 from byheart.steps import UNTIL, Kind, alike, first, split
-from byheart.strategies.asking import put, template
+from byheart.strategies.prompting import put, template
 from byheart.strategies.several import Work, together
 from byheart.strategies.tree import Node, add, close, nodes
 from byheart.types import (
     Branch,
     Completion,
     Generate,
-    Keep,
     Problem,
+    RecordTree,
     Rollout,
     Score,
     Solver,
@@ -33,64 +33,65 @@ from byheart.types import (
 )
 from byheart.wording import goes_back
 
-
-class Options(recipe.Choice):
-    """At a node, `width` next steps are sampled, each a `step` of at most `step_tokens`.
-
-    A search ends when `max_nodes`, `max_tokens` (all that is generated for the problem) or `max_seconds` are spent.
-    A branch is closed that is `max_depth` steps long and not whole, or worth less than `min_value` (0..1).
-
-    One whole solution is chosen `among` those that verify, or among `all`, as where no gold answer is at hand.
-
-    While the policy has no value model, as in the first round, all steps count alike: schedule another strategy for it.
-    """
-
-    prompt: template("problem") = "{problem}"  # type: ignore[valid-type]
-    step: Kind = "line"
-    width: int = Field(default=4, ge=1)
-    temperature: float = Field(default=1.0, gt=0)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    step_tokens: int = Field(default=64, ge=1)
-    max_depth: int = Field(default=16, ge=1)
-    max_nodes: int = Field(default=256, ge=1)
-    max_tokens: int = Field(default=8192, ge=1)
-    max_seconds: float | None = Field(default=None, gt=0)
-    min_value: float = Field(default=0.0, ge=0, le=1)
-    among: Literal["right", "all"] = "right"
+if TYPE_CHECKING:
+    from byheart.recipe import Recipe
 
 
-def check(recipe: Recipe) -> None:
-    """Raises RecipeError where nothing would say what steps are worth, or something that learnt other steps."""
-    if recipe.objective.name != "step_value":
+class Searching(Strategy):
+    """Base of the searches over steps. While the policy has no value model, as in the first round, all steps have the
+    same value: schedule another strategy for that round."""
+
+    prompt: Annotated[str, template("problem")] = Field(
+        default="{problem}", description="prompt for the teacher; never trained on"
+    )
+    step: Kind = Field(default="line", description="what a step is; the same as curation.step")
+    width: int = Field(default=4, ge=1, description="next steps sampled after a step")
+    temperature: float = Field(default=1.0, gt=0, description="sampling temperature of a step")
+    top_p: float = Field(default=1.0, gt=0, le=1, description="nucleus sampling: probability mass to sample from")
+    step_tokens: int = Field(default=64, ge=1, description="most tokens of a step")
+    max_depth: int = Field(default=16, ge=1, description="most steps of a solution; a longer branch is closed")
+    max_nodes: int = Field(default=256, ge=1, description="steps in the tree at which the search ends")
+    max_tokens: int = Field(default=8192, ge=1, description="tokens generated for the problem at which the search ends")
+    max_seconds: float | None = Field(
+        default=None, gt=0, description="seconds after which the search ends; default: no limit"
+    )
+    min_value: float = Field(default=0.0, ge=0, le=1, description="value, in 0..1, under which a branch is closed")
+    among: Literal["right", "all"] = Field(
+        default="right",
+        description="solutions to select from: those that verify, or all, as where there is no gold answer",
+    )
+
+    @override
+    def check(self, recipe: Recipe) -> None:
+        if recipe.objective.trains_scorer != "steps":
+            raise RecipeError(
+                f"strategy: {self.name}: it goes by a value model of steps, and the objective "
+                f"{recipe.objective.name!r} trains none; say objective: step_value"
+            )
+        check_step(self, self.step, recipe)
+
+
+def check_step(strategy: Strategy, step: Kind, recipe: Recipe) -> None:
+    """Raises RecipeError where the `step` of `strategy` is not what curation takes for a step."""
+    curated = recipe.curation.step
+    steps_matter = recipe.curation.steps or recipe.curation.backtracks or recipe.curation.pair_by == "siblings"
+    if steps_matter and step != curated:
         raise RecipeError(
-            f"strategy: {recipe.strategy.name}: it goes by a value model of steps, and the objective "
-            f"{recipe.objective.name!r} trains none; say objective: step_value"
-        )
-    check_step(recipe)
-
-
-def check_step(recipe: Recipe) -> None:
-    """Raises RecipeError where the strategy takes another piece of text for a step than curation does."""
-    mine, learnt = recipe.strategy.step, recipe.curation.step
-    kinds = recipe.curation.steps or recipe.curation.backtracks or recipe.curation.pair_by == "siblings"
-    if kinds and mine != learnt:
-        raise RecipeError(
-            f"strategy: {recipe.strategy.name}: it goes by step: {mine}, and curation.step is {learnt}: say the same "
-            "in both"
+            f"strategy: {strategy.name}: it goes by step: {step}, and curation.step is {curated}: say the same in both"
         )
 
 
 DEAD_ENDS = ("taken back", "cut off", "too deep", "too long")
-"""Why a branch is closed to which nothing whole belongs."""
+"""Reasons to close a branch that mean that no whole solution goes through it."""
 
 
 class Search:
-    """One problem's tree and what growing it has cost so far."""
+    """One problem's tree, and what expanding it has cost so far."""
 
-    def __init__(self, problem: Problem, options: Options) -> None:
+    def __init__(self, problem: Problem, options: Searching) -> None:
         self.problem, self.options, self.root = problem, options, Node()
         self.num_nodes = self.num_tokens = 0
-        self._played: list[Node] = []
+        self._playouts: list[Node] = []
         self._policy = ""
         self._began = time.monotonic()
 
@@ -104,114 +105,124 @@ class Search:
             or (limit is not None and time.monotonic() - self._began >= limit)
         )
 
-    def grow(self, leaves: Sequence[Node], width: int | None = None) -> Work[None]:
-        """Write next steps after each of `leaves`, all at once, and value them. What no longer fits the model's context
-        is closed; raises PromptError where that is the problem itself."""
+    def expand(self, leaves: Sequence[Node], width: int | None = None) -> Work[None]:
+        """Sample `width` next steps after each of `leaves`, all at once, and value them. A leaf that no longer fits the
+        model's context is closed; raises PromptError where the problem itself does not fit."""
         leaves = [leaf for leaf in leaves if not (leaf.closed or leaf.ended or leaf.children)]
-        works = [self._written(leaf, width or self.options.width) for leaf in leaves]
+        works = [self._sample(leaf, width or self.options.width) for leaf in leaves]
         fresh: list[tuple[Node, Completion]] = []
-        for leaf, some in zip(leaves, (yield from together(works)), strict=True):
-            for one in some:
+        for leaf, completions in zip(leaves, (yield from together(works)), strict=True):
+            for completion in completions:
                 known = len(leaf.children)
-                ended = one.finish_reason == "stop"
-                step = one.text if ended else first(one.text, self.options.step) or one.text
+                ended = completion.finish_reason == "stop"
+                step = completion.text if ended else first(completion.text, self.options.step) or completion.text
                 same = partial(alike, kind=self.options.step)
-                child = add(leaf, step, ended, len(one.tokens), one.logprob or 0.0, one.seed, same)
+                num_tokens, logprob = len(completion.tokens), completion.logprob or 0.0
+                child = add(leaf, step, ended, num_tokens, logprob, completion.seed, same)
                 if len(leaf.children) > known:
-                    fresh.append((child, one))
+                    fresh.append((child, completion))
         self.num_nodes += len(fresh)
         yield from self._value([child for child, _ in fresh])
-        for child, one in fresh:
+        for child, completion in fresh:
             if goes_back(child.step):
-                close(child, "taken back")  # by the policy itself; what else was written after the same steps stays
-            elif one.finish_reason == "length":
+                close(child, "taken back")  # by the policy itself; other steps after the same steps stay open
+            elif completion.finish_reason == "length":
                 close(child, "cut off")
             elif not child.ended and len(child.path) >= self.options.max_depth:
                 close(child, "too deep")
             elif child.value is not None and child.value < self.options.min_value:
                 close(child, "hopeless")
 
-    def _written(self, leaf: Node, n: int) -> Work[list[Completion]]:
-        """So many next steps after `leaf`. Where a mark that mostly ends a step does not, as in "1. Add" or within
-        brackets, it is written on."""
-        ask = Generate(
+    def _sample(self, leaf: Node, n: int) -> Work[list[Completion]]:
+        """`n` next steps after `leaf`. Where a text that usually ends a step does not, as in "1. Add" or within
+        brackets, the step is continued."""
+        request = Generate(
             put(self.problem.prompt, self.options.prompt),
             n=n,
             temperature=self.options.temperature,
             top_p=self.options.top_p,
             max_tokens=self.options.step_tokens,
-            prefix=leaf.text,
-            until=UNTIL[self.options.step],
+            prefill=leaf.text,
+            step_stop=UNTIL[self.options.step],
             logprob=True,
         )
         whole: list[Completion] = []
         try:
-            [begun] = yield [ask]
-            while begun:
-                whole += [one for one in begun if not self._begun(one)]
-                begun = [one for one in begun if self._begun(one)]
-                if begun:
-                    room = self.options.step_tokens
-                    more = yield [
-                        replace(ask, n=1, max_tokens=room - len(one.tokens), prefix=leaf.text + one.text)
-                        for one in begun
+            [partial_steps] = yield [request]
+            while partial_steps:
+                whole += [completion for completion in partial_steps if not self._unfinished(completion)]
+                partial_steps = [completion for completion in partial_steps if self._unfinished(completion)]
+                if partial_steps:
+                    replies = yield [
+                        replace(
+                            request,
+                            n=1,
+                            max_tokens=self.options.step_tokens - len(completion.tokens),
+                            prefill=leaf.text + completion.text,
+                        )
+                        for completion in partial_steps
                     ]
-                    begun = [_joined(one, rest) for one, [rest] in zip(begun, more, strict=True)]
+                    partial_steps = [
+                        _joined(completion, rest) for completion, [rest] in zip(partial_steps, replies, strict=True)
+                    ]
         except PromptError:
             if not leaf.parent:
                 raise
             close(leaf, "too long")
-        for one in whole:
-            self._policy, self.num_tokens = one.policy, self.num_tokens + len(one.tokens)
+        for completion in whole:
+            self._policy, self.num_tokens = completion.policy, self.num_tokens + len(completion.tokens)
         return [] if leaf.closed else whole
 
-    def _begun(self, one: Completion) -> bool:
+    def _unfinished(self, completion: Completion) -> bool:
         """Whether this is a part of a step, and there is room for more of it."""
-        room = len(one.tokens) < self.options.step_tokens
-        return one.finish_reason == "step" and room and first(one.text, self.options.step) is None
+        room = len(completion.tokens) < self.options.step_tokens
+        return completion.finish_reason == "step" and room and first(completion.text, self.options.step) is None
 
-    def play(self, leaf: Node, n: int, max_tokens: int) -> Work[list[Node]]:
-        """Solutions that go on from `leaf` to their end in one go; they are whole, but no part of the tree."""
+    def simulate(self, leaf: Node, n: int, max_tokens: int) -> Work[list[Node]]:
+        """`n` playouts from `leaf` to the end, those that were cut off left out. They are whole solutions, but no part
+        of the tree."""
         options = self.options
         prompt, prefix = put(self.problem.prompt, options.prompt), leaf.text
         try:
-            [written] = yield [Generate(prompt, n, options.temperature, options.top_p, max_tokens, prefix=prefix)]
+            [playouts] = yield [Generate(prompt, n, options.temperature, options.top_p, max_tokens, prefill=prefix)]
         except PromptError:  # it no longer fits the model's context
             return []
-        self.num_tokens += sum(len(one.tokens) for one in written)
+        self.num_tokens += sum(len(completion.tokens) for completion in playouts)
         ends = [
-            Node(one.text, leaf, True, len(one.tokens), seed=one.seed) for one in written if one.finish_reason == "stop"
+            Node(completion.text, leaf, True, len(completion.tokens), seed=completion.seed)
+            for completion in playouts
+            if completion.finish_reason == "stop"
         ]
-        self._played += ends
+        self._playouts += ends
         return ends
 
-    def judged(self, found: Sequence[Node]) -> Work[list[float]]:
-        """What each of `found` is worth, in 0..1: a whole solution what the verifier says, where it may be asked and
-        can tell; else the value."""
-        scores: list[float | None] = [None] * len(found)
-        if self.options.among == "right" and any(node.ended for node in found):
-            [verdicts] = yield [Verify(self.problem, [node.text for node in found])]
-            scores = [verdict.score if node.ended else None for node, verdict in zip(found, verdicts, strict=True)]
-        yield from self._value([node for node, score in zip(found, scores, strict=True) if score is None])
-        return [worth(node) if score is None else score for node, score in zip(found, scores, strict=True)]
+    def judged(self, ends: Sequence[Node]) -> Work[list[float]]:
+        """What each of `ends` is worth, in 0..1: the verifier's score of a whole solution, where the verifier may be
+        asked and can judge it; else the value."""
+        scores: list[float | None] = [None] * len(ends)
+        if self.options.among == "right" and any(node.ended for node in ends):
+            [verdicts] = yield [Verify(self.problem, [node.text for node in ends])]
+            scores = [verdict.score if node.ended else None for node, verdict in zip(ends, verdicts, strict=True)]
+        yield from self._value([node for node, score in zip(ends, scores, strict=True) if score is None])
+        return [worth(node) if score is None else score for node, score in zip(ends, scores, strict=True)]
 
-    def _value(self, some: Sequence[Node]) -> Work[None]:
-        """Ask what those are worth that have no value yet."""
-        unknown = [node for node in some if node.value is None]
+    def _value(self, steps: Sequence[Node]) -> Work[None]:
+        """Ask the value model for the values of those of `steps` that have none yet."""
+        unknown = [node for node in steps if node.value is None]
         if unknown:
             [values] = yield [Score(self.problem.prompt, [node.text for node in unknown])]
             for node, value in zip(unknown, values, strict=True):
                 node.value = value
 
     def whole(self) -> list[Node]:
-        """The solutions that came to their end: those of the tree in its order, then those that were played."""
-        return [*(node for node in nodes(self.root) if node.ended), *self._played]
+        """The solutions that came to their end: those of the tree in its order, then the playouts."""
+        return [*(node for node in nodes(self.root) if node.ended), *self._playouts]
 
     def rollouts(
         self, worth: Callable[[Node], float], scores: Callable[[Node], dict[str, float]] = lambda _: {}
     ) -> Solver:
-        """A rollout of each whole solution; chosen is the one worth most, of those that may be chosen. The tree is
-        kept, with the `scores` of its nodes."""
+        """A rollout of each whole solution; selected is the eligible one of greatest `worth`. The tree is recorded,
+        with the `scores` of its nodes."""
         whole = self.whole()
         eligible = whole
         if self.options.among == "right" and whole:
@@ -219,18 +230,19 @@ class Search:
             eligible = [node for node, verdict in zip(whole, verdicts, strict=True) if verdict.correct]
         yield from self._value(eligible)
         best = max(eligible, key=worth, default=None)
-        yield [Keep(self._tree(best.path if best else [], scores))]
+        yield [RecordTree(self._tree(best.path if best else [], scores))]
         return [self._rollout(node, node is best) for node in whole]
 
-    def _tree(self, chosen: list[Node], scores: Callable[[Node], dict[str, float]]) -> list[Branch]:
-        places: dict[Node, int] = {self.root: -1}
+    def _tree(self, path: list[Node], scores: Callable[[Node], dict[str, float]]) -> list[Branch]:
+        """The tree as it is recorded, in which the nodes of `path` are selected."""
+        indices: dict[Node, int] = {self.root: -1}
         tree: list[Branch] = []
         for node in nodes(self.root):
             if node.parent:
-                places[node] = len(tree)
+                indices[node] = len(tree)
                 tree.append(
                     Branch(
-                        parent=places[node.parent],
+                        parent=indices[node.parent],
                         text=node.step,
                         ended=node.ended,
                         count=node.count,
@@ -238,17 +250,17 @@ class Search:
                         mean=node.mean if node.visits else None,
                         value=node.value,
                         closed=node.closed,
-                        chosen=node in chosen,
+                        selected=node in path,
                         scores=scores(node),
                     )
                 )
         return tree
 
-    def _rollout(self, node: Node, chosen: bool) -> Rollout:
+    def _rollout(self, node: Node, selected: bool) -> Rollout:
         problem, name, text = self.problem, self.options.name, node.text
         steps = split(text, self.options.step)
-        known = {one.text: one for one in node.path}
-        found = [known.get(begun, Node()) for begun in accumulate(steps)]
+        by_text = {before.text: before for before in node.path}
+        path = [by_text.get(prefix, Node()) for prefix in accumulate(steps)]
         return Rollout(
             id=digest(problem.id, name, self._policy, node.seed, text),
             problem_id=problem.id,
@@ -256,26 +268,26 @@ class Search:
             prompt=problem.prompt,
             response=text,
             finish_reason="stop",
-            num_tokens=sum(one.num_tokens for one in node.path),
+            num_tokens=sum(before.num_tokens for before in node.path),
             seed=node.seed,
             policy=self._policy,
-            steps=[Step(step, one.value, one.visits, one.count) for step, one in zip(steps, found, strict=True)],
-            chosen=chosen,
+            steps=[Step(step, at.value, at.visits, at.count) for step, at in zip(steps, path, strict=True)],
+            selected=selected,
             value=node.value,
         )
 
 
 def worth(node: Node) -> float:
-    """The value of a node; while there is no value model, all are alike."""
+    """The value of a node; 0.5 while there is no value model."""
     return 0.5 if node.value is None else node.value
 
 
-def _joined(begun: Completion, rest: Completion) -> Completion:
-    """One completion of two, the second of which goes on from the first."""
+def _joined(start: Completion, rest: Completion) -> Completion:
+    """One completion of two, the second of which continues the first."""
     return replace(
         rest,
-        text=begun.text + rest.text,
-        tokens=[*begun.tokens, *rest.tokens],
-        seed=begun.seed,
-        logprob=(begun.logprob or 0.0) + (rest.logprob or 0.0),
+        text=start.text + rest.text,
+        tokens=[*start.tokens, *rest.tokens],
+        seed=start.seed,
+        logprob=(start.logprob or 0.0) + (rest.logprob or 0.0),
     )

@@ -1,62 +1,69 @@
-"""Dozens of questions that test a draft, their answers, and a rewrite: for prompts that have no single right answer.
+"""Questions that test a draft, their answers, and a rewrite: for prompts that have no single right answer.
 
-The questions are answered each by itself, with the draft in view, as in chain-of-verification (2309.11495). What lets a
-rewrite in is the recipe's verifier, here mostly a model that judges (verifiers/model_judge.py).
+Each question is answered by itself, with the draft in view, as in chain-of-verification (2309.11495). Whether a rewrite
+is trained on is up to the recipe's verifier, here usually a model that judges (verifiers/model_judge.py).
 """
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
 
-from byheart import recipe
-from byheart.strategies.asking import answered, put, template
+from pydantic import Field
+from typing_extensions import override
+
+from byheart.contracts import Strategy
+from byheart.strategies.prompting import answered, put, template
 from byheart.strategies.several import Work, ask, listed, revised, together
 from byheart.types import Completion, Problem, Prompt, Solver
 
 
-class Options(recipe.Choice):
-    """`samples` drafts, each tested by at most `questions`. `test` asks for so many of them, {number}; `answer` puts
-    one of them; `rewrite` shows all with their {answers}. `max_tokens` are for a draft and for a rewrite, `test_tokens`
-    for the list of questions, `answer_tokens` for the answer to one. Taught is the last version, and nothing else."""
+class SelfAsk(Strategy):
+    """Drafts that are tested by questions and rewritten. Only the last version is taught."""
 
-    prompt: template("problem") = "{problem}"  # type: ignore[valid-type]
-    test: template("number") = (  # type: ignore[valid-type]
-        "List up to {number} questions that test whether this answer is correct, complete and clear. Number them, one "
-        "a line."
+    prompt: Annotated[str, template("problem")] = Field(
+        default="{problem}", description="prompt for the draft; never trained on"
     )
-    answer: template("question") = "{question}"  # type: ignore[valid-type]
-    rewrite: template("answers") = (  # type: ignore[valid-type]
-        "{answers}\nNow answer what you were asked first once more, with all of this in mind."
+    test: Annotated[str, template("number")] = Field(
+        default=(
+            "List up to {number} questions that test whether this answer is correct, complete and clear. Number them, "
+            "one a line."
+        ),
+        description="message that asks for the questions; {number} is the value of `questions`",
     )
-    questions: int = Field(default=12, ge=1)
-    samples: int = Field(default=1, ge=1)
-    temperature: float = Field(default=1.0, ge=0)
-    max_tokens: int = Field(default=512, ge=1)
-    test_tokens: int = Field(default=512, ge=1)
-    answer_tokens: int = Field(default=256, ge=1)
+    answer: Annotated[str, template("question")] = Field(
+        default="{question}", description="message that asks one question"
+    )
+    rewrite: Annotated[str, template("answers")] = Field(
+        default="{answers}\nNow answer what you were asked first once more, with all of this in mind.",
+        description="message that asks for the rewrite; {answers} holds all questions with their answers",
+    )
+    questions: int = Field(default=12, ge=1, description="most questions about a draft")
+    samples: int = Field(default=1, ge=1, description="drafts a problem")
+    temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
+    max_tokens: int = Field(default=512, ge=1, description="most tokens of a draft or a rewrite")
+    test_tokens: int = Field(default=512, ge=1, description="most tokens of the list of questions")
+    answer_tokens: int = Field(default=256, ge=1, description="most tokens of the answer to one question")
+
+    @override
+    def solve(self, problem: Problem) -> Solver:
+        attempts = yield from together([_test(problem.prompt, self) for _ in range(self.samples)])
+        return (yield from revised(problem, attempts, self.name))
 
 
-def solve(problem: Problem, options: Options) -> Solver:
-    attempts = yield from together([_test(problem.prompt, options) for _ in range(options.samples)])
-    return (yield from revised(problem, attempts, options.name))
-
-
-def _test(prompt: Prompt, options: Options) -> Work[list[Completion]]:
+def _test(prompt: Prompt, options: SelfAsk) -> Work[list[Completion]]:
     """A draft and its rewrite; the draft alone where no question can be read."""
-    asked = put(prompt, options.prompt)
-    [[draft]] = yield [ask(asked, options.temperature, options.max_tokens)]
-    test = answered(asked, draft.text, options.test, number=str(options.questions))
-    [[written]] = yield [ask(test, options.temperature, options.test_tokens)]
-    questions = listed(written, options.questions)
+    conversation = put(prompt, options.prompt)
+    [[draft]] = yield [ask(conversation, options.temperature, options.max_tokens)]
+    test = answered(conversation, draft.text, options.test, number=str(options.questions))
+    [[completion]] = yield [ask(test, options.temperature, options.test_tokens)]
+    questions = listed(completion, options.questions)
     if not questions:
         return [draft]
-    replies = yield [
-        ask(answered(asked, draft.text, options.answer, question=question), options.temperature, options.answer_tokens)
-        for question in questions
-    ]
+    prompts = [answered(conversation, draft.text, options.answer, question=question) for question in questions]
+    replies = yield [ask(prompt, options.temperature, options.answer_tokens) for prompt in prompts]
     answers = "\n".join(
         f"Q: {question}\nA: {reply.text.strip()}" for question, [reply] in zip(questions, replies, strict=True)
     )
-    again = answered(asked, draft.text, options.rewrite, answers=answers)
+    again = answered(conversation, draft.text, options.rewrite, answers=answers)
     [[rewrite]] = yield [ask(again, options.temperature, options.max_tokens)]
     return [draft, rewrite]

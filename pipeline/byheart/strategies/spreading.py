@@ -5,40 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from byheart.recipe import Choice
-from byheart.strategies.driver import Remembering, drive
-from byheart.types import Attempts, Engine, Problem, Solver
-from byheart.verifiers.judge import Judge
+from byheart.contracts import Session, Verifier
+from byheart.strategies.driver import Retriever, drive
+from byheart.types import Problem, RolloutGroup, Solver
 from byheart.verifiers.pool import Pool
+from byheart.verifiers.service import VerifierService
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is done for each problem, so that it can travel to another machine: the options of the verifier go along,
-    and its processes run there. The rest is as in `drive`."""
+    """What is done for each problem, in a form that can travel to another machine: the verifier goes along, and its
+    processes run there. The rest is as in `drive`."""
 
     solve: Callable[[Problem], Solver]
-    by: Choice
+    verifier: Verifier
     seed: str
-    recall: Remembering | None
+    retrieve: Retriever | None
 
-    def __call__(self, problems: Iterable[Problem | None], engine: Engine) -> Iterator[Attempts]:
+    def __call__(self, problems: Iterable[Problem | None], engine: Session) -> Iterator[RolloutGroup]:
+        """The rollout groups in the order in which they finish; a None among `problems` says that there are none just now."""
         with Pool() as pool:
-            solvers = ((one, self.solve(one)) if one else None for one in problems)
-            yield from drive(solvers, engine, Judge(self.by, pool), self.seed, self.recall)
+            solvers = ((problem, self.solve(problem)) if problem else None for problem in problems)
+            yield from drive(solvers, engine, VerifierService(self.verifier, pool), self.seed, self.retrieve)
 
 
 def carried_out(
     problems: Sequence[Problem],
     solve: Callable[[Problem], Solver],
-    engine: Engine | None,
-    judge: Judge,
+    engine: Session | None,
+    verifier: VerifierService,
     seed: str = "",
-    recall: Remembering | None = None,
-) -> Iterator[Attempts]:
+    retrieve: Retriever | None = None,
+) -> Iterator[RolloutGroup]:
     """What `solve` comes to for each of `problems`, in the order in which they finish: driven here, or by each of the
     workers that the engine is spread over."""
-    if spread := getattr(engine, "spread", None):
-        yield from spread(problems, Work(solve, judge.by, seed, recall))
+    if engine is not None and engine.spread:
+        yield from engine.spread(problems, Work(solve, verifier.verifier, seed, retrieve))
     else:
-        yield from drive(((problem, solve(problem)) for problem in problems), engine, judge, seed, recall)
+        yield from drive(((problem, solve(problem)) for problem in problems), engine, verifier, seed, retrieve)

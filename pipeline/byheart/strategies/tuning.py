@@ -1,19 +1,30 @@
-"""How warm to sample: the temperature whose samples are right and yet differ (B-STaR, 2412.17256).
+"""Which temperature to sample at: the one whose samples are right and yet differ (B-STaR, 2412.17256).
 
-Too cold, and the samples of a problem are all the same; too warm, and few are right. The balance score is high where
-enough different right ones are found and little else is sampled.
+At too low a temperature the samples of a problem are all the same; at too high a one, few are right. The balance score is
+high where enough different right samples are found and few others are drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import NamedTuple
 
+from byheart.contracts import Strategy, Tuning
 from byheart.files import Journal
-from byheart.run import Stage
-from byheart.types import Attempts, Problem
+from byheart.types import Problem, RolloutGroup
 from byheart.wording import normalised
+
+
+class Tuned(NamedTuple):
+    """The best of the candidates and its temperature, the balance score of each by its temperature, and the tokens that
+    the others took."""
+
+    strategy: Strategy
+    temperature: float
+    balance: dict[str, float]
+    num_tokens: int
 
 
 def balance(num_selected: int, num_unique_correct: int, wanted: int) -> float:
@@ -27,33 +38,40 @@ def balance(num_selected: int, num_unique_correct: int, wanted: int) -> float:
 
 
 def tuned(
-    work: Stage,
+    folder: Path,
     problems: Sequence[Problem],
-    options: Any,
-    tries: Callable[[str, Sequence[Problem], Any], list[Attempts]],
-) -> tuple[Any, int]:
-    """`options` with the best of its temperatures by the mean balance score over the first problems of the round, and
-    the number of tokens that went into the others.
+    tuning: Tuning,
+    attempts: Callable[[str, Sequence[Problem], Strategy], list[RolloutGroup]],
+) -> Tuned:
+    """The candidate with the best mean balance score over the first problems of the round.
 
-    `tries(name, problems, options)` samples, in a journal of that name. What was sampled at the best temperature is
-    the beginning of the round's rollouts.
+    `attempts(name, problems, strategy)` samples, in a journal of that name. What was sampled at the best temperature is
+    the beginning of the round's rollouts, in `folder`.
     """
-    at = {warm: options.model_copy(update={"temperature": warm}) for warm in options.temperature}
-    few = problems[: options.num_tuning]
-    tried = {warm: tries(f"tuning-{warm}", few, asked) for warm, asked in at.items()}
-    scores = {warm: mean(_balance(one, options.enough) for one in attempts) for warm, attempts in tried.items()}
-    best = max(scores, key=lambda warm: scores[warm])
-    work.notes |= {"temperature": best, "balance": {str(warm): round(score, 4) for warm, score in scores.items()}}
-    journal = Journal(work.dir, "rollouts", Attempts)
-    known = {one.problem_id for one in journal.read()}
-    for one in tried.pop(best):
-        if one.problem_id not in known:
-            journal.append(one)
+    first = problems[: tuning.num_problems]
+    groups = {
+        temperature: attempts(f"tuning-{temperature}", first, strategy)
+        for temperature, strategy in tuning.candidates.items()
+    }
+    scores = {
+        temperature: mean(_balance(group, tuning.wanted) for group in tried) for temperature, tried in groups.items()
+    }
+    best = max(scores, key=lambda temperature: scores[temperature])
+    journal = Journal(folder, "rollouts", RolloutGroup)
+    known = {group.problem_id for group in journal.read()}
+    for group in groups.pop(best):
+        if group.problem_id not in known:
+            journal.append(group)
     journal.close()
-    return at[best], sum(one.num_tokens for attempts in tried.values() for one in attempts)
+    return Tuned(
+        strategy=tuning.candidates[best],
+        temperature=best,
+        balance={str(temperature): round(score, 4) for temperature, score in scores.items()},
+        num_tokens=sum(group.num_tokens for tried in groups.values() for group in tried),
+    )
 
 
-def _balance(one: Attempts, wanted: int) -> float:
-    correct = {verdict.rollout_id for verdict in one.verdicts if verdict.correct}
-    right = [rollout for rollout in one.rollouts if rollout.id in correct and rollout.finish_reason == "stop"]
-    return balance(len(one.rollouts), len({normalised(rollout.response) for rollout in right}), wanted)
+def _balance(group: RolloutGroup, wanted: int) -> float:
+    correct = {verdict.rollout_id for verdict in group.verdicts if verdict.correct}
+    right = [rollout for rollout in group.rollouts if rollout.id in correct and rollout.finish_reason == "stop"]
+    return balance(len(group.rollouts), len({normalised(rollout.response) for rollout in right}), wanted)

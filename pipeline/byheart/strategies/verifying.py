@@ -1,4 +1,4 @@
-"""The verify stage: a verdict of the present verifier for every rollout, asked for only where one is owed."""
+"""The verify stage: a verdict of the present verifier for every rollout, asked for only where one is missing."""
 
 from __future__ import annotations
 
@@ -6,61 +6,73 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from byheart.contracts import Session
 from byheart.files import read_records, write_records
-from byheart.run import Stage, stage
+from byheart.stages import Stage, stage
 from byheart.strategies.spreading import carried_out
-from byheart.types import Attempts, Engine, Policy, Problem, Problems, Solver, Verdict, Verify, replace
-from byheart.verifiers.judge import Judge
+from byheart.types import Policy, Problem, Problems, RolloutGroup, Solver, Verdict, Verify, replace
+from byheart.verifiers.service import VerifierService
 
 
 def read_verdicts(folder: Path) -> list[Verdict]:
+    """In the order of the rollouts."""
     return read_records(folder / "verdicts.jsonl", Verdict)
 
 
 @stage(read_verdicts)
 def verify(
-    work: Stage, problems: Problems, rollouts: Sequence[Attempts], policy: Policy, engine: Engine, judge: Judge
+    work: Stage,
+    problems: Problems,
+    rollouts: Sequence[RolloutGroup],
+    policy: Policy,
+    engine: Session,
+    verifier: VerifierService,
 ) -> list[Verdict]:
-    """Those given while sampling, and the rest judged now. Where the verifier asks a model, it is `policy`."""
-    if judge.asks:
+    """The verdicts given while sampling, and the rest judged now. A verifier that asks a model asks `policy`."""
+    if verifier.asks_policy:
         engine.load(policy)
-    verdicts = judged(work, problems.train, rollouts, engine, judge)
+    verdicts = judged(work, problems.train, rollouts, engine, verifier)
     write_records(work.dir / "verdicts.jsonl", verdicts)
     return verdicts
 
 
 def judged(
-    work: Stage, problems: Iterable[Problem], attempts: Sequence[Attempts], engine: Engine, judge: Judge
+    work: Stage,
+    problems: Iterable[Problem],
+    groups: Sequence[RolloutGroup],
+    engine: Session,
+    verifier: VerifierService,
 ) -> list[Verdict]:
-    """A verdict for every rollout, in order. Every problem that was attempted is among `problems`.
+    """A verdict for every rollout, in order. `problems` holds every problem that was attempted.
 
-    Where the verifier goes by agreement, all rollouts of a problem are judged together, whatever was said on the way;
-    those that were cut off have no vote.
+    Where the verifier goes by agreement, all rollouts of a problem are judged together, whatever verdict they were given
+    while sampling; those that were cut off have no vote.
     """
     by_id = {problem.id: problem for problem in problems}
-    done = {one.problem_id: one for one in attempts}
-    owed = [one for one in attempts if judge.together or _owed(one, judge.identity)]
-    ask = partial(_asking, {one.problem_id: one for one in owed}, judge.together)
-    if owed:
-        asked, seed = [by_id[one.problem_id] for one in owed], f"{work.seed} verify {work.round}"
-        with work.progress(len(owed), "verify", "problems") as bar:
-            for one in carried_out(asked, ask, engine if judge.asks else None, judge, seed):
-                done[one.problem_id] = one
+    judged_groups = {group.problem_id: group for group in groups}
+    missing = [group for group in groups if verifier.by_agreement or _lacks_verdict(group, verifier.identity)]
+    ask = partial(_ask_again, {group.problem_id: group for group in missing}, verifier.by_agreement)
+    if missing:
+        unjudged, seed = [by_id[group.problem_id] for group in missing], f"{work.seed} verify {work.round}"
+        with work.progress(len(missing), "verify", "problems") as bar:
+            for group in carried_out(unjudged, ask, engine if verifier.asks_policy else None, verifier, seed):
+                judged_groups[group.problem_id] = group
                 bar.advance(1)
-    given = {verdict.rollout_id: verdict for one in done.values() for verdict in one.verdicts}
-    unasked = Verdict("", judge.identity, None, None, "it was cut off, so it has no vote")
-    every = [rollout.id for one in attempts for rollout in one.rollouts]
-    return [given.get(name) or replace(unasked, rollout_id=name) for name in every]
+    verdicts = {verdict.rollout_id: verdict for group in judged_groups.values() for verdict in group.verdicts}
+    no_vote = Verdict("", verifier.identity, None, None, "it was cut off, so it has no vote")
+    rollout_ids = [rollout.id for group in groups for rollout in group.rollouts]
+    return [verdicts.get(rollout_id) or replace(no_vote, rollout_id=rollout_id) for rollout_id in rollout_ids]
 
 
-def _owed(one: Attempts, verifier: str) -> bool:
-    given = {verdict.rollout_id for verdict in one.verdicts if verdict.verifier == verifier}
-    return any(rollout.id not in given for rollout in one.rollouts)
+def _lacks_verdict(group: RolloutGroup, verifier: str) -> bool:
+    judged_ids = {verdict.rollout_id for verdict in group.verdicts if verdict.verifier == verifier}
+    return any(rollout.id not in judged_ids for rollout in group.rollouts)
 
 
-def _asking(done: Mapping[str, Attempts], together: bool, problem: Problem) -> Solver:
-    """Asks again about rollouts that there are."""
-    rollouts = done[problem.id].rollouts
-    asked = [rollout for rollout in rollouts if rollout.finish_reason == "stop" or not together]
-    yield [Verify(problem, [rollout.response for rollout in asked])]
-    return asked
+def _ask_again(groups: Mapping[str, RolloutGroup], by_agreement: bool, problem: Problem) -> Solver:
+    """Has the rollouts of a problem judged, and returns them."""
+    rollouts = [
+        rollout for rollout in groups[problem.id].rollouts if rollout.finish_reason == "stop" or not by_agreement
+    ]
+    yield [Verify(problem, [rollout.response for rollout in rollouts])]
+    return rollouts

@@ -1,17 +1,17 @@
-"""Where problems come from, one source a file. A source yields problems in an order that its seed decides."""
+"""Where problems come from, one task a file. A task yields problems in an order that its seed decides."""
 
 REGISTRY = {
-    "aime": "byheart.tasks.aime:problems",
-    "arc": "byheart.tasks.arc:problems",
-    "arithmetic": "byheart.tasks.arithmetic:problems",
-    "commonsense_qa": "byheart.tasks.commonsense_qa:problems",
-    "countdown": "byheart.tasks.countdown:problems",
-    "file": "byheart.tasks.file:problems",
-    "gsm8k": "byheart.tasks.gsm8k:problems",
-    "hub": "byheart.tasks.hub:problems",
-    "humaneval": "byheart.tasks.humaneval:problems",
-    "math": "byheart.tasks.math:problems",
-    "mbpp": "byheart.tasks.mbpp:problems",
-    "reasoning_gym": "byheart.tasks.reasoning_gym:problems",
-    "times_table": "byheart.tasks.times_table:problems",
+    "aime": "byheart.tasks.aime:AIME",
+    "arc": "byheart.tasks.arc:ARC",
+    "arithmetic": "byheart.tasks.arithmetic:Arithmetic",
+    "commonsense_qa": "byheart.tasks.commonsense_qa:CommonsenseQA",
+    "countdown": "byheart.tasks.countdown:Countdown",
+    "file": "byheart.tasks.file:FileTask",
+    "gsm8k": "byheart.tasks.gsm8k:GSM8K",
+    "hub": "byheart.tasks.hub:HubTask",
+    "humaneval": "byheart.tasks.humaneval:HumanEval",
+    "math": "byheart.tasks.math:MATH",
+    "mbpp": "byheart.tasks.mbpp:MBPP",
+    "reasoning_gym": "byheart.tasks.reasoning_gym:ReasoningGym",
+    "times_table": "byheart.tasks.times_table:TimesTable",
 }

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from pydantic import Field
+from typing_extensions import override
+
 from byheart.tasks import choices, rows
 from byheart.types import Problem
 
@@ -19,13 +22,21 @@ HUBS = {
 }
 
 
-class Options(choices.Options):
-    config: Literal["ARC-Challenge", "ARC-Easy"] = "ARC-Challenge"
+class ARC(choices.ChoiceTask):
+    """The AI2 Reasoning Challenge."""
 
+    config: Literal["ARC-Challenge", "ARC-Easy"] = Field(
+        default="ARC-Challenge", description="the harder or the easier set"
+    )
 
-def problems(options: Options, seed: int) -> Iterator[Problem]:
-    return rows.problems(HUBS[options.config], "train+validation", options, seed, choices.problem)
+    @override
+    def source(self) -> str:
+        return _DATASET
 
+    @override
+    def problems(self, seed: int) -> Iterator[Problem]:
+        return self._shuffled(HUBS[self.config], "train+validation", seed)
 
-def held_out(options: Options, seed: int) -> Iterator[Problem] | None:
-    return rows.held_out(HUBS[options.config], "test", options, seed, choices.problem)
+    @override
+    def held_out(self, seed: int) -> Iterator[Problem] | None:
+        return self._official(HUBS[self.config], "test", seed)

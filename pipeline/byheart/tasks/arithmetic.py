@@ -1,7 +1,7 @@
 """Sums and products of random numbers: two-digit addition by default, n-digit addition as in STaR (2203.14465), or
 longer chains such as 23 - 48 + 17.
 
-A sum comes in one order only: where 23 + 27 is drawn, 27 + 23 never is, so no held-out sum was trained on mirrored.
+A sum comes in one order only: if 23 + 27 is drawn, 27 + 23 never is, so no held-out sum was trained on mirrored.
 """
 
 from __future__ import annotations
@@ -14,91 +14,97 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
-from byheart import recipe
+from byheart.contracts import Task, Verifier
+from byheart.options import Member, named
 from byheart.tasks import splits
 from byheart.types import Problem
 
 OPERATIONS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
-_LISTED = 200_000
-"""Up to so many pairs are listed and shuffled, so that none is missed; from more, they are drawn."""
-_MISSES = 100_000
-"""So many draws in a row that were drawn before: there is next to nothing left."""
+_MAX_LISTED = 200_000
+"""Up to this many expressions are listed and shuffled, so that none is missed; of more, they are drawn."""
+_MAX_MISSES = 100_000
+"""After this many draws in a row that were drawn before, next to nothing is left."""
 
 
-class Options(splits.Options):
-    """`digits`: how many digits each number has, one count or several, drawn from alike; or `low` and `high`, both
-    inclusive. `terms` numbers stand in each, with `operations` drawn from alike between them. `prompt` may use
-    {expression}, or of two numbers {a}, {b} and {op}; `chat: false` asks it as plain text, for a base model."""
+class Arithmetic(Task):
+    """Distinct expressions of random numbers; the answer is their value."""
 
-    digits: int | list[int] = 2
-    low: int | None = None
-    high: int | None = None
-    operations: list[Literal["+", "-", "*"]] = Field(default=["+"], min_length=1)
-    terms: int = Field(default=2, ge=2)
-    prompt: str = "What is {expression}? Reply with just the number."
-    chat: bool = True
-    verifier: recipe.choice("verifiers") = Field(default="number", validate_default=True)  # type: ignore[valid-type]
+    digits: int | list[int] = Field(
+        default=2, description="digits of each number: one count, or a list of counts drawn from with equal probability"
+    )
+    low: int | None = Field(default=None, description="smallest number, inclusive; with high it replaces digits")
+    high: int | None = Field(default=None, description="largest number, inclusive; with low it replaces digits")
+    operations: list[Literal["+", "-", "*"]] = Field(
+        default=["+"], min_length=1, description="operations between the numbers, drawn with equal probability"
+    )
+    terms: int = Field(default=2, ge=2, description="numbers in an expression")
+    prompt: str = Field(
+        default="What is {expression}? Reply with just the number.",
+        description="template of the prompt: may use {expression}, and of two numbers {a}, {b} and {op}",
+    )
+    chat: bool = Field(default=True, description="ask as a chat message; false: as plain text, for a base model")
+    verifier: Member[Verifier] = named("number", "judges solutions; it measures every policy")
 
     @model_validator(mode="after")
-    def _sound(self) -> Options:
+    def _sound(self) -> Arithmetic:
         if (self.low is None) != (self.high is None):
             raise ValueError("low and high go together")
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError(f"low {self.low} is above high {self.high}")
-        if not self.ranges() or any(count < 1 for count in _counts(self.digits)):
+        if not self._ranges() or any(count < 1 for count in _counts(self.digits)):
             raise ValueError("digits must be one or more, or a list of such numbers")
         if self.terms > 2 and "*" in self.operations:
             raise ValueError("operations: of more than two numbers there are sums and differences, no products")
         splits.check_template(self.prompt, expression=0, **({"a": 1, "b": 2, "op": 3} if self.terms == 2 else {}))
         return self
 
-    def ranges(self) -> list[tuple[int, int]]:
+    def _ranges(self) -> list[tuple[int, int]]:
         """(lowest, highest) number, for each count of digits."""
         if self.low is not None and self.high is not None:
             return [(self.low, self.high)]
         return [(10 ** (count - 1) if count > 1 else 0, 10**count - 1) for count in _counts(self.digits)]
 
+    @override
+    def problems(self, seed: int) -> Iterator[Problem]:
+        """Distinct problems, endless if there are more than can be listed. Several counts of digits are drawn with
+        equal probability, until nothing is left of a count."""
+        rng, stream_rng = random.Random(seed), random.Random(f"{seed} digits")
+        seen: set[Chain] = set()
+        streams = [_distinct(self, bounds, rng, seen) for bounds in self._ranges()]
+        while streams:
+            stream = stream_rng.choice(streams)
+            chain = next(stream, None)
+            if chain is None:
+                streams.remove(stream)
+                continue
+            ops, numbers = chain
+            expression = " ".join(map(str, [numbers[0], *itertools.chain(*zip(ops, numbers[1:], strict=True))]))
+            pair: dict[str, Any] = {"a": numbers[0], "b": numbers[1], "op": ops[0]} if self.terms == 2 else {}
+            prompt = splits.as_prompt(self.prompt.format(expression=expression, **pair), self.chat)
+            digits = max(len(str(abs(number))) for number in numbers)
+            answer = functools.reduce(
+                lambda left, step: OPERATIONS[step[0]](left, step[1]), zip(ops, numbers[1:], strict=True), numbers[0]
+            )
+            meta = (pair or {"expression": expression}) | {"digits": digits}
+            yield Problem.of(prompt, str(answer), self.verifier.name, meta)
+
 
 Chain = tuple[tuple[str, ...], tuple[int, ...]]
-"""The operations of an expression, and its numbers: one more."""
+"""The operations of an expression, and its numbers: one more than operations."""
 
 
-def problems(options: Options, seed: int) -> Iterator[Problem]:
-    """Distinct problems in an order that `seed` decides; endless where there are more than can be listed. Of several
-    counts of digits each is drawn alike, until there is nothing left of it."""
-    rng, turns = random.Random(seed), random.Random(f"{seed} digits")
-    seen: set[Chain] = set()
-    streams = [_distinct(options, bounds, rng, seen) for bounds in options.ranges()]
-    while streams:
-        stream = turns.choice(streams)
-        drawn = next(stream, None)
-        if drawn is None:
-            streams.remove(stream)
-            continue
-        ops, numbers = drawn
-        expression = " ".join(map(str, [numbers[0], *itertools.chain(*zip(ops, numbers[1:], strict=True))]))
-        two: dict[str, Any] = {"a": numbers[0], "b": numbers[1], "op": ops[0]} if options.terms == 2 else {}
-        prompt = splits.asked(options.prompt.format(expression=expression, **two), options.chat)
-        digits = max(len(str(abs(number))) for number in numbers)
-        answer = functools.reduce(
-            lambda left, step: OPERATIONS[step[0]](left, step[1]), zip(ops, numbers[1:], strict=True), numbers[0]
-        )
-        yield Problem.of(
-            prompt, str(answer), options.verifier.name, (two or {"expression": expression}) | {"digits": digits}
-        )
-
-
-def _distinct(options: Options, bounds: tuple[int, int], rng: random.Random, seen: set[Chain]) -> Iterator[Chain]:
-    """Operations on numbers within `bounds`, none that was `seen`."""
+def _distinct(options: Arithmetic, bounds: tuple[int, int], rng: random.Random, seen: set[Chain]) -> Iterator[Chain]:
+    """Chains of numbers within `bounds` that are not in `seen`, which they are added to."""
     low, high = bounds
     size = (high - low + 1) ** options.terms * len(options.operations) ** (options.terms - 1)
     misses = 0
-    for ops, numbers in (_listed if size <= _LISTED else _drawn)(options, bounds, rng):
+    for ops, numbers in (_listed if size <= _MAX_LISTED else _drawn)(options, bounds, rng):
         key = (ops, numbers) if "-" in ops else (ops, tuple(sorted(numbers)))
         if key in seen:
             misses += 1
-            if misses > _MISSES:
+            if misses > _MAX_MISSES:
                 return
         else:
             misses = 0
@@ -106,17 +112,19 @@ def _distinct(options: Options, bounds: tuple[int, int], rng: random.Random, see
             yield ops, numbers
 
 
-def _listed(options: Options, bounds: tuple[int, int], rng: random.Random) -> Iterator[Chain]:
+def _listed(options: Arithmetic, bounds: tuple[int, int], rng: random.Random) -> Iterator[Chain]:
+    """All chains, shuffled."""
     numbers = range(bounds[0], bounds[1] + 1)
-    ops = itertools.product(options.operations, repeat=options.terms - 1)
-    every = [(some, chain) for some in ops for chain in itertools.product(numbers, repeat=options.terms)]
-    rng.shuffle(every)
-    yield from every
+    every_ops = itertools.product(options.operations, repeat=options.terms - 1)
+    chains = [(ops, terms) for ops in every_ops for terms in itertools.product(numbers, repeat=options.terms)]
+    rng.shuffle(chains)
+    yield from chains
 
 
-def _drawn(options: Options, bounds: tuple[int, int], rng: random.Random) -> Iterator[Chain]:
+def _drawn(options: Arithmetic, bounds: tuple[int, int], rng: random.Random) -> Iterator[Chain]:
+    """Random chains, for ever."""
     while True:
-        low, high = rng.choice([bounds])  # of one: without it, every stream of earlier runs would be another
+        low, high = rng.choice([bounds])  # a choice of one, so that the streams of earlier runs stay what they are
         ops = tuple(rng.choice(options.operations) for _ in range(options.terms - 1))
         yield ops, tuple(rng.randint(low, high) for _ in range(options.terms))
 

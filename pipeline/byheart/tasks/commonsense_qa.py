@@ -1,11 +1,13 @@
 """CommonsenseQA (1811.00937): everyday knowledge, five choices; 9,741 problems to train on and 1,221 held out.
 
-What is held out is its validation split, as the answers of its test split were never published.
+The held-out problems are its validation split, as the answers of its test split were never published.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+from typing_extensions import override
 
 from byheart.tasks import choices, rows
 from byheart.types import Problem
@@ -15,13 +17,17 @@ HUB = rows.Hub(
 )
 
 
-class Options(choices.Options):
-    pass
+class CommonsenseQA(choices.ChoiceTask):
+    """Questions of everyday knowledge with five choices."""
 
+    @override
+    def source(self) -> str:
+        return HUB.dataset
 
-def problems(options: Options, seed: int) -> Iterator[Problem]:
-    return rows.problems(HUB, "train", options, seed, choices.problem)
+    @override
+    def problems(self, seed: int) -> Iterator[Problem]:
+        return self._shuffled(HUB, "train", seed)
 
-
-def held_out(options: Options, seed: int) -> Iterator[Problem] | None:
-    return rows.held_out(HUB, "validation", options, seed, choices.problem)
+    @override
+    def held_out(self, seed: int) -> Iterator[Problem] | None:
+        return self._official(HUB, "validation", seed)

@@ -5,48 +5,51 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+from pydantic import Field
+from typing_extensions import override
+
 from byheart.errors import TaskError
 from byheart.progress import console
 from byheart.tasks import columns, rows
 from byheart.types import Problem, digest
 
 
-class Options(columns.Options):
-    """`path` ends in .jsonl, .jsonl.gz or .parquet."""
+class FileTask(columns.ColumnsTask):
+    """Problems from one file; all splits are taken from it."""
 
-    path: str
+    path: str = Field(description="the file: .jsonl, .jsonl.gz or .parquet")
 
+    @override
+    def problems(self, seed: int) -> Iterator[Problem]:
+        """The file's problems in an order that `seed` decides; repeated rows are skipped.
 
-def problems(options: Options, seed: int) -> Iterator[Problem]:
-    """The file's problems in an order that `seed` decides; a row that says the same again is passed over.
-
-    Raises TaskError, with file and line, at a row that can't be used.
-    """
-    found: list[Problem] = []
-    by_prompt: dict[str, tuple[Problem, str]] = {}
-    ids: dict[str, str] = {}
-    again = 0
-    path = rows.local(options)
-    assert path, "it has no default"
-    for where, row in rows.read(path):
-        try:
-            problem = columns.problem(options, row)
-        except ValueError as error:
-            raise TaskError(f"{where}: {error}") from None
-        mark = digest(problem.prompt)
-        if mark in by_prompt:
-            first, line = by_prompt[mark]
-            if first.answer != problem.answer:
-                raise TaskError(f"{where}: the same prompt has another answer at {line}; keep one of them")
-            again += 1
-            continue
-        if problem.id in ids:
-            raise TaskError(f"{where}: the id {problem.id!r} was used before, at {ids[problem.id]}")
-        by_prompt[mark], ids[problem.id] = (problem, where), where
-        found.append(problem)
-    if not found:
-        raise TaskError(f"{options.path}: no problems in it")
-    if again:
-        console.print(f"{options.path}: {again} rows say the same as one before and are passed over", markup=False)
-    random.Random(seed).shuffle(found)
-    yield from found
+        Raises TaskError, with file and line, at a row that can't be used.
+        """
+        problems: list[Problem] = []
+        by_prompt: dict[str, tuple[Problem, str]] = {}
+        ids: dict[str, str] = {}
+        num_repeated = 0
+        path = self._local()
+        assert path, "it has no default"
+        for where, row in rows.read(path):
+            try:
+                problem = self._problem(row)
+            except ValueError as error:
+                raise TaskError(f"{where}: {error}") from None
+            key = digest(problem.prompt)
+            if key in by_prompt:
+                first, line = by_prompt[key]
+                if first.answer != problem.answer:
+                    raise TaskError(f"{where}: the same prompt has another answer at {line}; keep one of them")
+                num_repeated += 1
+                continue
+            if problem.id in ids:
+                raise TaskError(f"{where}: the id {problem.id!r} was used before, at {ids[problem.id]}")
+            by_prompt[key], ids[problem.id] = (problem, where), where
+            problems.append(problem)
+        if not problems:
+            raise TaskError(f"{self.path}: no problems in it")
+        if num_repeated:
+            console.print(f"{self.path}: {num_repeated} repeated rows are skipped", markup=False)
+        random.Random(seed).shuffle(problems)
+        yield from problems

@@ -1,36 +1,47 @@
-r"""GSM8K (2110.14168): word problems of grade-school arithmetic, 7,473 to train on and 1,319 held out."""
+"""GSM8K (2110.14168): word problems of grade-school arithmetic, 7,473 to train on and 1,319 held out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from pydantic import Field
+from typing_extensions import override
 
-from byheart import recipe
+from byheart.contracts import Verifier
+from byheart.options import Member, named
 from byheart.tasks import rows, splits
 from byheart.types import Problem
 
 HUB = rows.Hub("openai/gsm8k", "cc7b047b6e5bb11b4f1af84efc572db110a51b3c", ("question", "answer"), "main")
 
 
-class Options(rows.Options):
-    prompt: str = "{problem}\n\nReason step by step, then give the final number within \\boxed{{}}."
-    verifier: recipe.choice("verifiers") = Field(default="number", validate_default=True)  # type: ignore[valid-type]
+class GSM8K(rows.DatasetTask):
+    """Word problems of grade-school arithmetic; the answer is a number."""
 
+    prompt: str = Field(
+        default="{problem}\n\nReason step by step, then give the final number within \\boxed{{}}.",
+        description="template of the prompt: may use {problem}; every other brace is doubled",
+    )
+    verifier: Member[Verifier] = named("number", "judges solutions; it measures every policy")
 
-def problems(options: Options, seed: int) -> Iterator[Problem]:
-    return rows.problems(HUB, "train", options, seed, problem)
+    @override
+    def source(self) -> str:
+        return HUB.dataset
 
+    @override
+    def problems(self, seed: int) -> Iterator[Problem]:
+        return self._shuffled(HUB, "train", seed)
 
-def held_out(options: Options, seed: int) -> Iterator[Problem] | None:
-    return rows.held_out(HUB, "test", options, seed, problem)
+    @override
+    def held_out(self, seed: int) -> Iterator[Problem] | None:
+        return self._official(HUB, "test", seed)
 
-
-def problem(options: Options, row: rows.Row) -> Problem:
-    """The gold answer stands after the last "####"; thousands are set off by commas there."""
-    solution, mark, answer = row["answer"].rpartition("####")
-    if not mark:
-        raise ValueError("the answer has no ####")
-    prompt = splits.asked(options.prompt.format(problem=row["question"]), options.chat)
-    meta = {"solution": solution.strip()}
-    return Problem.of(prompt, answer.strip().replace(",", ""), options.verifier.name, meta)
+    @override
+    def _problem(self, row: rows.Row) -> Problem:
+        """The gold answer follows the last "####", with commas between thousands."""
+        solution, separator, answer = row["answer"].rpartition("####")
+        if not separator:
+            raise ValueError("the answer has no ####")
+        prompt = splits.as_prompt(self.prompt.format(problem=row["question"]), self.chat)
+        meta = {"solution": solution.strip()}
+        return Problem.of(prompt, answer.strip().replace(",", ""), self.verifier.name, meta)

@@ -1,37 +1,46 @@
-"""Problems from any data set of the hub, by its name and by what its columns are called."""
+"""Problems from any data set of the hub, by its name and the names of its columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic import Field
+from typing_extensions import override
+
 from byheart.tasks import columns, rows
 from byheart.types import Problem
 
 
-class Options(columns.Options):
-    """`revision` is best a commit, which stays what it is; a branch such as main does not. Of `split` ("a+b" for two)
-    the problems are trained on, and measured with where there is no `held_out_split`. `path` is a local copy to use
-    instead of the hub: a directory with a file for each split, or one file for all splits."""
+class HubTask(columns.ColumnsTask):
+    """Problems of a data set on the hub, or of a local copy."""
 
-    dataset: str
-    revision: str
-    config: str | None = None
-    split: str = "train"
-    held_out_split: str | None = None
-    path: str | None = None
+    dataset: str = Field(description="the data set's name on the hub, OWNER/NAME")
+    revision: str = Field(description="revision of the data set: best a commit, as a branch such as main changes")
+    config: str | None = Field(default=None, description="configuration of the data set")
+    split: str = Field(
+        default="train", description='split to train on ("a+b" for two), and to measure on without held_out_split'
+    )
+    held_out_split: str | None = Field(
+        default=None, description="split that only measures; by default the held-out problems are taken from split"
+    )
+    path: str | None = Field(
+        default=None,
+        description="local copy to read instead of the hub: a directory with a file per split, or one file for all",
+    )
 
+    @override
+    def source(self) -> str:
+        return self.dataset
 
-def problems(options: Options, seed: int) -> Iterator[Problem]:
-    return rows.problems(_hub(options), options.split, options, seed, columns.problem)
+    @override
+    def problems(self, seed: int) -> Iterator[Problem]:
+        return self._shuffled(self._hub(), self.split, seed)
 
+    @override
+    def held_out(self, seed: int) -> Iterator[Problem] | None:
+        return None if self.held_out_split is None else self._official(self._hub(), self.held_out_split, seed)
 
-def held_out(options: Options, seed: int) -> Iterator[Problem] | None:
-    if options.held_out_split is None:
-        return None
-    return rows.held_out(_hub(options), options.held_out_split, options, seed, columns.problem)
-
-
-def _hub(options: Options) -> rows.Hub:
-    held_out_split = [options.held_out_split] if options.held_out_split else []
-    splits = (*options.split.split("+"), *held_out_split)
-    return rows.Hub(options.dataset, options.revision, config=options.config, splits=splits)
+    def _hub(self) -> rows.Hub:
+        held_out_split = [self.held_out_split] if self.held_out_split else []
+        splits = (*self.split.split("+"), *held_out_split)
+        return rows.Hub(self.dataset, self.revision, config=self.config, splits=splits)

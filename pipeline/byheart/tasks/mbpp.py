@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
-from byheart import recipe
+from byheart.contracts import Verifier
+from byheart.options import Member, named
 from byheart.tasks import rows, splits
 from byheart.types import Problem
 
@@ -24,45 +26,52 @@ HUBS = {
 }
 
 
-class Options(rows.Options):
-    """`prompt` may use {problem} and {test}, one of the asserts, which tells the function's name."""
+class MBPP(rows.DatasetTask):
+    """Short Python functions from a sentence and one test."""
 
-    parts: ClassVar[tuple[str, ...]] = ("problem", "test")
+    _parts: ClassVar[tuple[str, ...]] = ("problem", "test")
 
-    num_train: int = Field(default=120, ge=1)
-    num_dev: int = Field(default=40, ge=1)
-    config: Literal["sanitized", "full"] = "sanitized"
-    prompt: str = (
-        "{problem}\n\nYour code has to pass tests such as this one:\n\n```python\n{test}\n```\n\n"
-        "Reply with the whole function in one block of Python code."
+    num_train: int = Field(default=120, ge=1, description="problems a round is trained on")
+    num_dev: int = Field(default=40, ge=1, description="problems by which a policy is promoted or not")
+    config: Literal["sanitized", "full"] = Field(default="sanitized", description="the checked set, or all problems")
+    prompt: str = Field(
+        default=(
+            "{problem}\n\nYour code has to pass tests such as this one:\n\n```python\n{test}\n```\n\n"
+            "Reply with the whole function in one block of Python code."
+        ),
+        description="template of the prompt: may use {problem} and {test}, an assert that names the function",
     )
-    verifier: recipe.choice("verifiers") = Field(default="code", validate_default=True)  # type: ignore[valid-type]
+    verifier: Member[Verifier] = named("code", "judges solutions; it measures every policy")
+
+    @override
+    def source(self) -> str:
+        return _DATASET
+
+    @override
+    def problems(self, seed: int) -> Iterator[Problem]:
+        return self._shuffled(HUBS[self.config], "train+validation", seed)
+
+    @override
+    def held_out(self, seed: int) -> Iterator[Problem] | None:
+        return self._official(HUBS[self.config], "test", seed)
+
+    @override
+    def _problem(self, row: rows.Row) -> Problem:
+        """Imports and set-up code of the tests go before each of them. A tested function may have the name of a
+        built-in, such as `sum`, so its name is recorded as the entry point."""
+        setup = "\n".join([*(row.get("test_imports") or []), row.get("test_setup_code") or ""]).strip()
+        tests = [{"assert": f"{setup}\n{test}".strip()} for test in row["test_list"]]
+        text = row["prompt"] if self.config == "sanitized" else row["text"]
+        prompt = splits.as_prompt(self.prompt.format(problem=text, test=row["test_list"][0]), self.chat)
+        meta = {"tests": tests, "entry_point": _tested(row["code"], row["test_list"][0])}
+        return Problem.of(prompt, row["code"], self.verifier.name, meta)
 
 
-def problems(options: Options, seed: int) -> Iterator[Problem]:
-    return rows.problems(HUBS[options.config], "train+validation", options, seed, problem)
-
-
-def held_out(options: Options, seed: int) -> Iterator[Problem] | None:
-    return rows.held_out(HUBS[options.config], "test", options, seed, problem)
-
-
-def problem(options: Options, row: rows.Row) -> Problem:
-    """What the tests want imported or set up stands before each of them. The function that is tested may be named as
-    one of Python's own is, `sum` say, so its name goes with them."""
-    setup = "\n".join([*(row.get("test_imports") or []), row.get("test_setup_code") or ""]).strip()
-    tests = [{"assert": f"{setup}\n{test}".strip()} for test in row["test_list"]]
-    text = row["prompt"] if options.config == "sanitized" else row["text"]
-    prompt = splits.asked(options.prompt.format(problem=text, test=row["test_list"][0]), options.chat)
-    meta = {"tests": tests, "entry_point": tested(row["code"], row["test_list"][0])}
-    return Problem.of(prompt, row["code"], options.verifier.name, meta)
-
-
-def tested(code: str, test: str) -> str | None:
-    """The function of the reference `code` that `test` names; the last, where it names several."""
+def _tested(code: str, test: str) -> str | None:
+    """The function of the reference `code` that `test` names; the last, if it names several."""
     try:
         used = {node.id for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
         defined = [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
     except SyntaxError as error:
-        raise ValueError(f"the code or its first test is no Python: {error}") from None
+        raise ValueError(f"the code or its first test is not Python: {error}") from None
     return next((name for name in reversed(defined) if name in used), None)

@@ -1,4 +1,4 @@
-"""Rows of a data set, and problems made of them: from a file, from a hub, or from a local copy of what the hub has."""
+"""Rows of a data set and the problems made of them: from a file, the hub, or a local copy of a data set of the hub."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import gzip
 import os
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
+from byheart.contracts import Task
 from byheart.errors import TaskError
 from byheart.files import read_row
 from byheart.tasks import splits
 from byheart.types import Problem
 
 Row = dict[str, Any]
-Make = Callable[[Any, Row], Problem]
-"""Makes the problem of a row, given the task's options. Raises ValueError where it can't."""
+"""One row, by column."""
 
 HUB_TIMEOUT = 5.0
-"""Seconds to wait for the hub's answer to whether it is there."""
+"""Seconds to wait for the hub's answer when it is asked whether it can be reached."""
 
 
 class Hub(NamedTuple):
-    """A data set on the hub at one revision, the columns that each of its rows must have, and the splits that a local
-    copy must have to serve instead."""
+    """A data set on the hub at one revision: the columns that each of its rows must have, and the splits that a local
+    copy must have to be used instead."""
 
     dataset: str
     revision: str
@@ -36,66 +36,74 @@ class Hub(NamedTuple):
     splits: tuple[str, ...] = ("train", "test")
 
 
-class Options(splits.Options):
-    """`path` is a local copy to use instead of the hub: a directory with a file for each split, or one file for all
-    splits. `prompt` says what is asked, with the task's names in braces and every other brace doubled; `chat: false`
-    asks it as plain text, for a base model."""
+class RowsTask(Task):
+    """Base of tasks whose problems are the rows of a data set. A member has `_problem`, and calls `_shuffled` and
+    `_official` for its splits."""
 
     finite: ClassVar[bool] = True
-    parts: ClassVar[tuple[str, ...]] = ("problem",)
+
+    path: str | None = Field(
+        default=None,
+        description="local copy to read instead of the hub: a directory with a file per split, or one file for all",
+    )
+
+    def _problem(self, row: Row) -> Problem:
+        """The problem of a row. Raises ValueError where the row can't be used."""
+        raise NotImplementedError
+
+    def _shuffled(self, hub: Hub, split: str, seed: int) -> Iterator[Problem]:
+        """The problems of `split` ("a+b" for two) in an order that `seed` decides.
+
+        Raises TaskError where the rows can't be had, and, with its position, for a row that can't be used.
+        """
+        problems = []
+        for where, row in rows(hub, split, self._local()):
+            for column in hub.columns:
+                if row.get(column) in (None, "", []):
+                    raise TaskError(f"{where}: nothing in column {column!r}; it has {', '.join(row)}")
+            try:
+                problems.append(self._problem(row))
+            except ValueError as error:
+                raise TaskError(f"{where}: {error}") from None
+        if not problems:
+            raise TaskError(f"{self.path or hub.dataset}: no problems in {split}")
+        random.Random(seed).shuffle(problems)
+        yield from problems
+
+    def _official(self, hub: Hub, split: str, seed: int) -> Iterator[Problem] | None:
+        """The problems of the official test split; None where `path` is one file, from which all splits are taken."""
+        path = self._local()
+        return None if path and path.is_file() else self._shuffled(hub, split, seed)
+
+    def _local(self) -> Path | None:
+        """The location of `path`, None without one. Raises TaskError where it does not exist."""
+        if self.path is None:
+            return None
+        path = self.locate(self.path)
+        if path is None:
+            raise TaskError(f"task.path: no file {self.path}; looked for {self.places(self.path)}")
+        return path
+
+
+class DatasetTask(RowsTask):
+    """Base of tasks of one public data set, whose prompts are made by a template."""
+
+    _parts: ClassVar[tuple[str, ...]] = ("problem",)
     """The names that `prompt` may use."""
 
-    path: str | None = None
-    prompt: str
-    chat: bool = True
+    prompt: str = Field(description="template of the prompt: may use {problem}; every other brace is doubled")
+    chat: bool = Field(default=True, description="ask as a chat message; false: as plain text, for a base model")
 
     @field_validator("prompt")
     @classmethod
     def _sound(cls, template: str) -> str:
-        splits.check_template(template, **dict.fromkeys(cls.parts, ""))
+        splits.check_template(template, **dict.fromkeys(cls._parts, ""))
         return template
 
 
-def problems(hub: Hub, split: str, options: Any, seed: int, make: Make) -> Iterator[Problem]:
-    """The problems of `split` ("a+b" for two) in an order that `seed` decides.
-
-    Raises TaskError where the rows can't be had, and, with the row's place, at one that can't be used.
-    """
-    found = []
-    for where, row in rows(hub, split, local(options)):
-        for column in hub.columns:
-            if row.get(column) in (None, "", []):
-                raise TaskError(f"{where}: nothing in column {column!r}; it has {', '.join(row)}")
-        try:
-            found.append(make(options, row))
-        except ValueError as error:
-            raise TaskError(f"{where}: {error}") from None
-    if not found:
-        raise TaskError(f"{options.path or hub.dataset}: no problems in {split}")
-    random.Random(seed).shuffle(found)
-    yield from found
-
-
-def held_out(hub: Hub, split: str, options: Any, seed: int, make: Make) -> Iterator[Problem] | None:
-    """The problems of the official test split; None where `path` is one file, out of which all splits are taken."""
-    path = local(options)
-    if path and path.is_file():
-        return None
-    return problems(hub, split, options, seed, make)
-
-
-def local(options: Any) -> Path | None:
-    """Where `options.path` is; None where it is not given. Raises TaskError where it does not exist."""
-    if options.path is None:
-        return None
-    path: Path | None = options.locate(options.path)
-    if path is None:
-        raise TaskError(f"task.path: no file {options.path}; looked for {options.places(options.path)}")
-    return path
-
-
 def rows(hub: Hub, split: str, path: Path | None) -> Iterator[tuple[str, Row]]:
-    """('where it is', row) for every row of `split`, from the local copy in `path` or else from the hub."""
+    """(position, row) for every row of `split` ("a+b" for two), from the local copy in `path`, or else from the hub.
+    Raises TaskError where they can't be had."""
     if path is None:
         yield from _from_hub(hub, split)
         return
@@ -111,7 +119,7 @@ def rows(hub: Hub, split: str, path: Path | None) -> Iterator[tuple[str, Row]]:
 
 
 def read(path: Path) -> Iterator[tuple[str, Row]]:
-    """('FILE, line N', row) for every row of a file. Raises TaskError, with the line, where it is none."""
+    """("FILE, line N", row) for every row of a file. Raises TaskError, with the line, where it can't be read."""
     if not path.is_file():
         raise TaskError(f"task.path: {path} is not a file")
     if not os.access(path, os.R_OK):
@@ -149,17 +157,16 @@ def _jsonl(path: Path) -> Iterator[tuple[str, Row]]:
 
 
 def _files(folder: Path, split: str, config: str | None) -> list[Path]:
-    """The files of a split, one or several parts, named as the hub's or simply by the split."""
+    """The files of a split, in one part or several, named as on the hub or simply by the split."""
     named = re.compile(rf"{re.escape(split)}(-\d+-of-\d+)?\.(jsonl|parquet)")
-    for place in (folder / config if config else folder, folder, folder / "data"):
-        found = sorted(file for file in place.glob("*") if named.fullmatch(file.name))
-        if found:
-            return found
+    for directory in (folder / config if config else folder, folder, folder / "data"):
+        if files := sorted(file for file in directory.glob("*") if named.fullmatch(file.name)):
+            return files
     return []
 
 
 def _wanted(hub: Hub) -> str:
-    """The files of a local copy, in words."""
+    """The files that a local copy must have, for the message of an error."""
     part = f"{hub.config}/" if hub.config not in (None, "default") else ""
     names = " and ".join(f"{split}.jsonl" for split in hub.splits)
     columns = f" with the columns {', '.join(hub.columns)}" if hub.columns else ""
@@ -167,29 +174,30 @@ def _wanted(hub: Hub) -> str:
 
 
 def _from_hub(hub: Hub, split: str) -> Iterator[tuple[str, Row]]:
-    """Rows by way of `datasets` and its cache. One quick question says whether the hub is there; where it is not, what
-    was loaded before is loaded again, and only if it is of the right revision."""
+    """Rows by way of `datasets` and its cache. One quick request says whether the hub can be reached; if not, the cache
+    is used, and only if it is of the right revision."""
     import datasets
 
-    there = _reachable(hub)
+    reachable = _reachable(hub)
     offline = datasets.config.HF_HUB_OFFLINE
-    datasets.config.HF_HUB_OFFLINE = offline or not there  # so that it looks in its cache, and does not try for long
+    datasets.config.HF_HUB_OFFLINE = offline or not reachable  # no slow retries: it looks in its cache at once
     try:
         data = datasets.load_dataset(hub.dataset, hub.config, split=split, revision=hub.revision)
     except (ConnectionError, FileNotFoundError, ValueError) as error:
-        if there:
+        if reachable:
             raise TaskError(f"{hub.dataset}, split {split}: {' '.join(str(error).split())[:300]}") from None
         raise _out_of_reach(hub) from None
     finally:
         datasets.config.HF_HUB_OFFLINE = offline
     cached = " ".join(file["filename"] for file in data.cache_files)
-    if not there and re.fullmatch("[0-9a-f]{40}", hub.revision) and hub.revision not in cached:
+    if not reachable and re.fullmatch("[0-9a-f]{40}", hub.revision) and hub.revision not in cached:
         raise _out_of_reach(hub)
     yield from ((f"{hub.dataset}, {split}, row {number}", row) for number, row in enumerate(data, 1))
 
 
 def _reachable(hub: Hub) -> bool:
-    """Raises TaskError where the hub is there and refuses: no such data set or revision, or a gated one."""
+    """Whether the hub can be reached. Raises TaskError where it refuses: no such data set or revision, or a gated
+    one."""
     from httpx2 import HTTPError
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
@@ -205,11 +213,11 @@ def _reachable(hub: Hub) -> bool:
     except HFValidationError as error:
         raise TaskError(f"task.dataset: {error}") from None
     except GatedRepoError:
-        raise TaskError(f"{hub.dataset} wants its terms accepted on its hub page first, then `hf auth login`") from None
+        raise TaskError(f"{hub.dataset} is gated: accept its terms on its hub page, then `hf auth login`") from None
     except RevisionNotFoundError:
         raise TaskError(f"{hub.dataset}: the hub has no revision {hub.revision}") from None
     except RepositoryNotFoundError:
-        raise TaskError(f"the hub has no data set {hub.dataset}, or it is private and wants `hf auth login`") from None
+        raise TaskError(f"the hub has no data set {hub.dataset}, or it is private and needs `hf auth login`") from None
     except (OfflineModeIsEnabled, HTTPError, OSError):
         return False
     return True

@@ -1,6 +1,6 @@
-"""The times tables, the seed of the whole idea: 7 times 8 is worked out once, and later 56 is just there.
+"""The times tables, the idea behind byheart: 7 times 8 is worked out once, and later 56 is known by heart.
 
-7 times 8 and 8 times 7 are two facts here, as in a child's book: one may be trained on while the other is held out.
+7 times 8 and 8 times 7 are two facts here: one may be trained on while the other is held out.
 """
 
 from __future__ import annotations
@@ -9,20 +9,25 @@ import random
 from collections.abc import Iterator
 
 from pydantic import Field, field_validator
+from typing_extensions import override
 
-from byheart import recipe
+from byheart.contracts import Task, Verifier
+from byheart.options import Member, named
 from byheart.tasks import splits
 from byheart.types import Problem
 
 
-class Options(splits.Options):
-    """Facts a times b with both in `low`..`high`. `prompt` may use {a} and {b}; `chat: false` asks as plain text."""
+class TimesTable(Task):
+    """Facts a times b."""
 
-    low: int = Field(default=2, ge=0)
-    high: int = Field(default=12, ge=0)
-    prompt: str = "What is {a} times {b}? Reply with just the number."
-    chat: bool = True
-    verifier: recipe.choice("verifiers") = Field(default="number", validate_default=True)  # type: ignore[valid-type]
+    low: int = Field(default=2, ge=0, description="smallest factor, inclusive")
+    high: int = Field(default=12, ge=0, description="largest factor, inclusive")
+    prompt: str = Field(
+        default="What is {a} times {b}? Reply with just the number.",
+        description="template of the prompt: may use {a} and {b}; every other brace is doubled",
+    )
+    chat: bool = Field(default=True, description="ask as a chat message; false: as plain text, for a base model")
+    verifier: Member[Verifier] = named("number", "judges solutions; it measures every policy")
 
     @field_validator("prompt")
     @classmethod
@@ -30,12 +35,12 @@ class Options(splits.Options):
         splits.check_template(template, a=1, b=2)
         return template
 
-
-def problems(options: Options, seed: int) -> Iterator[Problem]:
-    """Every fact once, in an order that `seed` decides."""
-    numbers = range(options.low, options.high + 1)
-    facts = [(a, b) for a in numbers for b in numbers]
-    random.Random(seed).shuffle(facts)
-    for a, b in facts:
-        prompt = splits.asked(options.prompt.format(a=a, b=b), options.chat)
-        yield Problem.of(prompt, str(a * b), options.verifier.name, {"a": a, "b": b})
+    @override
+    def problems(self, seed: int) -> Iterator[Problem]:
+        """Every fact once, in an order that `seed` decides."""
+        numbers = range(self.low, self.high + 1)
+        facts = [(a, b) for a in numbers for b in numbers]
+        random.Random(seed).shuffle(facts)
+        for a, b in facts:
+            prompt = splits.as_prompt(self.prompt.format(a=a, b=b), self.chat)
+            yield Problem.of(prompt, str(a * b), self.verifier.name, {"a": a, "b": b})

@@ -1,4 +1,4 @@
-"""The words of the cards, as jinja2 templates; a name that a template uses and is not given is an error."""
+"""The cards and pages as jinja2 templates; a name that a template uses but is not given is an error."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
 def render_card(template: str, **values: Any) -> str:
-    """The Markdown of `template` with `values` in it."""
+    """The Markdown of a card: `template` filled in with `values`."""
     templates = Environment(
         loader=PackageLoader("byheart"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )

@@ -1,24 +1,31 @@
-"""Right where every one of several verifiers says so.
+"""Right where each of several verifiers says so.
 
-They are asked in turn, each about what passed those before it, so the cheap and strict one stands first. What one of
-them cannot judge is unjudged.
+They are asked in order, each about the responses that passed those before it, so put the cheap and strict one first. A
+response that one of them cannot judge is unjudged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from byheart.types import Hearing, Judgement, Problem
-from byheart.verifiers import several
-from byheart.verifiers.several import Options
+from typing_extensions import override
 
-__all__ = ["Options", "solve"]
+from byheart.types import Interaction, Judgement, Problem
+from byheart.verifiers.several import Several
 
 
-def solve(problem: Problem, responses: Sequence[str], options: Options) -> Hearing:
-    judged: dict[int, Judgement] = {}
-    passed = list(range(len(responses)))
-    for by in options.of:
-        judged |= yield from several.ask(problem, responses, by, passed)
-        passed = [place for place in passed if judged[place].score == 1.0]
-    return [judged[place] for place in range(len(responses))]
+class AllOf(Several):
+    """Right where each of several verifiers says so."""
+
+    @override
+    def proves(self) -> bool:
+        return any(verifier.proves() for verifier in self.of)
+
+    @override
+    def interact(self, problem: Problem, responses: Sequence[str]) -> Interaction:
+        judged: dict[int, Judgement] = {}
+        passed = list(range(len(responses)))
+        for verifier in self.of:
+            judged |= yield from self._ask(problem, responses, verifier, passed)
+            passed = [index for index in passed if judged[index].score == 1.0]
+        return [judged[index] for index in range(len(responses))]

@@ -1,27 +1,34 @@
-"""Right where one of several verifiers says so, and wrong where all of them do.
+"""Right where one of several verifiers says so, and wrong where all say that it is wrong.
 
-They are asked in turn, each about what none before it found right. What is not right by any, and not judged by one of
-them, is unjudged.
+They are asked in order, each about the responses that none before it judged right. A response that none judges right
+is unjudged where one of them cannot judge it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from byheart.types import Hearing, Judgement, Problem
-from byheart.verifiers import several
-from byheart.verifiers.several import Options
+from typing_extensions import override
 
-__all__ = ["Options", "solve"]
+from byheart.types import Interaction, Judgement, Problem
+from byheart.verifiers.several import Several
 
 
-def solve(problem: Problem, responses: Sequence[str], options: Options) -> Hearing:
-    judged: dict[int, Judgement] = {}
-    left = list(range(len(responses)))
-    for by in options.of:
-        found = yield from several.ask(problem, responses, by, left)
-        for place, judgement in found.items():
-            if place not in judged or judgement.score == 1.0 or judged[place].score is not None:
-                judged[place] = judgement
-        left = [place for place in left if judged[place].score != 1.0]
-    return [judged[place] for place in range(len(responses))]
+class AnyOf(Several):
+    """Right where one of several verifiers says so, and wrong where all say that it is wrong."""
+
+    @override
+    def proves(self) -> bool:
+        return all(verifier.proves() for verifier in self.of)
+
+    @override
+    def interact(self, problem: Problem, responses: Sequence[str]) -> Interaction:
+        judged: dict[int, Judgement] = {}
+        remaining = list(range(len(responses)))
+        for verifier in self.of:
+            judgements = yield from self._ask(problem, responses, verifier, remaining)
+            for index, judgement in judgements.items():
+                if index not in judged or judgement.score == 1.0 or judged[index].score is not None:
+                    judged[index] = judgement
+            remaining = [index for index in remaining if judged[index].score != 1.0]
+        return [judged[index] for index in range(len(responses))]

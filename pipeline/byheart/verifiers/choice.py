@@ -3,11 +3,11 @@ r"""The letter of one option, or its full text, is the answer: "B", "(B)", "B) P
 The options are `problem.meta["choices"]`: {"A": "London", "B": "Paris"}, whose labels may be digits as well, or a list
 of texts, which are A, B, ... in their order. The gold answer is a label. Without `choices`, letters alone are read.
 
-What is marked counts (marks.py), else the last line, else all of the response. Who names two options there has not
-answered: "A or B", "A and B", "B) London". A letter counts where it can't be a word: "option C", "(C)", "C." at the
-start; a bare one where it is marked, "the answer is C", but "A dog" and "a dog" are not A. An option that is ruled out,
-"not B", does not count. Who lists the options, a line each, names them all; and so does who takes an answer back: "The
-answer is B. No, A." All is a few passes over the text: no input makes it slow.
+The marked answer counts (marks.py), else the last line, else the whole response. A response that names two options
+there has no answer: "A or B", "A and B", "B) London". A letter counts where it can't be a word: "option C", "(C)", "C."
+at the start; a bare one where it is marked, "the answer is C", but "A dog" and "a dog" are not A. An option that is
+ruled out, "not B", does not count. A list of the options, a line each, names them all; so does an answer that is taken
+back: "The answer is B. No, A." The text is read in a few passes: no input makes it slow.
 """
 
 from __future__ import annotations
@@ -17,36 +17,40 @@ import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, ClassVar
 
-from byheart import recipe
+from typing_extensions import override
+
+from byheart.contracts import Verifier
 from byheart.types import Judgement, Problem
 from byheart.verifiers import marks
 
 
-class Options(recipe.Choice):
-    pass
+class Choice(Verifier):
+    """Judges answers to multiple-choice questions."""
 
+    compares: ClassVar[bool] = True
 
-def verify(problem: Problem, response: str, options: Options) -> Judgement:
-    if problem.answer is None:
-        return Judgement(None, None, "the problem has no gold answer")
-    choices = _choices(problem.meta.get("choices"))
-    gold = problem.answer.strip().upper()
-    if gold not in choices:
-        return Judgement(None, None, f"the gold answer {problem.answer[:40]!r} is not one of {', '.join(choices)}")
-    found = _answered(choices, response)
-    if len(found) != 1:
-        return Judgement(
-            0.0, None, f"more than one option: {', '.join(sorted(found))}" if found else "no option is named"
-        )
-    [label] = found
-    return Judgement(float(label == gold), label, "" if label == gold else f"{label} is not {gold}")
+    @override
+    def verify(self, problem: Problem, response: str) -> Judgement:
+        if problem.answer is None:
+            return Judgement(None, None, "the problem has no gold answer")
+        choices = _choices(problem.meta.get("choices"))
+        gold = problem.answer.strip().upper()
+        if gold not in choices:
+            return Judgement(None, None, f"the gold answer {problem.answer[:40]!r} is not one of {', '.join(choices)}")
+        labels = _answered(choices, response)
+        if len(labels) != 1:
+            return Judgement(
+                0.0, None, f"more than one option: {', '.join(sorted(labels))}" if labels else "no option is named"
+            )
+        [label] = labels
+        return Judgement(float(label == gold), label, "" if label == gold else f"{label} is not {gold}")
 
-
-def extract(problem: Problem, response: str) -> str | None:
-    found = _answered(_choices(problem.meta.get("choices")), response)
-    return found.pop() if len(found) == 1 else None
+    @override
+    def extract(self, problem: Problem, response: str) -> str | None:
+        labels = _answered(_choices(problem.meta.get("choices")), response)
+        return labels.pop() if len(labels) == 1 else None
 
 
 def _choices(given: Any) -> dict[str, str]:
@@ -66,16 +70,16 @@ def _answered(choices: dict[str, str], response: str) -> set[str]:
         listed = _listed(choices, claim.text if claim.closed else claim.text + claim.after)
         return _named(choices, claim.text, _BARE) | corrected | listed
     lines = response.strip().split("\n")
-    if found := _named(choices, lines[-1], _SET_OFF):
-        return found | _listed(choices, "\n".join(reversed(lines)))
+    if named := _named(choices, lines[-1], _SET_OFF):
+        return named | _listed(choices, "\n".join(reversed(lines)))
     return (_alone(choices, lines[0]) or _named(choices, response, _SET_OFF)) | _listed(choices, response)
 
 
 def _listed(choices: dict[str, str], text: str) -> set[str]:
     """The labels, more than one, that begin lines of `text`, its first line among them."""
     lines = text.strip().split("\n")
-    begun = [found[1].upper() if (found := _ITEM.match(line)) else "" for line in lines]
-    listed = set(begun) & choices.keys() if begun[0] in choices else set()
+    labels = [item[1].upper() if (item := _ITEM.match(line)) else "" for line in lines]
+    listed = set(labels) & choices.keys() if labels[0] in choices else set()
     return listed if len(listed) > 1 else set()
 
 
@@ -87,26 +91,26 @@ def _named(choices: dict[str, str], text: str, letter: re.Pattern[str]) -> set[s
     named: set[str] = set()
     if by_text := _by_text(tuple(choices.items())):
         pattern, labels = by_text
-        for found in pattern.finditer(text):
-            label = labels[(found.lastindex or 0) - 1]
-            if label not in named and _stands(found):
+        for match in pattern.finditer(text):
+            label = labels[(match.lastindex or 0) - 1]
+            if label not in named and _stands(match):
                 named.add(label)
-        text = pattern.sub(lambda found: "x" * len(found[0]), text)  # no letter in it is a label
-    for found in letter.finditer(text):
-        if found[0] not in named and found[0] in choices and _stands(found):
-            named.add(found[0])
+        text = pattern.sub(lambda match: "x" * len(match[0]), text)  # no letter in it is a label
+    for match in letter.finditer(text):
+        if match[0] not in named and match[0] in choices and _stands(match):
+            named.add(match[0])
     return named
 
 
 def _alone(choices: dict[str, str], text: str) -> set[str]:
     """The label that is all of `text`, in either case."""
-    found = _ALONE.fullmatch(text)
-    return {found[1].upper()} & choices.keys() if found else set()
+    match = _ALONE.fullmatch(text)
+    return {match[1].upper()} & choices.keys() if match else set()
 
 
 @lru_cache
 def _by_text(choices: tuple[tuple[str, str], ...]) -> tuple[re.Pattern[str], list[str]] | None:
-    """What finds the texts of options, the longer one where two begin alike, and the label of each of its groups."""
+    """A pattern for the texts of options, the longer one where two begin alike, and the label of each of its groups."""
     texts = [(_one_spacing(text).strip(" ."), label) for label, text in choices]
     labels = {label for label, _ in choices}
     texts = sorted(((text, label) for text, label in texts if text and text.upper() not in labels), key=_longest_first)
@@ -123,10 +127,10 @@ def _one_spacing(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def _stands(found: re.Match[str]) -> bool:
-    """Whether what was found is not ruled out by the words around it: "not B", "B is wrong"."""
-    before = found.string[max(0, found.start() - 60) : found.start()]
-    after = found.string[found.end() : found.end() + 24]
+def _stands(match: re.Match[str]) -> bool:
+    """Whether the words around `match` do not rule it out: "not B", "B is wrong"."""
+    before = match.string[max(0, match.start() - 60) : match.start()]
+    after = match.string[match.end() : match.end() + 24]
     return not (_NOT_BEFORE.search(before) or _NOT_AFTER.match(after))
 
 

@@ -1,14 +1,14 @@
-"""The solution is a program: it is run in the sandbox against the tests of the problem, and is right if it passes all.
+"""The solution is a program: it runs in the sandbox against the tests of the problem, and is right if it passes all.
 
 The tests are `meta["tests"]`, a list of `{"input": ..., "output": ...}`, for a program on standard input and output,
-and `{"assert": ...}`, for statements that are run after the solution, in one namespace. An output is right where it is
-the expected one, space at the ends of lines and at the end of all aside. Where the solution does not define
-`meta["entry_point"]`, the name that is tested, it completes `meta["prelude"]`, which begins it; where it does, what the
-prelude imports and defines is there all the same, as it was when the problem was put.
+and `{"assert": ...}`, for statements that run after the solution, in one namespace. An output is right where it equals
+the expected one, apart from space at the ends of lines and at the very end. Where the solution does not define
+`meta["entry_point"]`, the name under test, it continues `meta["prelude"]`; where it does, the prelude still runs before
+it, for its imports and definitions.
 
-The solution is the last fenced block of the response, one marked as Python if there is any and one that defines the
-entry point if there is any, since an example of its use may follow it; with no fence at all, it is
-the whole response, if that is Python. What was run is the answer that the judgement holds.
+The solution is the last fenced block of the response, preferably marked as Python and preferably one that defines the
+entry point, since an example of its use may follow it; without any fence it is the whole response, if that is Python.
+The judgement's answer is the program that was run.
 """
 
 from __future__ import annotations
@@ -18,27 +18,59 @@ import os
 import re
 import textwrap
 import warnings
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
+from typing_extensions import override
 
 from byheart import sandbox
+from byheart.contracts import ProcessVerifier
 from byheart.types import Judgement, Problem
 from byheart.verifiers import pool
 
 
-class Options(pool.Options):
-    """Seconds and GiB of memory for one test, beside those for the whole of a response. `isolation: rlimits` is weaker
-    than bubblewrap, and is for where that can't run (byheart/sandbox.py)."""
+class Code(ProcessVerifier):
+    """Judges programs by the tests of the problem."""
 
-    time_limit: float = Field(default=60.0, gt=0)
-    test_time_limit: float = Field(default=5.0, gt=0)
-    test_memory: float = Field(default=0.5, gt=0)
-    isolation: sandbox.Isolation = "bubblewrap"
+    needs_gold: ClassVar[bool] = False
+    needs_meta: ClassVar[tuple[str, ...]] = ("tests",)
+
+    time_limit: float = Field(default=60.0, gt=0, description="seconds for all tests of one response")
+    test_time_limit: float = Field(default=5.0, gt=0, description="seconds for one test")
+    test_memory: float = Field(default=0.5, gt=0, description="GiB of memory for one test")
+    isolation: sandbox.Isolation = Field(
+        default="bubblewrap",
+        description="how programs are isolated; rlimits is weaker, for machines where bubblewrap can't run",
+    )
+
+    @override
+    def check(self) -> None:
+        sandbox.check(self.isolation)
+
+    @override
+    def caveat(self) -> str | None:
+        if self.isolation == "bubblewrap":
+            return None
+        return "Model-written code was run with limits and a filter of system calls, but not in a container of its own."
+
+    @override
+    def verify(self, problem: Problem, response: str) -> Judgement:
+        tests = problem.meta.get("tests")
+        if not isinstance(tests, list) or not tests:
+            return Judgement(None, None, "the problem has no tests")
+        for number, test in enumerate(tests, 1):
+            if not _well_formed(test):
+                return Judgement(None, None, f"test {number} of the problem is neither input and output nor an assert")
+        code = solution(problem, response)
+        if code is None:
+            return Judgement(0.0, None, "no code in the response")
+        if error := compile_error(code):
+            return Judgement(0.0, code, f"compile error: {error}")
+        return _judgement(_results(code, tests, problem.meta.get("entry_point"), self))._replace(answer=code)
 
 
 class Result(NamedTuple):
-    """Of one test: passed, failed, or None where that is not known."""
+    """The result of one test; `passed` is None where it is not known."""
 
     passed: bool | None
     reason: str = ""
@@ -47,34 +79,8 @@ class Result(NamedTuple):
 NOT_RUN = Result(None, "not run")
 
 
-def check(options: Options) -> None:
-    """Raises SandboxError where this machine has no such isolation."""
-    sandbox.check(options.isolation)
-
-
-def caveat(options: Options) -> str | None:
-    if options.isolation == "bubblewrap":
-        return None
-    return "Model-written code was run with limits and a filter of system calls, but not in a container of its own."
-
-
-def verify(problem: Problem, response: str, options: Options) -> Judgement:
-    tests = problem.meta.get("tests")
-    if not isinstance(tests, list) or not tests:
-        return Judgement(None, None, "the problem has no tests")
-    for number, test in enumerate(tests, 1):
-        if not _well_formed(test):
-            return Judgement(None, None, f"test {number} of the problem is neither input and output nor an assert")
-    code = solution(problem, response)
-    if code is None:
-        return Judgement(0.0, None, "no code in the response")
-    if error := compile_error(code):
-        return Judgement(0.0, code, f"compile error: {error}")
-    return _judgement(_results(code, tests, problem.meta.get("entry_point"), options))._replace(answer=code)
-
-
 def solution(problem: Problem, response: str) -> str | None:
-    """The program that the response gives, or None."""
+    """The program in `response`, with the prelude where that belongs to it; None where there is no program."""
     blocks = _FENCED.findall(response)
     marked = [code for language, code in blocks if language.lower() in ("python", "py", "python3")]
     candidates = marked or [code for _, code in blocks] or [response]
@@ -103,7 +109,7 @@ def _well_formed(test: Any) -> bool:
 
 
 def compile_error(code: str) -> str:
-    """Where and why `code` is no Python; "" where it is. Compiling runs nothing of it."""
+    """Where and why `code` does not compile; "" where it does. Compiling runs nothing of it."""
     try:
         with warnings.catch_warnings(action="ignore"):
             compile(code, "solution.py", "exec", dont_inherit=True)
@@ -114,8 +120,8 @@ def compile_error(code: str) -> str:
     return ""
 
 
-def _results(code: str, tests: list[dict[str, str]], entry_point: str | None, options: Options) -> list[Result]:
-    """What came of each test. One that is over its time is the last that is run of its kind."""
+def _results(code: str, tests: list[dict[str, str]], entry_point: str | None, options: Code) -> list[Result]:
+    """The result of each test. After a test that exceeds its time, no other test of its kind is run."""
     box = warm(options)
     asserts = [test["assert"] for test in tests if "assert" in test]
     judged = iter(box.run_asserts(code, asserts, entry_point) if asserts else [])
@@ -133,7 +139,7 @@ def _results(code: str, tests: list[dict[str, str]], entry_point: str | None, op
     return results
 
 
-def _of_assert(outcome: sandbox.Outcome, options: Options) -> Result:
+def _of_assert(outcome: sandbox.Outcome, options: Code) -> Result:
     match outcome.ended:
         case "timeout":
             return Result(False, f"time limit of {options.test_time_limit:g} s {outcome.reason}".strip())
@@ -145,20 +151,20 @@ def _of_assert(outcome: sandbox.Outcome, options: Options) -> Result:
             return Result(outcome.passed, outcome.reason)
 
 
-def _of_program(ran: sandbox.Ran, expected: str, options: Options) -> Result:
+def _of_program(ran: sandbox.Ran, expected: str, options: Code) -> Result:
     if result := unfinished(ran, options):
         return result
     got, wanted = _lines(ran.stdout), _lines(expected)
     if got == wanted:
         return Result(True)
-    number = next((n for n, (one, other) in enumerate(zip(got, wanted, strict=False)) if one != other), None)
+    number = next((n for n, (line, other) in enumerate(zip(got, wanted, strict=False)) if line != other), None)
     if number is None:
         return Result(False, f"{len(got)} lines of output, not {len(wanted)}")
     return Result(False, f"line {number + 1} of the output is {got[number][:60]!r}, not {wanted[number][:60]!r}")
 
 
-def unfinished(ran: sandbox.Ran, options: Options) -> Result | None:
-    """Why a program did not come to its end as it should; None where it did."""
+def unfinished(ran: sandbox.Ran, options: Code) -> Result | None:
+    """Why a program did not end as it should; None where it did."""
     match ran.ended:
         case "lost":
             return Result(None, "the sandbox failed")
@@ -171,8 +177,8 @@ def unfinished(ran: sandbox.Ran, options: Options) -> Result | None:
         case "killed":
             return Result(False, "runtime error: killed by a signal")
     if ran.exit_code:
-        said = ran.stderr.rstrip().rpartition("\n")[2]
-        return Result(False, f"runtime error: {said or f'exit code {ran.exit_code}'}")
+        error = ran.stderr.rstrip().rpartition("\n")[2]
+        return Result(False, f"runtime error: {error or f'exit code {ran.exit_code}'}")
     return None
 
 
@@ -197,8 +203,8 @@ _boxes: dict[tuple[int, float, float, str], sandbox.Sandbox] = {}
 """The warm sandboxes of this process (its id is in the key: a fork has none yet)."""
 
 
-def warm(options: Options) -> sandbox.Sandbox:
-    """This process's own sandbox with these limits; `close` closes it, at the latest when the process ends."""
+def warm(options: Code) -> sandbox.Sandbox:
+    """This process's own warm sandbox with these limits; `close` closes it, at the latest when the process exits."""
     key = os.getpid(), options.test_time_limit, options.test_memory, options.isolation
     if key not in _boxes:
         limits = sandbox.Limits(seconds=options.test_time_limit, memory=int(options.test_memory * pool.GIB))
@@ -208,6 +214,6 @@ def warm(options: Options) -> sandbox.Sandbox:
 
 @atexit.register
 def close() -> None:
-    """Close this process's own warm sandboxes; the next verification starts another. Closing twice is harmless."""
+    """Close this process's own warm sandboxes; the next verification starts new ones. Closing twice is harmless."""
     for key in [key for key in _boxes if key[0] == os.getpid()]:
         _boxes.pop(key).close()

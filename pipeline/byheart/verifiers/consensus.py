@@ -1,103 +1,92 @@
-"""Agreement instead of a gold answer: right is what most samples say (maj@k; self-consistency, 2203.11171).
+"""Agreement instead of a gold answer: the majority's answer is right (maj@k; self-consistency, 2203.11171).
 
-The answers of the samples fall into classes of equal ones, equal by another verifier and not by their letters. The
-margin is the share of the largest class less that of the next; too small a margin, or too few samples, and all of them
-are unjudged. It is no proof: a model that is sure and wrong agrees with itself.
+The answers of the samples are grouped into classes of equal ones, equal by another verifier and not by spelling. The
+margin is the share of the largest class minus that of the next; with too small a margin, or too few samples, all are
+unjudged. It is no proof: a model that is confidently wrong agrees with itself.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import Any, ClassVar, cast
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any, ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
-from byheart import recipe
+from byheart.contracts import Verifier
 from byheart.errors import RecipeError
-from byheart.types import Hearing, Judgement, Problem, Request, Verify, replace
-from byheart.verifiers.tags import module, tree
+from byheart.options import Member, named
+from byheart.types import Interaction, Judgement, Problem, Request, Verify, replace
 
 
-class Options(recipe.Choice):
-    """`equal` is the verifier that reads the answers (one with an `extract`) and says which are equal. Of at least
-    `min_samples` with an answer, the largest class must lead by `margin` of them."""
+class Consensus(Verifier):
+    """Judges the samples of a problem by majority vote."""
 
-    together: ClassVar[bool] = True
+    needs_gold: ClassVar[bool] = False
+    by_agreement: ClassVar[bool] = True
 
-    equal: recipe.choice("verifiers") = Field(default="math", validate_default=True)  # type: ignore[valid-type]
-    min_samples: int = Field(default=4, ge=2)
-    margin: float = Field(default=0.25, gt=0, le=1)
-
-
-def check(options: Options) -> None:
-    """Raises RecipeError where `equal` can't read an answer."""
-    reader(options)
-
-
-def caveat(options: Options) -> str:
-    return (
-        "Right by agreement: where the verifier `consensus` stands, no gold answer was known, and a solution counts as "
-        "right because most samples of its problem gave the same answer."
+    equal: Member[Verifier] = named("math", "the verifier that reads the answers and compares them")
+    min_samples: int = Field(default=4, ge=2, description="fewest samples with an answer for a vote")
+    margin: float = Field(
+        default=0.25, gt=0, le=1, description="share of the votes, in 0..1, by which the largest class has to lead"
     )
 
+    @override
+    def check(self) -> None:
+        if not self.equal.compares:
+            raise RecipeError(f"consensus: equal: the verifier {self.equal.name!r} reads no answers to compare")
 
-def solve(problem: Problem, responses: Sequence[str], options: Options) -> Hearing:
-    read = reader(options)
-    answers = [read(problem, response) for response in responses]
-    votes = Counter(answer for answer in answers if answer is not None)
-    classes = yield from grouped(problem, votes.elements(), options.equal)
-    sizes = sorted((sum(votes[answer] for answer in one) for one in classes), reverse=True)
-    num_votes = sum(sizes)
-    if num_votes < options.min_samples:
-        return [Judgement(None, answer, f"only {num_votes} samples have an answer") for answer in answers]
-    margin = (sizes[0] - sum(sizes[1:2])) / num_votes
-    if margin < options.margin:
+    @override
+    def caveat(self) -> str:
+        return (
+            "Right by agreement: where the verifier `consensus` stands, no gold answer was known, and a solution "
+            "counts as right because most samples of its problem gave the same answer."
+        )
+
+    @override
+    def interact(self, problem: Problem, responses: Sequence[str]) -> Interaction:
+        answers = [self.equal.extract(problem, response) for response in responses]
+        votes = Counter(answer for answer in answers if answer is not None)
+        classes = yield from grouped(problem, votes.elements(), self.equal)
+        sizes = sorted((sum(votes[answer] for answer in members) for members in classes), reverse=True)
+        num_votes = sum(sizes)
+        if num_votes < self.min_samples:
+            return [Judgement(None, answer, f"only {num_votes} samples have an answer") for answer in answers]
+        margin = (sizes[0] - sum(sizes[1:2])) / num_votes
+        if margin < self.margin:
+            return [
+                Judgement(None, answer, f"the samples do not agree (margin {margin:.2f})", margin) for answer in answers
+            ]
+        won = max(classes, key=lambda members: sum(votes[answer] for answer in members))
+        agreed = f"{sizes[0]} of {num_votes} samples answer {won[0][:40]!r}"
         return [
-            Judgement(None, answer, f"the samples do not agree (margin {margin:.2f})", margin) for answer in answers
+            Judgement(1.0, answer, agreed, margin) if answer in won else Judgement(0.0, answer, agreed, margin)
+            for answer in answers
         ]
-    won = max(classes, key=lambda one: sum(votes[answer] for answer in one))
-    agreed = f"{sizes[0]} of {num_votes} samples answer {won[0][:40]!r}"
-    return [
-        Judgement(1.0, answer, agreed, margin) if answer in won else Judgement(0.0, answer, agreed, margin)
-        for answer in answers
-    ]
-
-
-def reader(options: Options) -> Callable[[Problem, str], str | None]:
-    """The function beside `equal` that reads an answer."""
-    if not _compares(options.equal):
-        raise RecipeError(f"consensus: equal: the verifier {options.equal.name!r} reads no answers to compare")
-    return cast(Callable[[Problem, str], str | None], module(options.equal).extract)
 
 
 def grouped(
-    problem: Problem, answers: Iterable[str], equal: recipe.Choice | None
+    problem: Problem, answers: Iterable[str], equal: Verifier | None
 ) -> Generator[Sequence[Request], Any, list[list[str]]]:
-    """The different ones of `answers` in classes of equal ones, each class with its commonest answer first.
+    """The distinct `answers` in classes of equal ones, each class with its most common answer first.
 
-    Which are equal the verifier `equal` is asked, as though the first of a class were the gold answer; the real one it
-    never sees. Without one, none are.
+    The verifier `equal` compares them, as though the first of a class were the gold answer; it never sees the real one.
+    Without a verifier each answer is a class of its own.
     """
     classes: list[list[str]] = []
-    left = [answer for answer, _ in Counter(answers).most_common()]
-    while left:
-        named, *others = left
+    remaining = [answer for answer, _ in Counter(answers).most_common()]
+    while remaining:
+        first, *others = remaining
         same: list[str] = []
         if equal is not None and others:
-            [verdicts] = yield [Verify(replace(problem, answer=named), others, equal)]
+            [verdicts] = yield [Verify(replace(problem, answer=first), others, equal)]
             same = [other for other, verdict in zip(others, verdicts, strict=True) if verdict.correct]
-        classes.append([named, *same])
-        left = [other for other in others if other not in same]
+        classes.append([first, *same])
+        remaining = [other for other in others if other not in same]
     return classes
 
 
-def comparing(by: recipe.Choice) -> recipe.Choice | None:
-    """Of the verifiers that `by` is made of, the first that can tell whether two answers are equal."""
-    return next((one for one in tree(by) if _compares(one)), None)
-
-
-def _compares(by: recipe.Choice) -> bool:
-    """Whether it reads an answer and goes by the problem's `answer` alone, as none does that runs tests."""
-    beside = module(by)
-    return hasattr(beside, "extract") and not getattr(beside, "BY_META", False)
+def comparing(verifier: Verifier) -> Verifier | None:
+    """The first of `verifier` and those that it is made of that can compare two answers; None where none can."""
+    return next((part for part in verifier.walk() if isinstance(part, Verifier) and part.compares), None)

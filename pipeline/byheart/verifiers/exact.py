@@ -1,37 +1,42 @@
 """The response is the answer: case, the encoding of accents, spacing and full stops at the end do not matter.
 
-The answer of the judgement is as it was written; what agreement goes by, `extract`, is normalized.
+The judgement's answer is as it was written; `extract`, by which agreement compares, normalizes it.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from typing import ClassVar
 
-from byheart import recipe
+from typing_extensions import override
+
+from byheart.contracts import Verifier
 from byheart.types import Judgement, Problem
 
 
-class Options(recipe.Choice):
-    pass
+class Exact(Verifier):
+    """Compares the whole response with the gold answer."""
 
+    compares: ClassVar[bool] = True
 
-def verify(problem: Problem, response: str, options: Options) -> Judgement:
-    if problem.answer is None:
-        return Judgement(None, None, "the problem has no gold answer")
-    found, gold = normalized(response), normalized(problem.answer)
-    written = response.strip() if found else None
-    if not gold:
-        return Judgement(None, written, "the gold answer is empty")
-    if not found:
-        return Judgement(0.0, None, "the response is empty")
-    right = found == gold
-    return Judgement(float(right), written, "" if right else f"{found[:80]!r} is not {gold[:80]!r}")
+    @override
+    def verify(self, problem: Problem, response: str) -> Judgement:
+        if problem.answer is None:
+            return Judgement(None, None, "the problem has no gold answer")
+        answer, gold = normalized(response), normalized(problem.answer)
+        written = response.strip() if answer else None
+        if not gold:
+            return Judgement(None, written, "the gold answer is empty")
+        if not answer:
+            return Judgement(0.0, None, "the response is empty")
+        right = answer == gold
+        return Judgement(float(right), written, "" if right else f"{answer[:80]!r} is not {gold[:80]!r}")
 
-
-def extract(problem: Problem, response: str) -> str | None:
-    return normalized(response) or None
+    @override
+    def extract(self, problem: Problem, response: str) -> str | None:
+        return normalized(response) or None
 
 
 def normalized(text: str) -> str:
-    """NFC, case folded, runs of space made one, spaces at the ends and full stops at the end taken off."""
+    """`text` in NFC, case folded, with single spaces, and without spaces at the ends and full stops at the end."""
     return " ".join(unicodedata.normalize("NFC", text).casefold().split()).rstrip(" .")

@@ -1,20 +1,28 @@
-"""What the first of several verifiers says that can judge a response: each is asked about what was left unjudged."""
+"""The verdict of the first of several verifiers that can judge a response: each is asked about what is still
+unjudged."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from byheart.types import Hearing, Judgement, Problem
-from byheart.verifiers import several
-from byheart.verifiers.several import Options
+from typing_extensions import override
 
-__all__ = ["Options", "solve"]
+from byheart.types import Interaction, Judgement, Problem
+from byheart.verifiers.several import Several
 
 
-def solve(problem: Problem, responses: Sequence[str], options: Options) -> Hearing:
-    judged: dict[int, Judgement] = {}
-    left = list(range(len(responses)))
-    for by in options.of:
-        judged |= yield from several.ask(problem, responses, by, left)
-        left = [place for place in left if judged[place].score is None]
-    return [judged[place] for place in range(len(responses))]
+class FirstOf(Several):
+    """The verdict of the first of several verifiers that can judge a response."""
+
+    @override
+    def proves(self) -> bool:
+        return all(verifier.proves() for verifier in self.of)
+
+    @override
+    def interact(self, problem: Problem, responses: Sequence[str]) -> Interaction:
+        judged: dict[int, Judgement] = {}
+        unjudged = list(range(len(responses)))
+        for verifier in self.of:
+            judged |= yield from self._ask(problem, responses, verifier, unjudged)
+            unjudged = [index for index in unjudged if judged[index].score is None]
+        return [judged[index] for index in range(len(responses))]

@@ -1,5 +1,5 @@
-r"""Where a response says "this is my answer": \boxed{...}, <answer>...</answer>, "the answer is ...", "Answer: ...",
-and "#### ..." on the last line, as GSM8K has it (2110.14168)."""
+r"""The marks by which a response names its answer: \boxed{...}, <answer>...</answer>, "the answer is ...",
+"Answer: ...", and "#### ..." on the last line, as in GSM8K (2110.14168)."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _TAKEN_BACK = re.compile(
 
 
 class Marked(NamedTuple):
-    """What stands under a mark; `closed` where the mark says itself where that ends."""
+    """The text under a mark; `closed` where the mark itself delimits it, as \\boxed{...} does."""
 
     text: str
     closed: bool
 
 
 class Claim(NamedTuple):
-    """What a response says under its last mark, and all that comes after."""
+    """The text under the last mark of a response, and all that comes after it."""
 
     text: str
     closed: bool
@@ -39,29 +39,29 @@ class Claim(NamedTuple):
 
     @property
     def correction(self) -> str:
-        """What comes after words that take the answer back, such as "no, wait"; else nothing."""
+        """The text after words that take the answer back, such as "no, wait"; "" without such words."""
         taken_back = _TAKEN_BACK.search(self.after)
         return self.after[taken_back.end() :] if taken_back else ""
 
 
 def claim(text: str) -> Claim | None:
-    """What the last mark in `text` claims: all that it closes in, or the first sentence without the reasons it gives.
+    """What the last mark in `text` claims: all that it delimits, or the first sentence without the reasons it gives.
 
-    Nothing is claimed, but marked, where the text is cut off within a box.
+    None without a mark; an empty claim where the text is cut off within a box.
     """
     for (under, closed), after in _under_marks(text):
         if not closed:
             start = _match(_DISPLAY, under).end()
-            said = sentence(under[start:])
+            claimed = sentence(under[start:])
             after = under[start:] + after
-            under = _REASON.split(said, maxsplit=1)[0]
+            under = _REASON.split(claimed, maxsplit=1)[0]
             after = after[len(under) :]
         return Claim(under, closed, after)
     return None
 
 
 def marked(text: str) -> Iterator[Marked]:
-    """What is marked in `text`, the last first; where a mark has no end of its own, all up to the next mark."""
+    """The marked texts, the last first; under a mark that does not delimit its text, all up to the next mark."""
     return (under for under, _ in _under_marks(text) if under.text)
 
 
@@ -71,33 +71,33 @@ def sentence(text: str) -> str:
 
 
 def _under_marks(text: str) -> Iterator[tuple[Marked, str]]:
-    """What is marked, and what comes after it up to the next mark; "" for a box that the end of `text` cuts off."""
+    """Each marked text, the last first, and the text after it up to the next mark; "" for a box that is cut off."""
     last_line = text.rstrip().rpartition("\n")[2]
     if last_line.startswith("#### "):
         yield Marked(last_line[5:].strip(), True), ""
     end = len(text)
-    for mark in reversed(list(_MARK.finditer(text))):
-        under, after, closed, cut_off = text[mark.end() : end], "", False, False
-        if mark[0].startswith("\\"):
+    for match in reversed(list(_MARK.finditer(text))):
+        under, after, closed, cut_off = text[match.end() : end], "", False, False
+        if match[0].startswith("\\"):
             under, brace, after = _to_closing_brace(under)
             closed, cut_off = True, not brace and end == len(text)
-        elif mark[0].startswith("<"):
+        elif match[0].startswith("<"):
             under, _, after = under.partition("</answer>")
             closed = True
-        end = mark.start()
+        end = match.start()
         if under.strip() or cut_off:
             yield Marked(under.strip(), closed), after
 
 
 def _match(pattern: re.Pattern[str], text: str) -> re.Match[str]:
-    """What fits at the beginning of `text`, where nothing fits as well."""
-    found = pattern.match(text)
-    assert found is not None
-    return found
+    """The match at the beginning of `text`, for a `pattern` that matches the empty text too."""
+    match = pattern.match(text)
+    assert match is not None
+    return match
 
 
 def _to_closing_brace(text: str) -> tuple[str, str, str]:
-    """`text` before, at and after the brace that closes one opened before it; three times nothing where none does."""
+    """`text` before, at and after the brace that closes one opened before `text`; three empty texts without it."""
     depth = 1
     for brace in re.finditer(r"[{}]", text):
         depth += 1 if brace.group() == "{" else -1

@@ -1,66 +1,90 @@
-r"""Mathematical answers, in LaTeX or plain: right where the answer is proved equal to the gold one.
+r"""Mathematical answers, in LaTeX or plain text: right where the answer is proved equal to the gold answer.
 
-The answer is what the last \boxed{...} holds; else what is marked otherwise (marks.py); else the last mathematics in
-the response. It is tidied (byheart/mathematics/latex.py). Numbers are then compared right away. The rest is read into
-its parts (notation.py) and compared part by part (comparison.py), expression by expression (algebra.py): solutions in
-any order, points and intervals in theirs, brackets and units as they are. A decimal is exactly what it says: 0.333 is
-not 1/3.
+The answer is the content of the last \boxed{...}; else what is marked otherwise (marks.py); else the last mathematics
+in the response. It is normalised (byheart/mathematics/latex.py). Numbers are then compared at once. Everything else is
+parsed into its parts (notation.py) and compared part by part (comparison.py), expression by expression (algebra.py):
+solutions in any order, points and intervals in theirs, brackets and units as written. A decimal is exact: 0.333 is not
+1/3.
 
-Whatever can't be read, or neither proved nor refuted, is unjudged.
+An answer that can't be read, or neither proved nor refuted, is unjudged.
 """
 
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
+from byheart.contracts import ProcessVerifier
 from byheart.mathematics import units
 from byheart.mathematics.algebra import Unreadable
 from byheart.mathematics.comparison import same
 from byheart.mathematics.latex import COMMANDS, number, tidy
 from byheart.mathematics.notation import read
 from byheart.types import Judgement, Problem
-from byheart.verifiers import marks, pool
+from byheart.verifiers import marks
 
 
-class Options(pool.Options):
-    time_limit: float = Field(default=5.0, gt=0)
+class Math(ProcessVerifier):
+    """Judges mathematical answers by value."""
 
+    time_limit: float = Field(default=5.0, gt=0, description="seconds for one response")
 
-LIBRARIES = ("latex2sympy2_extended", "mpmath", "sympy")
-"""What a verdict depends on besides this code."""
+    compares: ClassVar[bool] = True
+    libraries: ClassVar[tuple[str, ...]] = ("latex2sympy2_extended", "mpmath", "sympy")
+
+    @override
+    def verify(self, problem: Problem, response: str) -> Judgement:
+        if problem.answer is None:
+            return Judgement(None, None, "the problem has no gold answer")
+        answer = self.extract(problem, response)
+        if answer is None:
+            return Judgement(0.0, None, "no answer in the response")
+        gold = _gold(problem.answer)
+        if answer == gold:
+            return Judgement(1.0, answer)
+        if max(len(answer), len(gold)) > LONGEST:
+            return Judgement(None, answer[:LONGEST], "too long an answer")
+        tidy_gold, tidy_answer = tidy(gold), tidy(answer)
+        if not tidy_gold:
+            return Judgement(None, answer, "the gold answer is empty")
+        try:
+            right = same_text(tidy_gold, tidy_answer)
+        except Unreadable as error:
+            return Judgement(None, answer, str(error))
+        if right is None:
+            return Judgement(None, answer, f"neither proved nor refuted: {answer[:60]!r} is {gold[:60]!r}")
+        return Judgement(float(right), answer, "" if right else f"{answer[:60]!r} is not {gold[:60]!r}")
+
+    @override
+    def extract(self, problem: Problem, response: str) -> str | None:
+        return answered(response)
+
 
 LONGEST = 2000
-"""How many characters an answer has at most, and from how far back one is taken that nothing marks."""
+"""Most characters of an answer; an unmarked one is looked for in as many characters at the end of the response."""
 
 
-def verify(problem: Problem, response: str, options: Options) -> Judgement:
-    """1.0 where the response's answer equals the gold one, 0.0 where it does not or there is none, None if unclear."""
-    if problem.answer is None:
-        return Judgement(None, None, "the problem has no gold answer")
-    found = extract(problem, response)
-    if found is None:
-        return Judgement(0.0, None, "no answer in the response")
-    wanted = _gold(problem.answer)
-    if found == wanted:
-        return Judgement(1.0, found)
-    if max(len(found), len(wanted)) > LONGEST:
-        return Judgement(None, found[:LONGEST], "too long an answer")
-    gold, answer = tidy(wanted), tidy(found)
-    if not gold:
-        return Judgement(None, found, "the gold answer is empty")
-    try:
-        right = same_text(gold, answer)
-    except Unreadable as error:
-        return Judgement(None, found, str(error))
-    if right is None:
-        return Judgement(None, found, f"neither proved nor refuted: {found[:60]!r} is {wanted[:60]!r}")
-    return Judgement(float(right), found, "" if right else f"{found[:60]!r} is not {wanted[:60]!r}")
+def answered(response: str) -> str | None:
+    """The answer in the response, as it is written there, or None."""
+    if (box := _BOX.search(response)) is not None:
+        return _boxed(response, box.start())
+    if (under := next(marks.marked(response), None)) is not None:
+        return _sentence(under.text[:LONGEST])
+    response = response.rstrip()[-LONGEST:]
+    lines = [line.strip() for line in response.splitlines() if line.strip()]
+    if not lines:
+        return None
+    if len(lines) == 1 and not _prose(lines[0]):
+        return lines[0]
+    return _last_mathematics(response, lines[-1])
 
 
 def same_text(gold: str, answer: str) -> bool | None:
-    """Whether two tidied answers are the same, or None where that can't be decided. Raises Unreadable."""
+    """Whether two tidied answers are the same; None where that can't be decided. Raises Unreadable where one of them
+    can't be parsed."""
     if gold.replace("¦", " ") == answer.replace("¦", " "):
         return True
     numbers = number(gold), number(answer)
@@ -71,7 +95,7 @@ def same_text(gold: str, answer: str) -> bool | None:
     except Unreadable as error:
         raise Unreadable(f"the gold answer can't be read: {error}") from None
     right = same(wanted, read(answer))
-    # k pi and n pi, for all whole k or n, are the same; whether others are is not looked into
+    # k pi and n pi, for all whole k or n, are the same; other sets of this kind are not compared
     return None if right is False and "∈\\mathbb{Z}" in gold + answer else right
 
 
@@ -89,30 +113,15 @@ _REASON = re.compile(
 _ITEM = re.compile(r"^\s*\d+[.)](?=\s|$)", re.MULTILINE)
 
 
-def extract(problem: Problem, response: str) -> str | None:
-    """The answer the response gives, as it stands there, or None."""
-    if (box := _BOX.search(response)) is not None:
-        return _boxed(response, box.start())
-    if (under := next(marks.marked(response), None)) is not None:
-        return _sentence(under.text[:LONGEST])
-    response = response.rstrip()[-LONGEST:]
-    lines = [line.strip() for line in response.splitlines() if line.strip()]
-    if not lines:
-        return None
-    if len(lines) == 1 and not _prose(lines[0]):
-        return lines[0]
-    return _last_mathematics(response, lines[-1])
-
-
 def _gold(text: str) -> str:
-    """A gold answer may be a whole solution whose end is boxed or marked with ####."""
+    """The gold answer; `text` may be a whole solution whose answer is boxed or marked with ####."""
     if _BOX.search(text) or "####" in text:
-        return extract(Problem("", "", None, ""), text) or ""
+        return answered(text) or ""
     return text
 
 
 def _boxed(text: str, start: int) -> str | None:
-    """What the last box holds; boxes with no more than "and", "or" or a comma between them are one answer."""
+    """The content of the last box; boxes with only "and", "or" or a comma between them are one answer."""
     boxes: list[tuple[int, int, str]] = []
     for match in _BOX.finditer(text, start):
         if match[0].endswith("{"):
@@ -124,15 +133,16 @@ def _boxed(text: str, start: int) -> str | None:
             bare = re.compile(r"-?[\w.,]*\w").match(text, match.end())
             end = bare.end() if bare else match.end()
         boxes.append((match.start(), end, text[match.end() : end].strip()))
-    found = [boxes[-1]]
+    last = [boxes[-1]]
     for box in reversed(boxes[:-1]):
-        if not _JOINT.fullmatch(text, box[1] + 1, found[0][0]):
+        if not _JOINT.fullmatch(text, box[1] + 1, last[0][0]):
             break
-        found.insert(0, box)
-    return " or ".join(content for *_, content in found) if all(content for *_, content in found) else None
+        last.insert(0, box)
+    return " or ".join(content for *_, content in last) if all(content for *_, content in last) else None
 
 
 def _closing(text: str, start: int) -> int | None:
+    """The index of the brace that closes one opened before `start`."""
     depth = 1
     for match in re.compile(r"\\[{}]|[{}]").finditer(text, start):
         depth += {"{": 1, "}": -1}.get(match[0], 0)
@@ -165,35 +175,37 @@ def _prose(text: str) -> bool:
 
 
 def _last_mathematics(response: str, last: str) -> str | None:
-    """What the last sentence says something is; or the last formula or number, whichever ends later."""
+    """What the last sentence states after "is" or "="; else the last formula or number, whichever ends later."""
     sentence = _REASON.sub("", re.split(r"(?<=[\w)$}])\.\s+(?=[A-Z])", last)[-1].rstrip(". *"))
     copulas = list(_COPULA.finditer(_MATHS.sub(_blank, sentence)))
-    said = sentence[copulas[-1].end() :].strip(" *") if copulas else ""
-    if said and not _prose(said):
-        return said
+    stated = sentence[copulas[-1].end() :].strip(" *") if copulas else ""
+    if stated and not _prose(stated):
+        return stated
     plain = _MATHS.sub(_blank, response)
     if len(_ITEM.findall(plain)) > 1:
         plain = _ITEM.sub(_blank, plain)
     spans = [(match.end(), match.start(), next(filter(None, match.groups()))) for match in _MATHS.finditer(response)]
-    spans += [(m.end(), m.start(), m[0] + _unit(plain[m.end() :])) for m in _NUMBERS.finditer(plain)]
+    spans += [
+        (match.end(), match.start(), match[0] + _unit(plain[match.end() :])) for match in _NUMBERS.finditer(plain)
+    ]
     if not spans:
         return None
-    end, start, found = max(spans)
+    end, start, answer = max(spans)
     denied = re.search(r"(?:\bnot|n't)\W+(?:\w+\W+)?$", response[:start]) or re.search(
         r"\b(?:wrong|incorrect|mistake)\b", response[end:]
     )
     cut_off = re.search(r"[.!?]\s", response[end:]) and not re.search(r"[.!?:)*]\s*$", response)
-    return None if cut_off or denied else found
+    return None if cut_off or denied else answer
 
 
 def _unit(text: str) -> str:
-    """The unit at the beginning of `text`, of up to three words; nothing where there is none."""
+    """The unit at the beginning of `text`, of up to three words; "" where there is none."""
     words = re.match(r"\s?(?:[\w°/^]+ ){0,2}[\w°/^]+", text)
-    tried = words[0].rstrip() if words else ""
-    while tried.strip():
-        if units.known(tidy(tried)):
-            return tried
-        tried = tried.rpartition(" ")[0]
+    unit = words[0].rstrip() if words else ""
+    while unit.strip():
+        if units.known(tidy(unit)):
+            return unit
+        unit = unit.rpartition(" ")[0]
     return ""
 
 

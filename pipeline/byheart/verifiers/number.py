@@ -1,17 +1,17 @@
-r"""The marked number in the response is the answer, or else the last one: "So 23 + 27 = 50." answers 50.
+r"""The marked number in the response is the answer, else the last number: "So 23 + 27 = 50." answers 50.
 
-Marked is what marks.py knows: "#### 50", \boxed{50}, "the answer is 50". What is marked must give one number, or one
-after "=": "the answer is 23 + 27 = 50" answers 50, "5 or 6" and "(5, 6)" answer nothing. Units and currencies do not
-matter. Decimals are read, numbers grouped by thousands, 3/4, \frac{3}{4}, 1 1/2, 1.2e3 and 1.2 x 10^3.
+The marks are those of marks.py: "#### 50", \boxed{50}, "the answer is 50". A mark must name one number, or one after
+"=": "the answer is 23 + 27 = 50" answers 50, "5 or 6" and "(5, 6)" answer nothing. Units and currencies are
+ignored. Decimals, numbers grouped by thousands, 3/4, \frac{3}{4}, 1 1/2, 1.2e3 and 1.2 x 10^3 can be read.
 
 A number that is only a part of something else is no answer: not the 5 in 5!, 5x, x + 5, \sqrt{5}, 5 million or 1 005.
 Then, as where it is denied ("not 5") or taken back ("the answer is 5. No, wait: 6"), the response has no answer.
 
-Numbers are compared exactly and by value: 7.50 is 7.5, 3/4 is 0.75, 0.333 is not 1/3. 50% is 0.5. Where one of the two
-has a percent sign and the other none, it may have been left out, so 50% is 50 as well; but not under 1: 0.5% is 0.005
-alone. A quotient that comes out whole is work left undone: 84/4 is not 21, unless the gold answer is such a quotient.
+Numbers are compared exactly and by value: 7.50 is 7.5, 3/4 is 0.75, 0.333 is not 1/3. 50% is 0.5. Where only one of the
+two has a percent sign, the other may have left it out, so 50% is 50 as well; but not below 1: 0.5% is only 0.005. A
+quotient that comes out whole is work left undone: 84/4 is not 21, unless the gold answer is such a quotient.
 
-All is a few passes over the text, and a number too long to calculate with is compared as text: no input makes it slow.
+The text is read in a few passes, and a number too long to calculate with is compared as text: no input makes it slow.
 """
 
 from __future__ import annotations
@@ -21,51 +21,62 @@ import unicodedata
 from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from pydantic import Field
+from typing_extensions import override
 
-from byheart import recipe
+from byheart.contracts import Verifier
 from byheart.mathematics import units
 from byheart.types import Judgement, Problem
 from byheart.verifiers import marks
 
 
-class Options(recipe.Choice):
-    """`tolerance`: how far from the gold answer a right one may be, as a part of it; 0.01 is one per cent."""
+class Number(Verifier):
+    """Judges numerical answers by value."""
 
-    tolerance: float = Field(default=0.0, ge=0, lt=1)
+    tolerance: float = Field(
+        default=0.0, ge=0, lt=1, description="relative difference from the gold answer that is still right; 0.01 is 1%"
+    )
+
+    compares: ClassVar[bool] = True
+
+    @override
+    def verify(self, problem: Problem, response: str) -> Judgement:
+        if problem.answer is None:
+            return Judgement(None, None, "the problem has no gold answer")
+        gold = _gold(problem.answer)
+        if gold is None:
+            return Judgement(None, None, f"the gold answer {problem.answer[:40]!r} is not a number")
+        answer = read(response)
+        if answer is None:
+            return Judgement(0.0, None, "no number is the answer")
+        if answer.text == gold.text or _equal(answer, gold, self.tolerance):
+            return Judgement(1.0, answer.text)
+        return Judgement(0.0, answer.text, f"{answer.text[:40]} is not {gold.text[:40]}")
+
+    @override
+    def extract(self, problem: Problem, response: str) -> str | None:
+        return answered(response)
 
 
-def verify(problem: Problem, response: str, options: Options) -> Judgement:
-    if problem.answer is None:
-        return Judgement(None, None, "the problem has no gold answer")
-    gold = _gold(problem.answer)
-    if gold is None:
-        return Judgement(None, None, f"the gold answer {problem.answer[:40]!r} is not a number")
-    found = read(response)
-    if found is None:
-        return Judgement(0.0, None, "no number is the answer")
-    if found.text == gold.text or _equal(found, gold, options.tolerance):
-        return Judgement(1.0, found.text)
-    return Judgement(0.0, found.text, f"{found.text[:40]} is not {gold.text[:40]}")
-
-
-def extract(problem: Problem, response: str) -> str | None:
-    found = read(response)
-    return None if found is None else found.text
-
-
-class Number(NamedTuple):
-    """A number as it is written, without commas and currency."""
+class Numeral(NamedTuple):
+    """A number as it is written, without commas and currency; `percent`: with a percent sign, `quotient`: with a
+    fraction bar."""
 
     text: str
     percent: bool
     quotient: bool
 
 
-def value(number: Number) -> Fraction | None:
-    """None where it has none, as 3/0, or is too long to calculate with."""
+def answered(response: str) -> str | None:
+    """The number that `response` answers with, as text without commas and currency, or None."""
+    numeral = read(response)
+    return None if numeral is None else numeral.text
+
+
+def value(number: Numeral) -> Fraction | None:
+    """The exact value; None where there is none, as of 3/0, or the number is too long to calculate with."""
     text = number.text
     if len(text) > _LONGEST:
         return None
@@ -82,7 +93,7 @@ def value(number: Number) -> Fraction | None:
     return (-size if text[0] == "-" else size) / (100 if number.percent else 1)
 
 
-def read(text: str) -> Number | None:
+def read(text: str) -> Numeral | None:
     """The number that `text` gives as its answer, or None."""
     claim = marks.claim(text)
     if claim is None:
@@ -94,8 +105,8 @@ def read(text: str) -> Number | None:
     return _only_number(_plain(claim.text), claim.closed)
 
 
-def last_number(text: str) -> Number | None:
-    """The last one, unless it is a part of something else."""
+def last_number(text: str) -> Numeral | None:
+    """The last number in `text`; None where there is none, or it is a part of something else."""
     for line in reversed(text.splitlines()):
         last = None
         for last in _NUMBER.finditer(" ".join(_plain(line).split())):  # noqa: B007
@@ -105,41 +116,41 @@ def last_number(text: str) -> Number | None:
     return None
 
 
-def _only_number(plain: str, closed: bool) -> Number | None:
-    """The one number that `plain` gives, after the last "=" where there is one; a list or "this or that" gives none."""
-    *equal, said = " ".join(plain.split()).split("=")
-    if _OR.search(plain) or any(map(_LIST.search, equal[1:])) or (closed and "," in _NUMBER.sub("", said)):
+def _only_number(plain: str, closed: bool) -> Numeral | None:
+    """The only number in `plain`, after the last "=" where there is one; a list or "this or that" gives None."""
+    *sides, last = " ".join(plain.split()).split("=")
+    if _OR.search(plain) or any(map(_LIST.search, sides[1:])) or (closed and "," in _NUMBER.sub("", last)):
         return None
-    found = list(islice(_NUMBER.finditer(said), 2))
-    return _number(found[0]) if len(found) == 1 else None
+    numbers = list(islice(_NUMBER.finditer(last), 2))
+    return _number(numbers[0]) if len(numbers) == 1 else None
 
 
 @lru_cache
-def _gold(answer: str) -> Number | None:
-    """The number that the gold answer is: one, with nothing around it but a sign, a currency or a unit."""
+def _gold(answer: str) -> Numeral | None:
+    """The gold answer as a number; None where there is more around it than a sign, a currency or a unit."""
     plain = _plain(answer.strip().strip("$"))
     return _only_number(plain, closed=True) if _GOLD.match(plain) else None
 
 
-def _equal(found: Number, gold: Number, tolerance: float) -> bool:
-    given, right = value(found), _gold_value(gold)
+def _equal(answer: Numeral, gold: Numeral, tolerance: float) -> bool:
+    given, right = value(answer), _gold_value(gold)
     if given is None or right is None:
         return False
-    if found.quotient and given.denominator == 1 and not gold.quotient:
+    if answer.quotient and given.denominator == 1 and not gold.quotient:
         return False
     if _near(given, right, tolerance):
         return True
-    if found.percent == gold.percent:
+    if answer.percent == gold.percent:
         return False
     as_written = right * 100 if gold.percent else right
-    return abs(as_written) >= 1 and _near(given * 100 if found.percent else given, as_written, tolerance)
+    return abs(as_written) >= 1 and _near(given * 100 if answer.percent else given, as_written, tolerance)
 
 
 _gold_value = lru_cache(value)
 
 
-def _near(found: Fraction, gold: Fraction, tolerance: float) -> bool:
-    return found == gold or (tolerance > 0 and abs(found - gold) <= Fraction(str(tolerance)) * abs(gold))
+def _near(value: Fraction, gold: Fraction, tolerance: float) -> bool:
+    return value == gold or (tolerance > 0 and abs(value - gold) <= Fraction(str(tolerance)) * abs(gold))
 
 
 # How a number is written, and what around it makes it a part of something else.
@@ -215,18 +226,18 @@ _DRESS = re.compile(
 
 
 def _plain(text: str) -> str:
-    """`text` with one way to write a minus, thousands, fractions, "=" and "≠", and without what is only for looks."""
+    """`text` with one spelling of minus, thousands, fractions, "=" and "≠", and without markup."""
     if not text.isascii():
         text = _THOUSANDS.sub(",", text.translate(_PLAIN))
     if "\\" in text or "{" in text:
         text = _THOUSANDS.sub(",", text)
-        text = _FRACTION.sub(lambda found: f"{found[1]}{' ' * bool(found[1])}{found[2]}/{found[3]}", text)
+        text = _FRACTION.sub(lambda match: f"{match[1]}{' ' * bool(match[1])}{match[2]}/{match[3]}", text)
         text = _ARGUMENTS.sub("|", text)
     return _DRESS.sub(" ", _EQUAL.sub("=", _UNEQUAL.sub("≠", text)))
 
 
-def _number(match: re.Match[str]) -> Number | None:
-    """The number that was found; None where it is a part of something else, denied, or has no value."""
+def _number(match: re.Match[str]) -> Numeral | None:
+    """The number that was matched; None where it is a part of something else, denied, or has no value."""
     start, end = match.span()
     clause, after = match.string[max(0, start - 60) : start], match.string[end : end + 24]
     before = clause[-20:]
@@ -249,12 +260,12 @@ def _number(match: re.Match[str]) -> Number | None:
         text = digits + (f"/{over}" if over else "")
     minus = sign and sign[0].lower() not in ("+", "plus")
     text = f"{'-' if minus else ''}{text}{'%' if percent else ''}".replace(",", "")
-    number = Number(text, bool(percent), bool(over or whole))
+    number = Numeral(text, bool(percent), bool(over or whole))
     return number if len(text) > _LONGEST or value(number) is not None else None
 
 
 def _unit(space: str, word: str) -> bool:
-    """Whether letters after a number may be a unit: those that touch it only where known, single ones if usual."""
+    """Whether letters after a number may be a unit: touching letters if the unit is known, single ones if usual."""
     if len(word) == 1:
         return word in ("mgshlLaI" if space else "mgshlL")
     return bool(space) or units.known(word)

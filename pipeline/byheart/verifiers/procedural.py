@@ -1,15 +1,14 @@
-r"""Problems of reasoning-gym, judged by its own scorer: the full score is right, unless the recipe sets a threshold.
+r"""Problems of reasoning-gym, judged by its own scorers: the full score is right, unless the recipe sets a threshold.
 
 `problem.meta["reasoning_gym"]` holds what the scorer needs: `dataset`, `config` (the options it was made with) and
-`entry` (question, answer and metadata). Many of its problems have several right answers and no gold one.
+`entry` (question, answer and metadata). Many of its problems have several right answers and no gold answer.
 
 The answer is what the response marks (marks.py), or its last code block, or all of it where it is JSON, or its last
-line, or as many last lines as the gold answer has. Where the gold answer is a number, it is the one number in that,
-with words around it or at the end of a sum: "It is 9 metres" and "3 + 6 = 9" answer 9, and "3, 9" and "not 9" do not.
+line, or as many last lines as the gold answer has. Where the gold answer is a number, it is the only number in that
+text, with words around it or at the end of a sum: "It is 9 metres" and "3 + 6 = 9" answer 9; "3, 9" and "not 9" do not.
 
-Some scorers of reasoning-gym 0.1.25 run the answer as Python code, and some give the full score to what is wrong.
-_FORM and _FIT below say, for each of those datasets, what is let through to its scorer; and nowhere does "this or that"
-count.
+Some scorers of reasoning-gym 0.1.25 run the answer as Python code, and some give the full score to wrong answers. _FORM
+and _FIT below say, for each of those datasets, which answers reach the scorer. "This or that" counts nowhere.
 """
 
 from __future__ import annotations
@@ -26,34 +25,72 @@ from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
+from byheart.contracts import ProcessVerifier
 from byheart.types import Judgement, Problem
-from byheart.verifiers import marks, number, pool
+from byheart.verifiers import marks, number
 
 with suppress(ModuleNotFoundError):
     import reasoning_gym  # at the top, so that the pool's workers start with it in memory
 
-LIBRARIES = ("reasoning-gym",)
-"""What a verdict depends on besides this code."""
-
-BY_META = True
-"""Right is what fits the problem's meta; its `answer` is but one that does, so this can't tell which are equal."""
-
 Entry = dict[str, Any]
 
 
-class Options(pool.Options):
-    """`threshold`: the score, in 0..1, that counts as right; without it the full one does."""
+class Procedural(ProcessVerifier):
+    """Judges by the scorers of reasoning-gym."""
 
-    threshold: float | None = Field(default=None, gt=0, le=1)
+    libraries: ClassVar[tuple[str, ...]] = ("reasoning-gym",)
+    needs_gold: ClassVar[bool] = False
+    needs_meta: ClassVar[tuple[str, ...]] = ("reasoning_gym",)
+
+    threshold: float | None = Field(
+        default=None, gt=0, le=1, description="score, in 0..1, that counts as right; default: the full score, 1"
+    )
 
     @model_validator(mode="after")
-    def _installed(self) -> Options:
+    def _installed(self) -> Procedural:
         require()
         return self
+
+    @override
+    def verify(self, problem: Problem, response: str) -> Judgement:
+        made = problem.meta.get("reasoning_gym")
+        if made is None:
+            return Judgement(None, None, "the problem is none of reasoning-gym's: its meta says nothing of it")
+        answer = self.extract(problem, response)
+        if answer is None:
+            return Judgement(0.0, None, "no answer in the response")
+        name, entry = made["dataset"], _restored(made["dataset"], made["entry"])
+        if not _fit(name, answer, entry):
+            return Judgement(0.0, answer, f"{answer[:80]!r} is no answer to a problem of {name}")
+        scorer = _scorer(name, json.dumps(made["config"]))
+        try:
+            score = float(scorer(answer, entry))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            return Judgement(0.0, answer, f"reasoning-gym can't read {answer[:80]!r}: {type(error).__name__}")
+        right = score >= (self.threshold or 1.0)
+        return Judgement(float(right), answer, "" if score >= 1 else f"reasoning-gym gives it {score:.3g}")
+
+    @override
+    def extract(self, problem: Problem, response: str) -> str | None:
+        gold = problem.answer or ""
+        marked = next(marks.marked(response), None)
+        text, closed = marked or (response, _is_json(response.strip()))
+        blocks = _BLOCK.findall(text)
+        if blocks:
+            text = blocks[-1]
+        elif not closed:
+            lines = text.rstrip().splitlines()
+            wanted = len(gold.splitlines()) or 1
+            text = "\n".join(lines[:wanted] if marked else lines[-wanted:])
+        text = _undressed(text.strip("\n"), gold)
+        if number.answered(gold) == gold and "\n" not in text:
+            text = _one_number(marks.sentence(text) if marked and not closed else text) or text
+        return text or None
 
 
 def require() -> None:
@@ -67,55 +104,19 @@ def require() -> None:
         ) from None
 
 
-def verify(problem: Problem, response: str, options: Options) -> Judgement:
-    made = problem.meta.get("reasoning_gym")
-    if made is None:
-        return Judgement(None, None, "the problem is none of reasoning-gym's: its meta says nothing of it")
-    answer = extract(problem, response)
-    if answer is None:
-        return Judgement(0.0, None, "no answer in the response")
-    name, entry = made["dataset"], _restored(made["dataset"], made["entry"])
-    if not _fit(name, answer, entry):
-        return Judgement(0.0, answer, f"{answer[:80]!r} is no answer to a problem of {name}")
-    scorer = _scorer(name, json.dumps(made["config"]))
-    try:
-        score = float(scorer(answer, entry))
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        return Judgement(0.0, answer, f"reasoning-gym can't read {answer[:80]!r}: {type(error).__name__}")
-    right = score >= (options.threshold or 1.0)
-    return Judgement(float(right), answer, "" if score >= 1 else f"reasoning-gym gives it {score:.3g}")
-
-
-def extract(problem: Problem, response: str) -> str | None:
-    gold = problem.answer or ""
-    marked = next(marks.marked(response), None)
-    text, closed = marked or (response, _is_json(response.strip()))
-    blocks = _BLOCK.findall(text)
-    if blocks:
-        text = blocks[-1]
-    elif not closed:
-        lines = text.rstrip().splitlines()
-        wanted = len(gold.splitlines()) or 1
-        text = "\n".join(lines[:wanted] if marked else lines[-wanted:])
-    text = _undressed(text.strip("\n"), gold)
-    if number.extract(problem, gold) == gold and "\n" not in text:
-        text = _one_number(marks.sentence(text) if marked and not closed else text) or text
-    return text or None
-
-
 def _one_number(text: str) -> str | None:
-    """The number that `text` comes to, where there is but one, apart from those before a last "=", and no denial."""
+    """The only number in `text`, or after its last "="; None where there are several, or a denial."""
     plain = _POWER.sub(r"e\1", _FRACTION.sub(r"\1/\2", _DRESS.sub("", text)))
-    said = _SAID.fullmatch(plain.strip())
-    found = number.last_number(said["number"]) if said and not _DENIAL.search(plain) else None
-    return found.text if found else None
+    stated = _STATED.fullmatch(plain.strip())
+    numeral = number.last_number(stated["number"]) if stated and not _DENIAL.search(plain) else None
+    return numeral.text if numeral else None
 
 
 _DRESS = re.compile(r"\*\*|[`$€£]|\\[()]")
 _FRACTION = re.compile(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}")
 _POWER = re.compile(r"\s?(?:[x×*]|\\times|\\cdot)\s?10(?:\^|\*\*)\{?([-+]?\d+)\}?")
 _WORD = r"[^\W\d_]+(?:['’-][^\W\d_]+)*"
-_SAID = re.compile(
+_STATED = re.compile(
     rf"""(?:[^=\n]*(?<![!<>~])=)*\s*
     (?:(?:{_WORD},?\s+)*{_WORD}:?\s+)?
     (?P<number>[-+\u2212]?(?:(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?|\.\d+)(?:e[-+]?\d+|\s?/\s?\d+)?\s?%?)°?
@@ -137,7 +138,7 @@ def _is_json(text: str) -> bool:
 
 
 def _undressed(text: str, gold: str) -> str:
-    """`text` without the bold type, code or math signs around it and the full stop at its end that `gold` has not."""
+    """`text` without the bold type, code or math delimiters and the final full stop that `gold` does not have."""
     text = text.strip() if gold == gold.strip() else text
     if not gold.endswith("."):
         text = text.removesuffix(".")
@@ -155,21 +156,21 @@ def _undressed(text: str, gold: str) -> str:
 
 @cache
 def _scorer(name: str, config: str) -> Callable[[str, Entry], float]:
-    """The scorer of a dataset made with `config`; but of size 1, since acre makes all its problems beforehand."""
+    """The scorer of a dataset made with `config`, with size 1, since acre makes all its problems in advance."""
     made = reasoning_gym.create_dataset(name, **{**json.loads(config), "size": 1})
     scorer: Callable[[str, Entry], float] = made.score_answer
     return scorer
 
 
 def _restored(name: str, entry: Entry) -> Entry:
-    """A copy of `entry`, which scorers write to, as it was before it went through JSON."""
+    """A copy of `entry`, which scorers modify, with the types that it had before its JSON round trip."""
     entry = deepcopy(entry)
     if name in ("arc_agi", "rearc"):
         entry["metadata"]["output"] = tuple(map(tuple, entry["metadata"]["output"]))
     return entry
 
 
-# What is let through to a scorer.
+# Which answers reach a scorer.
 
 
 def _fit(name: str, answer: str, entry: Entry) -> bool:
@@ -203,11 +204,11 @@ _FORM = {
     "time_intervals": r"\d+(?:\s+days?)? | (?:\d+\ days?,\s*)?\d{1,2}:\d\d(?::\d\d(?:\.\d{3})?)?",
     "tower_of_hanoi": r"(?:Move\ disk\ \d+\ from\ Peg\ \d+\ to\ Peg\ \d+\.?\s*)+",
 }
-"""What an answer looks like where the scorer reads past what does not belong to it, or takes nan for a number."""
+"""The form of an answer, where the scorer ignores what does not belong to it, or takes nan for a number."""
 
 
 def _inert(answer: str, entry: Entry) -> bool:
-    """The scorer passes the answer to eval(): harmless with a literal, a name like ABC, or what is no code at all."""
+    """The scorer passes the answer to eval(): harmless for a literal, a name like ABC, or text that is no code."""
     try:
         tree = ast.parse(answer.strip(), mode="eval")
     except SyntaxError:
@@ -226,7 +227,7 @@ def _polynomial(answer: str, entry: Entry) -> bool:
 
 
 def _antiderivative(answer: str, entry: Entry) -> bool:
-    """As above; and an Integral that is left to work out would be right, and so would any term of another variable."""
+    """As above; and the scorer would accept an unevaluated Integral, and any term of another variable."""
     nodes = list(ast.walk(ast.parse(answer.strip(), mode="eval")))
     single = {node.id for node in nodes if isinstance(node, ast.Name) and len(node.id) == 1}
     return single <= {entry["metadata"]["variable"], "C"} and all(_is_algebra(node, _ELEMENTARY) for node in nodes)
@@ -248,7 +249,7 @@ def _is_algebra(node: ast.AST, functions: Set[str]) -> bool:
 
 
 def _reaches_target(answer: str, entry: Entry) -> bool:
-    """As above; and puzzle24 takes any four numbers and cuts 24.9 to 24, countdown takes what is near the target."""
+    """As above; and puzzle24 accepts any four numbers and cuts 24.9 to 24, countdown what is near the target."""
     used: list[int] = []
     value = _worked_out(ast.parse(answer.strip(), mode="eval").body, used)
     return value == entry["metadata"].get("target", 24) and sorted(used) == sorted(entry["metadata"]["numbers"])
@@ -258,7 +259,8 @@ _OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.m
 
 
 def _worked_out(node: ast.expr, used: list[int]) -> Fraction:
-    """The value of a sum or product; the numbers in it are added to `used`."""
+    """The value of an arithmetic expression; the numbers in it are appended to `used`. Raises ValueError for anything
+    else."""
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         left, right = _worked_out(node.left, used), _worked_out(node.right, used)
         return Fraction(_OPERATORS[type(node.op)](left, right))
@@ -289,7 +291,7 @@ def _same_words(answer: str, entry: Entry) -> bool:
 
 
 def _same_word(answer: str, entry: Entry) -> bool:
-    """The scorer takes any text but the empty one for True, or adds up the letters that are right."""
+    """The scorer takes any non-empty text for True, or counts the letters that are right."""
     given, gold = ("".join(text.casefold().split()) for text in (answer, entry["answer"]))
     return given == gold
 
@@ -301,20 +303,20 @@ def _same_numbers(answer: str, entry: Entry) -> bool:
 
 
 def _same_number(answer: str, entry: Entry) -> bool:
-    """The scorer takes the first number it finds, without its sign, or one whose last digit is off by one."""
+    """The scorer reads the first number without its sign, or accepts one whose last digit is off by one."""
     given, gold = number.read(answer), number.read(entry["answer"])
     return given is not None and gold is not None and number.value(given) == number.value(gold)
 
 
 def _same_float(answer: str, entry: Entry) -> bool:
-    """The scorer lets a number be off by 0.01; gold answers are off by what a float is."""
+    """The scorer lets a number be off by 0.01; gold answers have the error of a float."""
     return math.isclose(float(answer.replace(",", "")), float(entry["answer"]), rel_tol=1e-13)
 
 
 def _rightly_rounded(answer: str, entry: Entry) -> bool:
-    """The scorer lets a chance be off by 0.0001, which is more than some are, and a power by half a per cent.
+    """The scorer lets a probability be off by 0.0001, which is more than some are, and a power by half a per cent.
 
-    Right is the gold answer, or that rounded to three figures or more.
+    Right is the gold answer, or the gold answer rounded to three figures or more.
     """
     if Fraction(answer) == Fraction(entry["answer"]):
         return True
@@ -333,7 +335,7 @@ def _rightly_rounded_cells(answer: str, entry: Entry) -> bool:
 
 
 def _same_kind_of_time(answer: str, entry: Entry) -> bool:
-    """The scorer reads only the days where it asked for days."""
+    """The scorer reads only the days where the question asks for days."""
     return (":" in answer) == (":" in entry["answer"])
 
 

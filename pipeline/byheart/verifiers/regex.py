@@ -1,6 +1,6 @@
-r"""The last place in the response that fits `pattern` is the answer: its first group, or all of it where it has none.
+r"""The last match of `pattern` in the response is the answer: its first group, or without a group the whole match.
 
-It is compared with the gold answer as `exact` does it, and kept as it was written. `pattern: 'Capital: (.+)'` reads
+It is compared with the gold answer as by `exact`, and reported as written. `pattern: 'Capital: (.+)'` reads
 "... Capital: Paris" as Paris.
 """
 
@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import re
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
+from typing_extensions import override
 
+from byheart.contracts import ProcessVerifier
 from byheart.types import Judgement, Problem
-from byheart.verifiers import pool
 from byheart.verifiers.exact import normalized
 
 
-class Options(pool.Options):
-    """`pattern` is one of Python's; `(?i)`, `(?m)` and `(?s)` at its start make it blind to case, or to lines."""
+class Regex(ProcessVerifier):
+    """Judges the answer that a regular expression finds."""
 
-    pattern: str
+    pattern: str = Field(
+        description="a regular expression of Python's re; flags at its start, such as (?i), (?m), (?s)"
+    )
 
     @field_validator("pattern")
     @classmethod
@@ -29,19 +32,19 @@ class Options(pool.Options):
             raise ValueError(f"not a regular expression: {error}") from None
         return pattern
 
-
-def verify(problem: Problem, response: str, options: Options) -> Judgement:
-    if problem.answer is None:
-        return Judgement(None, None, "the problem has no gold answer")
-    gold = normalized(problem.answer)
-    if not gold:
-        return Judgement(None, None, "the gold answer is empty")
-    last = None
-    for last in re.finditer(options.pattern, response):  # noqa: B007
-        pass
-    written = (last[1 if last.re.groups else 0] or "").strip() if last else ""
-    found = normalized(written)
-    if not found:
-        return Judgement(0.0, None, "nothing in the response fits the pattern")
-    right = found == gold
-    return Judgement(float(right), written, "" if right else f"{found[:80]!r} is not {gold[:80]!r}")
+    @override
+    def verify(self, problem: Problem, response: str) -> Judgement:
+        if problem.answer is None:
+            return Judgement(None, None, "the problem has no gold answer")
+        gold = normalized(problem.answer)
+        if not gold:
+            return Judgement(None, None, "the gold answer is empty")
+        last = None
+        for last in re.finditer(self.pattern, response):  # noqa: B007
+            pass
+        written = (last[1 if last.re.groups else 0] or "").strip() if last else ""
+        answer = normalized(written)
+        if not answer:
+            return Judgement(0.0, None, "nothing in the response fits the pattern")
+        right = answer == gold
+        return Judgement(float(right), written, "" if right else f"{answer[:80]!r} is not {gold[:80]!r}")

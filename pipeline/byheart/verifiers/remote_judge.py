@@ -1,7 +1,7 @@
-"""As model_judge, but another model gives the opinion: one behind an OpenAI-compatible URL (vLLM, SGLang, a provider).
+"""Like model_judge, but another model gives the opinion, behind an OpenAI-compatible URL (vLLM, SGLang, a provider).
 
-The key is read from the environment by the client (OPENAI_API_KEY) and never written anywhere. The client retries what
-may pass; what does not pass in time is unjudged.
+The client reads the key from the environment (OPENAI_API_KEY); it is never written anywhere. The client retries
+temporary errors; a response without an opinion in time is unjudged.
 """
 
 from __future__ import annotations
@@ -11,37 +11,36 @@ from functools import cache
 from typing import Any
 
 from pydantic import Field
+from typing_extensions import override
 
+from byheart.contracts import ProcessVerifier
 from byheart.types import Judgement, Problem
-from byheart.verifiers import pool
-from byheart.verifiers.model_judge import Asked, caveat, question, tally
-
-__all__ = ["Options", "caveat", "verify"]
+from byheart.verifiers.model_judge import Asked, question, tally
 
 
-class Options(Asked, pool.Options):
-    """`model` as the server at `url` knows it, `url` ending in /v1."""
+class RemoteJudge(Asked, ProcessVerifier):
+    """Asks a model behind a URL."""
 
-    url: str = Field(pattern="^https?://")
-    model: str
-    time_limit: float = Field(default=120.0, gt=0)
-    workers: int | None = Field(default=16, ge=1)
+    url: str = Field(pattern="^https?://", description="the server's OpenAI-compatible API, ending in /v1")
+    model: str = Field(description="the model's name on the server")
+    time_limit: float = Field(default=120.0, gt=0, description="seconds for all votes about one response")
+    workers: int | None = Field(default=16, ge=1, description="responses that are asked about at the same time")
 
-
-def verify(problem: Problem, response: str, options: Options) -> Judgement:
-    asked = question(problem, response, options)
-    shared = {
-        "model": options.model,
-        "n": options.votes,
-        "temperature": options.temperature,
-        "max_tokens": options.max_tokens,
-    }
-    client = _client(options.url)
-    if isinstance(asked, str):
-        texts = client.completions.create(prompt=asked, **shared).choices
-        return tally(one.text for one in texts if one.finish_reason == "stop")
-    chats = client.chat.completions.create(messages=asked, **shared).choices
-    return tally(one.message.content or "" for one in chats if one.finish_reason == "stop")
+    @override
+    def verify(self, problem: Problem, response: str) -> Judgement:
+        prompt = question(problem, response, self)
+        shared = {
+            "model": self.model,
+            "n": self.votes,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+        }
+        client = _client(self.url)
+        if isinstance(prompt, str):
+            texts = client.completions.create(prompt=prompt, **shared).choices
+            return tally(choice.text for choice in texts if choice.finish_reason == "stop")
+        chats = client.chat.completions.create(messages=prompt, **shared).choices
+        return tally(choice.message.content or "" for choice in chats if choice.finish_reason == "stop")
 
 
 @cache

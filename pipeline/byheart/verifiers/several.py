@@ -1,32 +1,33 @@
-"""What `all`, `any` and `first` share: a list of verifiers, asked one after another about what is left to ask."""
+"""What `all`, `any` and `first` share: a list of verifiers, asked one after another."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
-from byheart import recipe
+from byheart.contracts import Verifier
+from byheart.options import Member
 from byheart.types import Judgement, Problem, Request, Verify
 
 
-class Options(recipe.Choice):
-    of: list[recipe.choice("verifiers")] = Field(min_length=2)  # type: ignore[valid-type]
+class Several(Verifier):
+    """Base of verifiers that are made of others. What any of those needs, this one needs too."""
 
-    @property
-    def together(self) -> bool:
-        """Whether one of them goes by how far the responses agree."""
-        return any(getattr(one, "together", False) for one in self.of)
+    needs_gold: ClassVar[bool] = False
 
+    of: list[Member[Verifier]] = Field(min_length=2, description="the verifiers, in the order in which they are asked")
 
-def ask(
-    problem: Problem, responses: Sequence[str], by: Any, places: Sequence[int]
-) -> Generator[Sequence[Request], Any, dict[int, Judgement]]:
-    """What `by` says of the responses at `places`. Where it goes by agreement it is shown all of them."""
-    if not places:
-        return {}
-    shown = range(len(responses)) if getattr(by, "together", False) else places
-    [verdicts] = yield [Verify(problem, [responses[place] for place in shown], by)]
-    found = {place: verdict.judgement for place, verdict in zip(shown, verdicts, strict=True)}
-    return {place: found[place] for place in places}
+    def _ask(
+        self, problem: Problem, responses: Sequence[str], verifier: Verifier, indices: Sequence[int]
+    ) -> Generator[Sequence[Request], Any, dict[int, Judgement]]:
+        """Index -> judgement by `verifier`, for the responses at `indices`; a verifier that goes by agreement sees all
+        responses."""
+        if not indices:
+            return {}
+        together = any(part.by_agreement for part in verifier.walk() if isinstance(part, Verifier))
+        shown = range(len(responses)) if together else indices
+        [verdicts] = yield [Verify(problem, [responses[index] for index in shown], verifier)]
+        judgements = {index: verdict.judgement for index, verdict in zip(shown, verdicts, strict=True)}
+        return {index: judgements[index] for index in indices}

@@ -32,20 +32,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.bench.gpu", description="see scripts/bench/gpu/README.md")
     parser.add_argument("--shape", choices=SHAPES, default="1b", help="tiny shows that it runs, even without a GPU")
     parser.add_argument("--out", type=Path, help="where the figures go  [default: gpu-SHAPE.json]")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the recipe: objective.batch_size=64")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="of the recipe: objective.global_batch_size=64"
+    )
     asked = parser.parse_args(arguments)
     if asked.shape != "tiny" and not machine.gpus():
         parser.error(f"--shape {asked.shape} wants a GPU, and nvidia-smi lists none; --shape tiny runs without one")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            found = measure(Workload(asked.shape, Path(folder), asked.overrides))
+            figures = measure(Workload(asked.shape, Path(folder), asked.overrides))
         except ByheartError as error:
             sys.exit(f"{parser.prog}: {error}")
         except subprocess.CalledProcessError as error:
             sys.exit(f"{parser.prog}: {error.cmd[3]} failed, as said above")
     out = asked.out or Path(f"gpu-{asked.shape}.json")
-    out.write_text(json.dumps(found, indent=2) + "\n")
-    Console(width=100).print(table(found))
+    out.write_text(json.dumps(figures, indent=2) + "\n")
+    Console(width=100).print(table(figures))
     print(f"written to {out}")
 
 
@@ -67,13 +69,15 @@ def measure(work: Workload) -> dict[str, Any]:
     }
 
 
-def table(found: dict[str, Any]) -> Table:
+def table(figures: dict[str, Any]) -> Table:
     """The figures that matter, each with its ratio to the plain one."""
-    shown = Table(title=f"{found['model']['parameters'] / 1e9:.2f}B parameters, {found['machine']['gpu'] or 'no GPU'}")
+    shown = Table(
+        title=f"{figures['model']['parameters'] / 1e9:.2f}B parameters, {figures['machine']['gpu'] or 'no GPU'}"
+    )
     shown.add_column("")
     for heading in ("tokens/s", "ratio", "peak memory, GiB"):
         shown.add_column(heading, justify="right")
-    vllm, ours = found["sampling"]["vllm"], found["sampling"]["byheart"]
+    vllm, ours = figures["sampling"]["vllm"], figures["sampling"]["byheart"]
     plain = vllm["tokens_per_second"]["median"]
     for name, speeds in (
         ("vLLM", vllm["tokens_per_second"]),
@@ -83,9 +87,9 @@ def table(found: dict[str, Any]) -> Table:
     ):
         shown.add_row(f"sampling: {name}", f"{speeds['median']:,.0f}", f"{speeds['median'] / plain:.3f}", "")
     shown.add_section()
-    plain = found["training"]["trl"]["tokens_per_second"]
+    plain = figures["training"]["trl"]["tokens_per_second"]
     for name, who in (("trl", "trl"), ("byheart", "byheart"), ("bare PyTorch loop", "bare")):
-        row = found["training"][who]
+        row = figures["training"][who]
         memory = "" if row["peak_memory_gib"] is None else f"{row['peak_memory_gib']:.1f}"
         speed = row["tokens_per_second"]
         shown.add_row(f"training: {name}", f"{speed:,.0f}", f"{speed / plain:.3f}", memory)
@@ -114,13 +118,13 @@ def _machine() -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _commit() -> str:

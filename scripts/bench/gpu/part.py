@@ -36,8 +36,8 @@ def run(name: str, work: Workload) -> dict[str, Any]:
         return PARTS[name](work)
     command = [sys.executable, "-m", "scripts.bench.gpu.part", name, str(work.folder), work.shape, *work.overrides]
     subprocess.run(command, check=True)
-    found: dict[str, Any] = json.loads((work.folder / f"{name}.json").read_text())
-    return found
+    figures: dict[str, Any] = json.loads((work.folder / f"{name}.json").read_text())
+    return figures
 
 
 if __name__ == "__main__":

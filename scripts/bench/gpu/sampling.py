@@ -8,12 +8,14 @@ import statistics
 import time
 from typing import Any
 
-from byheart import engines, machine, weights
-from byheart.strategies.asking import begin
+from byheart import machine, weights
+from byheart.engines.lazy import Lazy
+from byheart.engines.vllm import VLLM
+from byheart.strategies.direct import Direct
 from byheart.strategies.driver import drive
 from byheart.types import Generate, Policy
-from byheart.verifiers.judge import Judge
 from byheart.verifiers.pool import Pool
+from byheart.verifiers.service import VerifierService
 
 from scripts.bench.gpu.workload import Workload
 
@@ -30,14 +32,16 @@ def plain(work: Workload) -> dict[str, Any]:
     import vllm
 
     recipe = work.recipe
+    engine, strategy = recipe.engine, recipe.strategy
+    assert isinstance(engine, VLLM) and isinstance(strategy, Direct)
     on_gpu = bool(machine.gpus())
     began = time.perf_counter()
     llm = vllm.LLM(
         str(work.base),
         dtype="bfloat16" if on_gpu else "float32",
         max_model_len=recipe.model.max_context,
-        max_num_seqs=recipe.engine.max_sequences,
-        gpu_memory_utilization=recipe.engine.gpu_memory,
+        max_num_seqs=engine.max_num_seqs,
+        gpu_memory_utilization=engine.gpu_memory_utilization,
         **({} if on_gpu else ON_CPU),
     )
     started = time.perf_counter() - began
@@ -46,17 +50,17 @@ def plain(work: Workload) -> dict[str, Any]:
         chats: list[Any] = [problem.prompt for problem in work.problems(run)]
         params = [
             vllm.SamplingParams(
-                n=recipe.strategy.samples,
-                temperature=recipe.strategy.temperature,
-                max_tokens=recipe.strategy.max_tokens,
-                seed=place * recipe.strategy.samples if seeded else None,
+                n=strategy.samples,
+                temperature=strategy.temperature,
+                max_tokens=strategy.max_tokens,
+                seed=index * strategy.samples if seeded else None,
             )
-            for place in range(len(chats))
+            for index in range(len(chats))
         ]
         began = time.perf_counter()
         outputs = llm.chat(chats, params, use_tqdm=False)
         took = time.perf_counter() - began
-        return sum(len(one.token_ids) for output in outputs for one in output.outputs) / took
+        return sum(len(sample.token_ids) for output in outputs for sample in output.outputs) / took
 
     speed(0, seeded=False)
     return {
@@ -70,15 +74,15 @@ def ours(work: Workload) -> dict[str, Any]:
     """The same prompts, settings and numbers of samples through byheart, as its sample stage does it."""
     recipe = work.recipe
     adapted = Policy(recipe.model.name, work.adapter, weights.name(work.adapter, None))
-    with Pool() as pool, engines.Lazy(recipe.engine, recipe.model, work.folder / "engine.log") as engine:
-        judge = Judge(recipe.judge, pool)
+    with Pool() as pool, Lazy(recipe.engine, recipe.model, work.folder / "engine.log") as engine:
+        verifier = VerifierService(recipe.train_verifier, pool)
 
         def speed(run: int) -> float:
             problems = work.problems(run)
             began = time.perf_counter()
-            solvers = ((problem, begin(problem, recipe.strategy)) for problem in problems)
-            ended = drive(solvers, engine, judge, seed=str(run))
-            tokens = sum(rollout.num_tokens for attempts in ended for rollout in attempts.rollouts)
+            solvers = ((problem, recipe.strategy.solve(problem)) for problem in problems)
+            ended = drive(solvers, engine, verifier, seed=str(run))
+            tokens = sum(rollout.num_tokens for group in ended for rollout in group.rollouts)
             return tokens / (time.perf_counter() - began)
 
         def first_token() -> float:
@@ -99,7 +103,7 @@ def ours(work: Workload) -> dict[str, Any]:
         engine.load(Policy(recipe.model.name))
         back = first_token()
         began = time.perf_counter()
-        can_sleep = bool(engine.rest())
+        can_sleep = bool(engine.sleep())
         slept = time.perf_counter() - began
         woken = first_token()
         return {

@@ -10,19 +10,18 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet as parquet
 from byheart import chat, models
+from byheart.contracts import Job
 from byheart.objectives import sft
-from byheart.objectives.training import Job
 
 from scripts.bench.gpu.workload import Workload
 
 
 def ours(work: Workload) -> dict[str, Any]:
     """The objective `sft`, called as the training process calls it."""
-    options, rows = work.recipe.objective, work.rows()
+    options, rows = work.sft, work.rows()
     tokenizer = models.tokenizer(work.base)
     job = Job(
-        objective=options.name,
-        options=options.model_dump(mode="json"),
+        objective=options.model_dump(mode="json"),
         base=work.base,
         adapter=None,
         dataset=work.folder / "dataset",
@@ -33,7 +32,7 @@ def ours(work: Workload) -> dict[str, Any]:
     )
     job.rows.parent.mkdir(parents=True, exist_ok=True)
     parquet.write_table(pyarrow.Table.from_pylist(rows), job.rows)
-    seconds = sft.fit(job, options, merge=False)
+    seconds = sft.fine_tune(job, options, merge=False)
     tokens = sum(len(chat.encode_example(tokenizer, row)["input_ids"]) for row in rows)
     return _figures(seconds, tokens, len(rows), options)
 
@@ -44,13 +43,13 @@ def trl(work: Workload) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM
     from trl import SFTConfig, SFTTrainer
 
-    options, rows = work.recipe.objective, work.rows()
+    options, rows = work.sft, work.rows()
     on_gpu = _on_gpu()
     config = SFTConfig(
         output_dir=str(work.folder / "trl"),
-        per_device_train_batch_size=options.batch_size // options.accumulation,
-        gradient_accumulation_steps=options.accumulation,
-        max_steps=options.steps(len(rows)),
+        per_device_train_batch_size=options.global_batch_size // options.gradient_accumulation_steps,
+        gradient_accumulation_steps=options.gradient_accumulation_steps,
+        max_steps=options.num_steps(len(rows)),
         learning_rate=options.learning_rate,
         lr_scheduler_type="cosine",
         max_length=None,
@@ -79,7 +78,7 @@ def bare(work: Workload) -> dict[str, Any]:
     from torch.nn.functional import cross_entropy
     from transformers import AutoModelForCausalLM
 
-    options = work.recipe.objective
+    options = work.sft
     device = "cuda" if _on_gpu() else "cpu"
     tokenizer = models.tokenizer(work.base)
     examples = [chat.encode_example(tokenizer, row) for row in work.rows()]
@@ -90,15 +89,15 @@ def bare(work: Workload) -> dict[str, Any]:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=options.learning_rate, fused=device == "cuda")
     llama = model.get_base_model()
-    size = options.batch_size // options.accumulation
+    size = options.global_batch_size // options.gradient_accumulation_steps
 
     def padded(rows: list[list[int]]) -> Any:
         return torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True).to(device)
 
     began = time.perf_counter()
-    for step in range(options.steps(len(examples))):
-        for turn in range(options.accumulation):
-            first = (step * options.batch_size + turn * size) % len(examples)
+    for step in range(options.num_steps(len(examples))):
+        for turn in range(options.gradient_accumulation_steps):
+            first = (step * options.global_batch_size + turn * size) % len(examples)
             batch = examples[first : first + size]
             ids = padded([row["input_ids"] for row in batch])
             attended = padded([[1] * len(row["input_ids"]) for row in batch])
@@ -107,7 +106,7 @@ def bare(work: Workload) -> dict[str, Any]:
                 hidden = llama.model(input_ids=ids, attention_mask=attended).last_hidden_state
                 logits = llama.lm_head(hidden[:, :-1][learnt])
                 loss = cross_entropy(logits.float(), ids[:, 1:][learnt])
-            (loss / options.accumulation).backward()
+            (loss / options.gradient_accumulation_steps).backward()
         optimizer.step()
         optimizer.zero_grad()
     loss.item()  # waits for the GPU
@@ -115,23 +114,25 @@ def bare(work: Workload) -> dict[str, Any]:
     return _figures(time.perf_counter() - began, tokens, len(examples), options)
 
 
-def _figures(seconds: float, tokens: int, num_rows: int, options: Any) -> dict[str, Any]:
+def _figures(seconds: float, tokens: int, num_rows: int, options: sft.SFT) -> dict[str, Any]:
     """`tokens` are those of `num_rows` rows, each read once."""
     import torch
 
-    steps = options.steps(num_rows)
+    steps = options.num_steps(num_rows)
     return {
         "steps": steps,
         "seconds": seconds,
-        "tokens_per_second": tokens * steps * options.batch_size / num_rows / seconds,
+        "tokens_per_second": tokens * steps * options.global_batch_size / num_rows / seconds,
         "peak_memory_gib": torch.cuda.max_memory_allocated() / 2**30 if _on_gpu() else None,
     }
 
 
-def _lora(options: Any) -> Any:
+def _lora(options: sft.SFT) -> Any:
     from peft import LoraConfig
 
-    return LoraConfig(r=options.rank, lora_alpha=options.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    return LoraConfig(
+        r=options.lora_r, lora_alpha=options.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
 
 
 def _on_gpu() -> bool:

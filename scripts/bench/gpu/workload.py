@@ -11,8 +11,10 @@ from string import ascii_lowercase
 from typing import Any
 
 from byheart import models, recipe
-from byheart.recipe import SHIPPED, Recipe
-from byheart.types import Example, Problem
+from byheart.objectives.sft import SFT
+from byheart.options import SHIPPED
+from byheart.recipe import Recipe
+from byheart.types import Problem
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ SHAPES = {
         {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
          "num_key_value_heads": 1, "tie_word_embeddings": True},
         "llama-3.2-1b-gsm8k", 2, 4,
-        ("strategy.max_tokens=4", "engine.max_sequences=8", "objective.batch_size=2", "objective.accumulation=2"),
+        ("strategy.max_tokens=4", "engine.max_num_seqs=8", "objective.global_batch_size=2",
+         "objective.gradient_accumulation_steps=2"),
     ),
     "1b": Shape(
         {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
@@ -48,10 +51,10 @@ SHAPES = {
 SHORTER = (
     "strategy.max_samples=4",  # one request for each prompt, so that plain vLLM can be asked for the same in one call
     "strategy.max_tokens=192",
-    "engine.tensor_parallel=1",
-    "engine.data_parallel=1",
+    "engine.tensor_parallel_size=1",
+    "engine.data_parallel_size=1",
     "objective.epochs=1.0",
-    "objective.min_steps=1",
+    "objective.min_optimizer_steps=1",
 )
 """Overrides for every shape: one GPU, one request for each prompt, and minutes instead of hours."""
 
@@ -81,6 +84,13 @@ class Workload:
         overrides = [*SHORTER, *shape.overrides, *self.overrides, f"model.name={self.base}"]
         return recipe.read(SHIPPED / f"{shape.recipe}.yaml", overrides)
 
+    @property
+    def sft(self) -> SFT:
+        """The recipe's objective."""
+        objective = self.recipe.objective
+        assert isinstance(objective, SFT)
+        return objective
+
     def problems(self, run: int) -> list[Problem]:
         """The prompts of one run, about 100 tokens each, of which no other run has any: none is in a prefix cache."""
         rng = random.Random(run)
@@ -88,7 +98,7 @@ class Workload:
         texts = [f"{run}.{n}. {_words(rng, 70)}" for n in range(SHAPES[self.shape].num_prompts)]
         return [Problem.of([{"role": "user", "content": text}], "1", verifier) for text in texts]
 
-    def rows(self) -> list[Example]:
+    def rows(self) -> list[dict[str, Any]]:
         """Solutions to learn: prompts of 40 to 90 words, completions of 60 to 220."""
         rng = random.Random(0)
         return [
@@ -107,7 +117,7 @@ def make(work: Workload) -> dict[str, Any]:
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = models.tokenizer(models.fetch(models.Options(name="smollm2-135m")))
+    tokenizer = models.tokenizer(models.fetch(models.ModelOptions(name="smollm2-135m")))
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         max_position_embeddings=8192,
@@ -121,10 +131,10 @@ def make(work: Workload) -> dict[str, Any]:
         model = LlamaForCausalLM(config)
     model.to(torch.bfloat16 if on_gpu else torch.float32).save_pretrained(work.base)
     tokenizer.save_pretrained(work.base)
-    objective = work.recipe.objective
+    objective = work.sft
     lora = LoraConfig(
-        r=objective.rank,
-        lora_alpha=objective.alpha,
+        r=objective.lora_r,
+        lora_alpha=objective.lora_alpha,
         target_modules="all-linear",
         task_type="CAUSAL_LM",
         init_lora_weights=False,

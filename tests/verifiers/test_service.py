@@ -7,21 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import recipe, verifiers
+from byheart import verifiers
+from byheart.contracts import Verifier
 from byheart.errors import RecipeError
 from byheart.types import Problem, Verdict, Verify
-from byheart.verifiers import judge, tags
+from byheart.verifiers import fingerprint, service
 
-from tests.conftest import judge_by, verdicts_by
+from tests.conftest import verdicts_by, verifier_by
 
 SUM = Problem.of("2 + 2", "4", "number")
 
 
-def asked(one: judge.Judge, *responses: str) -> list[Verdict]:
-    ticket = one.submit(Verify(SUM, responses))
+def asked(verifier_service: service.VerifierService, *responses: str) -> list[Verdict]:
+    ticket = verifier_service.submit(Verify(SUM, responses))
     until = time.monotonic() + 30
     while time.monotonic() < until:
-        for answered, verdicts in one.poll():
+        for answered, verdicts in verifier_service.poll():
             assert answered == ticket
             return verdicts
         time.sleep(0.001)
@@ -29,60 +30,61 @@ def asked(one: judge.Judge, *responses: str) -> list[Verdict]:
 
 
 def test_each_request_is_answered_once_under_its_ticket() -> None:
-    one = judge_by()
-    assert one.poll() == []
-    tickets = {one.submit(Verify(SUM, [text])): score for text, score in [("4", 1.0), ("5", 0.0), ("4.0", 1.0)]}
+    verifier_service = verifier_by()
+    assert verifier_service.poll() == []
+    tickets = {
+        verifier_service.submit(Verify(SUM, [text])): score for text, score in [("4", 1.0), ("5", 0.0), ("4.0", 1.0)]
+    }
     assert len(tickets) == 3
-    assert {ticket: verdicts[0].score for ticket, verdicts in one.poll()} == tickets
-    assert one.poll() == []
+    assert {ticket: verdicts[0].score for ticket, verdicts in verifier_service.poll()} == tickets
+    assert verifier_service.poll() == []
 
 
 def test_verdicts_come_in_the_order_of_the_responses() -> None:
-    assert [verdict.score for verdict in asked(judge_by(), "4", "5", "none", "is 4")] == [1.0, 0.0, 0.0, 1.0]
-    assert asked(judge_by()) == []
+    assert [verdict.score for verdict in asked(verifier_by(), "4", "5", "none", "is 4")] == [1.0, 0.0, 0.0, 1.0]
+    assert asked(verifier_by()) == []
 
 
 PLUGIN = """
-from byheart import recipe
+from byheart.contracts import ProcessVerifier, Verifier
 from byheart.types import Judgement
-from byheart.verifiers import pool
 
 judged = []
 
-class Options({base}):
+class Plugin({base}):
     score: float = 1.0
 
-def verify(problem, response, options):
-    judged.append(response)
-    if response == "broken":
-        raise RuntimeError("oh no")
-    return Judgement(options.score, response)
+    def verify(self, problem, response):
+        judged.append(response)
+        if response == "broken":
+            raise RuntimeError("oh no")
+        return Judgement(self.score, response)
 """
-HERE, ELSEWHERE = PLUGIN.format(base="recipe.Choice"), PLUGIN.format(base="pool.Options")
+HERE, ELSEWHERE = PLUGIN.format(base="Verifier"), PLUGIN.format(base="ProcessVerifier")
 
 
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The file of a verifier, which a test writes."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(verifiers.REGISTRY, "plugin", "byheart_test_plugin:verify")
-    tags.sources.cache_clear()
+    monkeypatch.setitem(verifiers.REGISTRY, "plugin", "byheart_test_plugin:Plugin")
+    fingerprint.sources.cache_clear()
     yield tmp_path / "byheart_test_plugin.py"
-    tags.sources.cache_clear()
+    fingerprint.sources.cache_clear()
     sys.modules.pop("byheart_test_plugin", None)
 
 
 def test_what_says_the_same_is_judged_once(plugin: Path) -> None:
     plugin.write_text(HERE)
-    assert [verdict.answer for verdict in asked(judge_by("plugin"), "a", "b", "a")] == ["a", "b", "a"]
+    assert [verdict.answer for verdict in asked(verifier_by("plugin"), "a", "b", "a")] == ["a", "b", "a"]
     assert sys.modules["byheart_test_plugin"].judged == ["a", "b"]
 
 
 def test_a_verifier_that_may_be_slow_is_asked_in_another_process_and_still_in_order(plugin: Path) -> None:
     plugin.write_text(ELSEWHERE)
-    one = judge_by("plugin")
-    verdicts = asked(one, "a", "broken", "c")
-    one.close()
+    verifier_service = verifier_by("plugin")
+    verdicts = asked(verifier_service, "a", "broken", "c")
+    verifier_service.close()
     assert [verdict.score for verdict in verdicts] == [1.0, None, 1.0]
     assert [verdict.answer for verdict in verdicts] == ["a", None, "c"]
     assert "oh no" in verdicts[1].reason
@@ -90,14 +92,14 @@ def test_a_verifier_that_may_be_slow_is_asked_in_another_process_and_still_in_or
 
 def test_a_verifier_that_fails_here_is_unjudged_too(plugin: Path) -> None:
     plugin.write_text(HERE)
-    broken, fine = asked(judge_by("plugin"), "broken", "fine")
+    broken, fine = asked(verifier_by("plugin"), "broken", "fine")
     assert (broken.score, fine.score) == (None, 1.0)
     assert "RuntimeError: oh no" in broken.reason
 
 
 def test_a_verifier_is_named_by_its_key_its_options_and_its_code(plugin: Path) -> None:
     def name(by: Any) -> str:
-        return tags.tag(recipe.chosen("verifiers", by))
+        return fingerprint.fingerprint(Verifier.parse(by))
 
     plugin.write_text(HERE)
     assert name("number").startswith("number@")
@@ -106,27 +108,28 @@ def test_a_verifier_is_named_by_its_key_its_options_and_its_code(plugin: Path) -
     before, around = name("plugin"), name(nested)
     assert name("plugin") == before
     plugin.write_text(HERE + "# changed")
-    tags.sources.cache_clear()
+    fingerprint.sources.cache_clear()
     assert name("plugin") != before
     assert name(nested) != around
 
 
 def test_what_a_verifier_is_built_on_is_part_of_its_code() -> None:
-    built_on = tags.sources("byheart.verifiers.remote_judge")
-    assert built_on.keys() >= {f"byheart.verifiers.{name}" for name in ("remote_judge", "model_judge", "pool")}
-    assert "byheart.mathematics.algebra" in tags.sources("byheart.verifiers.math")
-    assert "byheart.inside.checker" in tags.sources("byheart.verifiers.code")
+    built_on = fingerprint.sources("byheart.verifiers.remote_judge")
+    assert built_on.keys() >= {f"byheart.verifiers.{name}" for name in ("remote_judge", "model_judge")}
+    assert fingerprint.sources("byheart.verifiers.all").keys() >= {"byheart.verifiers.several"}
+    assert "byheart.mathematics.algebra" in fingerprint.sources("byheart.verifiers.math")
+    assert "byheart.inside.checker" in fingerprint.sources("byheart.verifiers.code")
 
 
 def test_the_version_of_a_library_that_decides_is_part_of_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by = recipe.chosen("verifiers", "math")
-    before = tags.tag(by)
+    by = Verifier.parse("math")
+    before = fingerprint.fingerprint(by)
     (tmp_path / "sympy-99.dist-info").mkdir()
     (tmp_path / "sympy-99.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: sympy\nVersion: 99\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert tags.tag(by) != before
+    assert fingerprint.fingerprint(by) != before
 
 
 OPINION = {"name": "model_judge"}
@@ -139,30 +142,31 @@ SERVER = {"name": "remote_judge", "url": "http://127.0.0.1:1/v1", "model": "m"}
 )
 def test_an_opinion_never_decides_alone_unless_the_recipe_says_so(by: Any) -> None:
     with pytest.raises(RecipeError, match="alone: true"):
-        judge.check(recipe.chosen("verifiers", by))
+        service.check(Verifier.parse(by))
 
 
 def test_a_policy_never_marks_what_it_is_measured_by() -> None:
     for by in (OPINION | {"alone": True}, {"name": "all", "of": ["number", OPINION]}):
         with pytest.raises(RecipeError, match="its own answers"):
-            judge.check(recipe.chosen("verifiers", by), measures=True)
-    judge.check(recipe.chosen("verifiers", SERVER | {"alone": True}), measures=True)
+            service.check(Verifier.parse(by), measures=True)
+    service.check(Verifier.parse(SERVER | {"alone": True}), measures=True)
 
 
 @pytest.mark.parametrize("by", [OPINION | {"alone": True}, {"name": "all", "of": ["number", OPINION]}, "number"])
 def test_an_opinion_beside_a_proof_or_by_name_is_let_through(by: Any) -> None:
-    judge.check(recipe.chosen("verifiers", by))
+    service.check(Verifier.parse(by))
 
 
 def test_caveats_of_every_part_are_said() -> None:
     by = {"name": "all", "of": [{"name": "consensus", "equal": "number"}, OPINION]}
-    agreement, opinion = judge_by(by).caveats
+    agreement, opinion = verifier_by(by).caveats
     assert "no gold answer" in agreement
     assert "opinion" in opinion
-    assert judge_by("number").caveats == []
-    assert judge_by(by).asks
-    assert judge_by(by).together
-    assert not judge_by().asks
+    assert verifier_by("number").caveats == []
+    assert verifier_by(by).asks_policy
+    assert verifier_by(by).by_agreement
+    assert not verifier_by().asks_policy
+    assert not verifier_by().by_agreement
 
 
 @pytest.mark.sandbox

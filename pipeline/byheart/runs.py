@@ -15,67 +15,41 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-import yaml
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
-from byheart import machine, models, progress, recipe, storage, weights
+from byheart import STAGES, machine, models, progress, recipe, storage, weights
+from byheart.contracts import Session
 from byheart.errors import RunError
-from byheart.files import read_json, read_records, room, write_json, write_records, write_text
+from byheart.files import dump_yaml, load_yaml, read_json, room, write_json, write_records, write_text
 from byheart.recipe import Recipe
-from byheart.types import Dataset, Environment, Policy, Record, digest
+from byheart.records import STATS, StageRecord
+from byheart.stages import (
+    ENVIRONMENTS,
+    About,
+    Earlier,
+    Made,
+    Stage,
+    StageFunction,
+    read_environments,
+    round_dir,
+)
+from byheart.types import Dataset, Environment, Policy, Problems, Record, RolloutGroup, Undeciding, Verdict, digest
+from byheart.verifiers.service import VerifierService
+
+if TYPE_CHECKING:
+    from byheart.evaluation import Measure
+    from byheart.evaluation.metrics import RoundMetrics
 
 T = TypeVar("T")
-
-STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
-
-ENVIRONMENTS = "environments.jsonl"
-
-_SAMPLED = ("right", "cut_off", "wrong", "unjudged", "overlapping", "solved", "unique")
-_KEPT = ("unproved", "rows", "rows_new", "hinted", "pairs", "stepwise", "backtracking")
-CURATED = ("caveats", "hint_share", "unique_rate", *(f"num_{name}" for name in (*_SAMPLED, *_KEPT)))
-"""What metrics.json repeats of the curate stage's notes."""
 
 
 class Halt(Exception):
     """Raised after the one stage that a command was asked for."""
-
-
-class Stage:
-    """What a stage function is given: where to write, how to show progress, where to say what it came to."""
-
-    def __init__(self, run: Run, n: int, name: str) -> None:
-        self.run_dir, self.dir, self.round, self.name, self.seed = run.dir, run.round_dir(n), n, name, run.recipe.seed
-        self.recipe = run.recipe.at(n)
-        self.notes: dict[str, Any] = {}
-        self.trained_seconds = 0.0
-
-    def round_dir(self, n: int) -> Path:
-        """The directory of a round of the same run."""
-        return round_dir(self.run_dir, n)
-
-    @property
-    def environments(self) -> list[Environment]:
-        """What this round was computed with so far."""
-        return read_environments(self.dir)
-
-    def progress(self, total: int, doing: str, unit: str) -> progress.Progress:
-        return progress.Progress(total, f"round {self.round} {doing}", unit)
-
-
-def stage(read: Callable[[Path], T]) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """Mark a function as a stage and say how what it wrote is read again from its round's directory."""
-
-    def mark(function: Callable[..., T]) -> Callable[..., T]:
-        function.read = read  # type: ignore[attr-defined]
-        return function
-
-    return mark
 
 
 class Run:
@@ -105,15 +79,19 @@ class Run:
             raise
 
     def close(self) -> None:
+        """Let go of the run directory. Closing twice is harmless."""
         self._lock.release()
 
     def __enter__(self) -> Self:
-        storage.send(self.dir)  # a store that refuses does so before anything is worked out for it
+        """Send the run to its store, so that one that refuses does so before anything is computed."""
+        storage.send(self.dir)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Send what was done to the store, and let go of the run. Raises RunError where the store refuses and nothing
+        else went wrong."""
         try:
-            self._send(error is None)
+            self._send(error is None or isinstance(error, Halt))
         finally:
             self.close()
 
@@ -140,6 +118,8 @@ class Run:
         if self.finished >= state["target"]:
             state["target"] = self.finished + rounds
             self._save(state)
+        elif state["target"] != self.finished + rounds:
+            progress.console.print(f"resuming an interrupted command, up to round {state['target']}", markup=False)
         return int(state["target"])
 
     def policy(self, n: int) -> Policy:
@@ -163,65 +143,96 @@ class Run:
                 shutil.copytree(source / "scorer", part / "scorer/adapter")
             part.rename(adapter.parent)
         scorer = adapter.parent / "scorer/adapter"
-        found = scorer if scorer.is_dir() else None
-        return Policy(model.name, adapter, weights.name(adapter, found), found)
+        own_scorer = scorer if scorer.is_dir() else None
+        return Policy(model.name, adapter, weights.name(adapter, own_scorer), own_scorer)
 
     def round_dir(self, n: int) -> Path:
+        """The directory of round `n` (from 1)."""
         return round_dir(self.dir, n)
 
-    def records(self, n: int) -> dict[str, Any]:
-        """What stages.json of round `n` says, stage by stage."""
-        return cast(dict[str, Any], read_json(self.round_dir(n) / "stages.json", {}))
+    def records(self, n: int) -> dict[str, StageRecord]:
+        """What stages.json of round `n` says, by stage."""
+        return read_stage_records(self.round_dir(n))
 
-    def stage(self, n: int, name: str, function: Callable[..., T], *inputs: Any) -> T:
-        """What `function` makes of `inputs` in round `n`: read if it is on record, else done now."""
-        mark = digest(name, *(identity(value) for value in inputs))
+    def stage(self, n: int, name: str, function: StageFunction[..., T], *inputs: Any) -> Made[T]:
+        """What `function` makes of `inputs` in round `n`: it is read if it is on record, else done now. What another
+        stage made is given to it as the thing itself."""
+        key = digest(name, n, self.recipe.seed, *(identity(value) for value in inputs))
         record = self.records(n).get(name)
-        if record and record["status"] == "done" and record["digest"] == mark:
+        if record and record.done and record.digest == key:
             if self.only == name != STAGES[-1]:
                 raise Halt(f"round {n}: {name} was done before")
-            with room(self.dir):
-                return function.read(self.round_dir(n))  # type: ignore[attr-defined, no-any-return]
+            return self._made(n, function, record)
         if self.only and self.only != name:
             raise RunError(f"{self.dir}: round {n} has not been through {name} yet; run `byheart {name}` first")
-        engines = [value for value in inputs if hasattr(value, "swap_seconds")]
-        work = Stage(self, n, name)
-        before = [(one.seconds, one.start_seconds, one.swap_seconds) for one in engines]
+        work = Stage(self.dir, self.round_dir(n), n, name, self.recipe.seed, about(self.recipe.at(n)))
+        clocks = [_clock(value) for value in inputs if isinstance(value, Session)]
         began = time.monotonic()
         with room(self.dir):
             work.dir.mkdir(exist_ok=True)
             if name != STAGES[0]:  # which gets the model, and computes nothing with it
                 self._note_environment(n)
-            self._note(n, name, {"status": "started", "digest": mark})
-            result = function(work, *inputs)
-        after = [(one.seconds, one.start_seconds, one.swap_seconds) for one in engines]
-        generating, starting, swapping = (
-            sum(b[i] - a[i] for a, b in zip(before, after, strict=True)) for i in range(3)
+            self._record(n, name, StageRecord("started", key))
+            result = function(work, *(value.value if isinstance(value, Made) else value for value in inputs))
+        seconds = time.monotonic() - began
+        now = [_clock(value) for value in inputs if isinstance(value, Session)]
+        generating, starting, swapping = (sum(b[i] - a[i] for a, b in zip(clocks, now, strict=True)) for i in range(3))
+        done = StageRecord(
+            status="done",
+            digest=key,
+            made=digest(identity(result)),
+            resumed=bool(record and not record.done),
+            seconds=round(seconds, 3),
+            generating_seconds=round(generating, 3),
+            training_seconds=round(work.trained_seconds, 3),
+            engine_start_seconds=round(starting, 3),
+            swap_seconds=round(swapping, 3),
+            stats=work.stats,
         )
-        self._note(
-            n,
-            name,
-            {
-                "status": "done",
-                "digest": mark,
-                "resumed": bool(record and record["status"] == "started"),
-                "seconds": round(time.monotonic() - began, 3),
-                "generating_seconds": round(generating, 3),
-                "training_seconds": round(work.trained_seconds, 3),
-                "engine_start_seconds": round(starting, 3),
-                "swap_seconds": round(swapping, 3),
-                **work.notes,
-            },
-        )
+        self._record(n, name, done)
         if self.only == name != STAGES[-1]:  # after the last stage the round is still to be finished
             raise Halt(f"round {n}: {name} done")
-        return result
+        return Made(str(done.made), lambda: result)
 
-    def finish(self, n: int, policy: Policy, metrics: dict[str, Any]) -> None:
+    def earlier(
+        self,
+        n: int,
+        load: StageFunction[..., Problems],
+        baseline: StageFunction[..., Measure],
+        sample: StageFunction[..., list[RolloutGroup]],
+        verify: StageFunction[..., list[Verdict]],
+    ) -> list[Earlier]:
+        """The rounds before round `n`, with what these of their stages made."""
+        return [
+            Earlier(
+                before,
+                self._recorded(before, "load", load),
+                self._recorded(before, "baseline", baseline),
+                self._recorded(before, "sample", sample),
+                self._recorded(before, "verify", verify),
+            )
+            for before in range(1, n)
+        ]
+
+    def _recorded(self, n: int, name: str, function: StageFunction[..., T]) -> Made[T]:
+        record = self.records(n).get(name)
+        if record is None or not record.done:
+            raise RunError(f"{self.round_dir(n)}: the stage {name} of this finished round is not on record")
+        return self._made(n, function, record)
+
+    def _made(self, n: int, function: StageFunction[..., T], record: StageRecord) -> Made[T]:
+        def read() -> T:
+            with room(self.dir):
+                return function.read(self.round_dir(n))
+
+        return Made(record.made or digest(identity(read())), read)  # an older version recorded no digest of it
+
+    def finish(self, n: int, policy: Policy, metrics: RoundMetrics) -> None:
         """Write metrics.json and record `policy` as what round `n` ends with. From here on round `n` is done."""
-        curated = {key: value for key, value in self.records(n).get("curate", {}).items() if key in CURATED}
+        curated = self.records(n).get("curate")
+        stats = curated.stats.to_dict() if curated and curated.stats else {}
         with room(self.dir):
-            write_json(self.round_dir(n) / "metrics.json", {**metrics, "curation": curated})
+            write_json(self.round_dir(n) / "metrics.json", {**metrics.to_dict(), "curation": stats})
             state = self._state()
             adapter, scorer = (
                 str(path.relative_to(self.dir)) if path else None for path in (policy.adapter, policy.scorer)
@@ -246,8 +257,8 @@ class Run:
         if n > 1 and basic:
             raise RunError(f"{self.dir}: the rounds before {n} would not fit {'; '.join(basic)}: --redo-from 1")
         rounds = [path for path in self.dir.glob("round-*") if int(path.name.removeprefix("round-")) >= n]
-        kept = self._state()["rounds"][: n - 1]
-        self._save({"rounds": kept, "target": len(kept)})
+        remaining = self._state()["rounds"][: n - 1]
+        self._save({"rounds": remaining, "target": len(remaining)})
         aside = self.dir / f"replaced-{len(list(self.dir.glob('replaced-*'))) + 1}"
         aside.mkdir()
         measures = [*self.dir.glob("measures")] if n == 1 else []
@@ -262,8 +273,9 @@ class Run:
     def _save(self, state: dict[str, Any]) -> None:
         write_json(self.dir / "state.json", state)
 
-    def _note(self, n: int, name: str, record: dict[str, Any]) -> None:
-        write_json(self.round_dir(n) / "stages.json", self.records(n) | {name: record})
+    def _record(self, n: int, name: str, record: StageRecord) -> None:
+        records = self.records(n) | {name: record}
+        write_json(self.round_dir(n) / "stages.json", {key: value.written() for key, value in records.items()})
 
     def _note_environment(self, n: int) -> None:
         """Versions may change within a run, even within a round: that is recorded and shown, and not refused."""
@@ -278,19 +290,15 @@ class Run:
             write_records(self.round_dir(n) / ENVIRONMENTS, [*known, self._environment])
 
     def _write_recipe(self) -> None:
-        text = yaml.safe_dump(self.recipe.resolved(), sort_keys=False)
+        text = dump_yaml(self.recipe.resolved())
         rest = ", ".join(recipe.UNDECIDING)
         head = f"# {self.recipe.digest()} names everything below that decides the result: all but {rest}.\n"
         write_text(self.dir / "recipe.yaml", head + text)
 
     def _check_recipe(self) -> None:
         changes = self._changes()
-        begun = any(
-            record["status"] == "done"
-            for path in self.dir.glob("round-*/stages.json")
-            for record in read_json(path, {}).values()
-        )
-        if changes and begun:
+        any_done = any(record.done for path in self.dir.glob("round-*") for record in read_stage_records(path).values())
+        if changes and any_done:
             raise RunError(
                 f"{self.dir} was made with another recipe:\n  "
                 + "\n  ".join(changes)
@@ -304,31 +312,55 @@ class Run:
         return changes(self.dir, self.recipe)
 
 
-def round_dir(folder: Path, n: int) -> Path:
-    """The directory of round `n` (from 1) of the run in `folder`."""
-    return folder / f"round-{n:03d}"
-
-
-def read_environments(folder: Path) -> list[Environment]:
-    """What the round in `folder` was computed with: several where versions changed on the way, none where it is of an
-    older version of byheart."""
-    path = folder / ENVIRONMENTS
-    return read_records(path, Environment) if path.exists() else []
-
-
 def changes(folder: Path, new: Recipe) -> list[str]:
     """Which deciding keys of the run in `folder` differ from those of `new`; none where it is no run yet."""
     path = folder / "recipe.yaml"
     if not path.exists():
         return []
-    old = yaml.safe_load(path.read_text("utf-8"))
-    decided = {key: value for key, value in old.items() if key not in recipe.UNDECIDING}
-    return recipe.changed(recipe.flatten(decided), new.deciding())
+    old = recipe.translated(load_yaml(path.read_text("utf-8")))
+    return recipe.changed(recipe.deciding(old), new.deciding())
+
+
+def read_stage_records(folder: Path) -> dict[str, StageRecord]:
+    """What stages.json of the round in `folder` says, by stage. Raises RunError where another version wrote it
+    otherwise."""
+    path = folder / "stages.json"
+    try:
+        return {name: StageRecord.read(name, row) for name, row in read_json(path, {}).items()}
+    except ValueError as error:
+        raise RunError(
+            f"{path}: not what this version of byheart records ({' '.join(str(error).split())}); the version that wrote "
+            "it can read it"
+        ) from None
+
+
+def about(recipe: Recipe) -> About:
+    """What the cards of a round say of its recipe."""
+    steps = recipe.curation.steps
+    return About(
+        recipe=recipe.name,
+        model=recipe.model.name,
+        task=recipe.task.name,
+        strategy=recipe.strategy.name,
+        step=recipe.curation.step,
+        step_target=steps.target if steps else None,
+    )
 
 
 def identity(value: Any) -> Any:
-    """What of a stage's input decides its result, as JSON: all of a record or of options, the code of a judge, and
-    nothing of an engine."""
+    """What of a stage's argument decides its result, as JSON: the digest of what another stage made, all of a record or
+    of options, the code of a verifier, and nothing of an engine."""
+    if isinstance(value, Undeciding):
+        return None
+    if isinstance(value, Made):
+        return value.digest
+    if isinstance(value, Earlier):
+        return [
+            value.round,
+            *(made.digest for made in (value.problems, value.baseline, value.rollouts, value.verdicts)),
+        ]
+    if isinstance(value, VerifierService):
+        return value.identity
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, Policy):
@@ -339,4 +371,8 @@ def identity(value: Any) -> Any:
         return value.to_dict()
     if isinstance(value, list | tuple):
         return [identity(item) for item in value]
-    return getattr(value, "identity", None) if hasattr(value, "poll") else value
+    return value
+
+
+def _clock(engine: Session) -> tuple[float, float, float]:
+    return engine.seconds, engine.start_seconds, engine.swap_seconds

@@ -1,0 +1,25 @@
+"""The contract of each family of plugins: what a task, a strategy, a verifier, an engine and an objective are.
+
+A member is one frozen class: its options are fields, its behaviour the methods below, what is to be known of it its
+traits, which have defaults. CONTRIBUTING.md shows the smallest member of each family.
+"""
+
+from byheart.contracts.engine import Engine, Session
+from byheart.contracts.objective import Arguments, Job, Objective
+from byheart.contracts.strategy import Budget, Strategy, Tuning
+from byheart.contracts.task import Task
+from byheart.contracts.verifier import ProcessVerifier, Verifier
+
+__all__ = [
+    "Arguments",
+    "Budget",
+    "Engine",
+    "Job",
+    "Objective",
+    "ProcessVerifier",
+    "Session",
+    "Strategy",
+    "Task",
+    "Tuning",
+    "Verifier",
+]

@@ -1,0 +1,51 @@
+"""The contract of a strategy: how the teacher works on one problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from byheart.options import Plugin
+from byheart.types import Problem, Solver
+
+if TYPE_CHECKING:
+    from byheart.recipe import Recipe
+
+
+class Budget(NamedTuple):
+    """The fewest and the most samples a problem, and the most tokens of a sample."""
+
+    fewest: int
+    most: int
+    max_tokens: int
+
+
+class Tuning(NamedTuple):
+    """Candidate strategies by temperature. Each runs on the first `num_problems` of a round and is scored by how near
+    it comes to `wanted` distinct right answers a problem."""
+
+    candidates: Mapping[float, Strategy]
+    num_problems: int
+    wanted: int
+
+
+class Strategy(Plugin):
+    """Works on one problem at a time. `solve` is a generator: it never sees an engine, a batch or a thread."""
+
+    family: ClassVar[str] = "strategies"
+
+    def solve(self, problem: Problem) -> Solver:
+        """Yields lists of requests (Generate, Score, Verify, Retrieve, RecordTree), is sent as many replies in order,
+        and returns the rollouts. At the yield, PromptError is raised where the engine refused a prompt."""
+        raise NotImplementedError
+
+    def check(self, recipe: Recipe) -> None:
+        """Raises RecipeError where the rest of `recipe` does not go together with this strategy. Loads no model."""
+
+    def budget(self) -> Budget | None:
+        """What one problem may cost, for estimates; None where that can't be known in advance."""
+        return None
+
+    def tuning(self) -> Tuning | None:
+        """The candidates to choose from at the beginning of a round; None where there is only this strategy."""
+        return None

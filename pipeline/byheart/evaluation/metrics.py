@@ -1,0 +1,237 @@
+"""The metrics of a round, as metrics.json holds them.
+
+splits.<split>.<before|after>   problems, and below it
+    fast, worked, slow          problems, unjudged; accuracy, low, high and tokens where any could be judged
+                                (slow: before only, dev and held-out problems only)
+    pass@k, maj@k, unique       where each problem was sampled as well
+    by.<value>.<fast|worked>    where evaluation.group_by is given
+    back                        where curation.backtracks is given
+    values                      on the samples of the new policy, where its scorer values steps (see values.py)
+splits.<split>.paired.<fast|worked>   how the same problems changed
+splits.<split>.by_heart, by_heart_base
+before, after, measured, promoted, decided_by; scorer_promoted
+
+Intervals (`low`, `high`) are 95 % intervals. A field whose default is None has no key where it is None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from byheart.types import Record
+
+Kind = Literal["fast", "worked"]
+GREEDY: tuple[Kind, ...] = ("fast", "worked")
+"""The kinds of greedy answers: the answer alone, and one with room to reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy(Record):
+    """The share of judged answers that are right, with its interval, and the mean tokens of all answers. These are None
+    where none of the answers to `problems` could be judged."""
+
+    _sparse: ClassVar[bool] = True
+
+    problems: int
+    unjudged: int
+    accuracy: float | None = None
+    low: float | None = None
+    high: float | None = None
+    tokens: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rate(Record):
+    """A mean pass@k or maj@k over problems, with its interval."""
+
+    k: int
+    rate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unique(Record):
+    """Of the `right` samples, `distinct` are different texts; `rate` is their share."""
+
+    rate: float
+    right: int
+    distinct: int
+
+
+@dataclass(frozen=True, slots=True)
+class Back(Record):
+    """How many of the worked answers to `problems` go back (`gone`), and how many of those come out right (`mended`).
+    `straight` is the accuracy where going back is forbidden."""
+
+    gone: int
+    mended: int
+    problems: int
+    straight: Accuracy
+
+
+@dataclass(frozen=True, slots=True)
+class FirstError(Record):
+    """Of `wrong` solutions, the share in which the value model finds the first wrong step; of `right` ones, the share
+    in which it sees none. The shares are None where there are no such solutions."""
+
+    wrong: int
+    found: float | None
+    right: int
+    unseen: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bin(Record):
+    """The steps with values in one tenth of 0..1: how many, their mean value, and the share in right solutions."""
+
+    steps: int
+    value: float
+    right: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability(Record):
+    """How well the values of steps predict what came of them: see values.py. `low` and `high` are those of `brier`."""
+
+    solutions: int
+    steps: int
+    brier: float
+    low: float
+    high: float
+    ece: float
+    auc: float | None
+    first_error: FirstError
+    bins: list[Bin]
+
+
+@dataclass(frozen=True, slots=True)
+class Greedy(Record):
+    """The accuracies of the two kinds of greedy answers."""
+
+    fast: Accuracy
+    worked: Accuracy
+
+    def kind(self, kind: Kind) -> Accuracy:
+        """The accuracy of one kind."""
+        return self.fast if kind == "fast" else self.worked
+
+
+@dataclass(frozen=True, slots=True)
+class SideMetrics(Record):
+    """What one policy comes to on a split. `sampled` holds its rates as "pass@1", "maj@1", ...; `by` the accuracies of
+    each group of problems."""
+
+    _sparse: ClassVar[bool] = True
+
+    problems: int
+    fast: Accuracy
+    worked: Accuracy
+    slow: Accuracy | None = None
+    back: Back | None = None
+    sampled: dict[str, Rate] = field(default_factory=dict)
+    unique: Unique | None = None
+    by: dict[str, Greedy] | None = None
+    values: Reliability | None = None
+
+    def kind(self, kind: str) -> Accuracy | None:
+        """The accuracy of "fast", "worked" or "slow" answers."""
+        return {"fast": self.fast, "worked": self.worked, "slow": self.slow}[kind]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, raw: Any) -> Any:
+        """The rates have keys of their own in the JSON."""
+        if not isinstance(raw, dict):
+            return raw
+        rates = {key: value for key, value in raw.items() if "@" in key}
+        return {key: value for key, value in raw.items() if key not in rates} | {"sampled": rates}
+
+    @model_serializer(mode="wrap")
+    def _spread(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        row: dict[str, Any] = handler(self)
+        rates: dict[str, Any] = row.pop("sampled", {})
+        return row | rates
+
+
+@dataclass(frozen=True, slots=True)
+class Paired(Record):
+    """How the `problems` that were judged both times changed: the mean change of accuracy with its interval, the ids
+    that are `gained` and `lost`, and `p_worse` of McNemar's test, exact and one-sided."""
+
+    problems: int
+    change: float
+    low: float
+    high: float
+    gained: list[str]
+    lost: list[str]
+    p_worse: float
+
+
+@dataclass(frozen=True, slots=True)
+class PairedKinds(Record):
+    """How each kind of greedy answers changed."""
+
+    fast: Paired
+    worked: Paired
+
+    def kind(self, kind: Kind) -> Paired:
+        """The changes of one kind."""
+        return self.fast if kind == "fast" else self.worked
+
+
+@dataclass(frozen=True, slots=True)
+class ByHeart(Record):
+    """Fast accuracy / slow accuracy on the `problems` that have both, with its interval. `high` is None where the slow
+    accuracy may as well be 0."""
+
+    ratio: float
+    low: float
+    high: float | None
+    problems: int
+
+
+@dataclass(frozen=True, slots=True)
+class SplitMetrics(Record):
+    """The policy before and after the round on one split. `by_heart` is fast after / slow before, `by_heart_base` fast
+    after / slow of the base model in round 1; None where nothing was solved slowly."""
+
+    _sparse: ClassVar[bool] = True
+
+    before: SideMetrics
+    after: SideMetrics
+    paired: PairedKinds
+    by_heart: ByHeart | None = None
+    by_heart_base: ByHeart | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundMetrics(Record):
+    """The policy `before` and the policy `after` a round, by their ids, side by side on every split.
+
+    `measured` is False where no answer to a dev problem could be judged. The new policy is `promoted` by its
+    `decided_by` answers to dev problems, its scorer apart.
+    """
+
+    _sparse: ClassVar[bool] = True
+
+    before: str
+    after: str
+    measured: bool
+    promoted: bool
+    decided_by: Kind
+    scorer_promoted: bool
+    splits: dict[str, SplitMetrics]
+
+    @property
+    def dev(self) -> SplitMetrics:
+        """The split that decides."""
+        return self.splits["dev"]
+
+    @property
+    def held_out(self) -> SplitMetrics:
+        """The split that only measures."""
+        return self.splits["held_out"]

@@ -1,0 +1,194 @@
+"""What stages.json records of each stage of a round: how it went, and what it counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import ValidationError
+
+from byheart.types import Record, formerly
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadStats(Record):
+    """Problems in each split; `num_passed_over` say the same as one before, and are in none."""
+
+    num_train: int
+    num_dev: int
+    num_held_out: int
+    num_passed_over: int
+
+
+@dataclass(frozen=True, slots=True)
+class SampleStats(Record):
+    """What was sampled. `num_selected` rollouts were selected by their strategy, `num_hinted` had the answer in their
+    prompt; `notes` counts the strategy's notes. `num_tokens` were generated, everything counted; `num_failed` problems
+    had a prompt that the engine refused. Where the temperature was tuned, `temperature` is the best one and `balance`
+    the score of each (B-STaR, 2412.17256)."""
+
+    num_problems: int
+    num_rollouts: int
+    num_selected: Annotated[int, formerly("num_selected", "num_chosen")]
+    num_hinted: int
+    notes: dict[str, int]
+    num_tokens: int
+    num_failed: int
+    temperature: float | None = None
+    balance: dict[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CurationStats(Record):
+    """What became of the rollouts of a round, and what its dataset holds.
+
+    Of this round's rollouts: `num_right`, of which `num_cut_off` did not finish, `num_wrong`, `num_unjudged`, the
+    `num_solved` problems, and the `num_unique` different ones of the right solutions, by text, with their share
+    `unique_rate` (0..1; None where none is right). Of all rounds used: `num_overlapping` right solutions overlap with
+    measured problems, and `num_unproved` bare answers were not judged right. Of the dataset: `num_rows`, of which
+    `num_rows_new` are of this round, `num_hinted` were found with a hint (`hint_share`, 0..1) and `num_backtracking`
+    retract a step; `num_pairs` and `num_stepwise`. `caveats` are sentences that every result has to carry.
+    """
+
+    num_right: int
+    num_cut_off: int
+    num_wrong: int
+    num_unjudged: int
+    num_solved: int
+    num_unique: int
+    unique_rate: float | None
+    num_overlapping: int
+    num_unproved: int
+    num_rows: int
+    num_rows_new: int
+    num_hinted: int
+    hint_share: float
+    num_pairs: int
+    num_stepwise: int
+    num_backtracking: int
+    caveats: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainStats(Record):
+    """What the trainer logged last, in `num_processes` processes: optimizer steps, the loss, and the share of pairs in
+    which the right solution is preferred; of the phases on rows, on pairs and on the values of steps. `others` is what
+    an objective from elsewhere logged."""
+
+    steps: int | None = None
+    loss: float | None = None
+    pair_steps: int | None = None
+    pair_loss: float | None = None
+    pair_accuracy: float | None = None
+    value_steps: int | None = None
+    value_loss: float | None = None
+    num_processes: int = 1
+    others: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, logged: Mapping[str, Any]) -> Self:
+        """From what the training process logged, by name."""
+        known = {column.name for column in fields(cls)}
+        return cls.from_dict(
+            {key: value for key, value in logged.items() if key in known}
+            | {"others": {key: value for key, value in logged.items() if key not in known}}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """How a stage went. `digest` names what decided it, `made` what it made; `resumed`: it was interrupted before. Of its
+    wall `seconds`, the engine was generating, the trainer training, the engine starting and a policy being loaded for as
+    many as the others say. `stats` is what it counted, where it counts anything."""
+
+    status: Literal["started", "done"]
+    digest: str
+    made: str | None = None
+    resumed: bool = False
+    seconds: float = 0.0
+    generating_seconds: float = 0.0
+    training_seconds: float = 0.0
+    engine_start_seconds: float = 0.0
+    swap_seconds: float = 0.0
+    stats: Record | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the stage came to its end."""
+        return self.status == "done"
+
+    def written(self) -> dict[str, Any]:
+        """As in stages.json: flat, what was counted beside how it went."""
+        row = {column.name: getattr(self, column.name) for column in fields(self) if column.name != "stats"}
+        return row | (_set(self.stats) if self.stats else {})
+
+    @classmethod
+    def read(cls, stage: str, row: Mapping[str, Any]) -> Self:
+        """The record of `stage` from what `written` made. Raises ValueError where another version wrote it otherwise."""
+        own = {column.name for column in fields(cls)}
+        counted = {key: value for key, value in row.items() if key not in own}
+        try:
+            stats = STATS[stage].from_dict(counted) if counted and stage in STATS else None
+            return cls(**{key: value for key, value in row.items() if key in own}, stats=stats)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{stage}.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        except TypeError as error:
+            raise ValueError(f"{stage}: {error}") from None
+
+
+STATS: dict[str, type[Record]] = {
+    "load": LoadStats,
+    "sample": SampleStats,
+    "curate": CurationStats,
+    "train": TrainStats,
+}
+"""Stage -> what it counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The records of a round's stages, by name; what each counted is None until it is done."""
+
+    records: Mapping[str, StageRecord]
+
+    def done(self, stage: str) -> bool:
+        """Whether `stage` came to its end."""
+        return stage in self.records and self.records[stage].done
+
+    @property
+    def load(self) -> LoadStats | None:
+        """What the stage `load` counted."""
+        return self._stats("load", LoadStats)
+
+    @property
+    def sample(self) -> SampleStats | None:
+        """What the stage `sample` counted."""
+        return self._stats("sample", SampleStats)
+
+    @property
+    def curate(self) -> CurationStats | None:
+        """What the stage `curate` counted."""
+        return self._stats("curate", CurationStats)
+
+    @property
+    def train(self) -> TrainStats | None:
+        """What the stage `train` counted."""
+        return self._stats("train", TrainStats)
+
+    def _stats(self, stage: str, kind: type[R]) -> R | None:
+        stats = self.records[stage].stats if stage in self.records else None
+        return stats if isinstance(stats, kind) else None
+
+
+def _set(stats: Record) -> dict[str, Any]:
+    """The JSON of `stats` without fields that are as they are by default."""
+    row = stats.to_dict()
+    for column in fields(stats):  # type: ignore[arg-type]  # every Record is a dataclass
+        factory = column.default_factory
+        if (row[column.name] is None and column.default is None) or (row[column.name] == {} and factory is dict):
+            del row[column.name]
+    return row
