@@ -231,7 +231,7 @@ def serving() -> Iterator[Hub]:
                 raise Failure(401)
             for pattern, do in _ROUTES:
                 if match := re.fullmatch(pattern, f"{self.command} {path}"):
-                    return do(hub, body, *match.groups())  # type: ignore[operator]
+                    return do(hub, body, *match.groups())  # type: ignore[operator]  # routes differ in their arguments
             raise Failure(404)
 
     for method in ("GET", "HEAD", "POST", "PUT"):

@@ -15,6 +15,7 @@ from byheart.recipe import Recipe
 from byheart.runs import Run, changes, identity
 from byheart.tasks.splits import source
 from byheart.types import Generate
+from byheart.wording import text_of
 
 RECIPE = """
 name: mine
@@ -60,7 +61,7 @@ def found(one: Recipe) -> dict[str, str | int]:
     return {
         "model": models.context_length(model),
         "accelerate": launch.processes(config),
-        "task": problem.prompt[-1]["content"].split()[0],  # type: ignore[index]
+        "task": text_of(problem.prompt).split()[0],
         "engine": answer.text,
     }
 

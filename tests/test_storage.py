@@ -139,7 +139,7 @@ def test_a_command_that_fails_leaves_what_was_finished(
 # A store that fails
 
 
-class Failing(LocalFileSystem):  # type: ignore[misc]
+class Failing(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
     """A file system that takes so many files and then no more."""
 
     protocol = "failing"

@@ -171,7 +171,7 @@ def _explained(parcel: Parcel) -> Iterator[None]:
 
 def _check_name(option: str, name: str) -> None:
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # not in its __all__
 
     try:
         validate_repo_id(name)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, PrivateAttr, ValidationError, model_validator
 from pydantic._internal._model_construction import ModelMetaclass  # which has no public name
@@ -63,18 +63,18 @@ class _Closed(ModelMetaclass):
     """The metaclass of plugins: nothing public but options and what the family's contract declares."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **rest: Any) -> Any:
-        contract = next((kind for base in bases for kind in base.__mro__ if "family" in vars(kind)), None)
-        if contract is not None:
+        contract = next((kind for base in bases for kind in base.__mro__ if vars(kind).get("family")), None)
+        if contract is not None and issubclass(contract, BaseModel):
             _check(name, contract, namespace)
         return super().__new__(mcs, name, bases, namespace, **rest)
 
 
-def _check(name: str, contract: type, namespace: Mapping[str, Any]) -> None:
+def _check(name: str, contract: type[BaseModel], namespace: Mapping[str, Any]) -> None:
     """Raises TypeError where a class with this `namespace` has a public attribute that is neither an option nor in the
     `contract`, or an option called like one of the contract's methods or traits."""
     annotations = namespace.get("__annotations__", {})
     options = {key for key, kind in annotations.items() if "ClassVar" not in str(kind)}
-    fields = contract.model_fields  # type: ignore[attr-defined]
+    fields = contract.model_fields
     declared = {key for key in dir(contract) if not key.startswith("_")} - fields.keys()
     validators = {key for key, value in namespace.items() if type(value).__name__ == "PydanticDescriptorProxy"}
     for key in [*annotations, *namespace]:
@@ -93,6 +93,9 @@ def _check(name: str, contract: type, namespace: Mapping[str, Any]) -> None:
 class Plugin(Options, metaclass=_Closed):
     """A member of a family: its options are fields, its behaviour the methods of the family's contract."""
 
+    family: ClassVar[str] = ""
+    """The registry that its members are in; a class that says it is the contract of that family."""
+
     name: str = Field(default="", description="the key in the registry")
 
     @model_validator(mode="before")
@@ -109,7 +112,7 @@ class Plugin(Options, metaclass=_Closed):
         looked for in `folders` first. Raises Mistakes, a ValueError, where there is none, or its options do not fit."""
         if isinstance(value, cls):
             return value
-        family = cls.family  # type: ignore[attr-defined]
+        family = cls.family
         raw = {"name": value} if isinstance(value, str) else value
         known = ", ".join(registry.listed(family))
         if not isinstance(raw, Mapping):

@@ -184,10 +184,10 @@ class Stages:
         return stats if isinstance(stats, kind) else None
 
 
-def _set(stats: Record) -> dict[str, Any]:
+def _set(stats: Any) -> dict[str, Any]:
     """The JSON of `stats` without fields that are as they are by default."""
-    row = stats.to_dict()
-    for column in fields(stats):  # type: ignore[arg-type]  # every Record is a dataclass
+    row: dict[str, Any] = stats.to_dict()
+    for column in fields(stats):
         factory = column.default_factory
         if (row[column.name] is None and column.default is None) or (row[column.name] == {} and factory is dict):
             del row[column.name]

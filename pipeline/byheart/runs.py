@@ -27,7 +27,7 @@ from byheart.contracts import Session
 from byheart.errors import RunError
 from byheart.files import dump_yaml, load_yaml, read_json, room, write_json, write_records, write_text
 from byheart.recipe import Recipe
-from byheart.records import STATS, StageRecord
+from byheart.records import StageRecord
 from byheart.stages import (
     ENVIRONMENTS,
     About,

@@ -100,7 +100,7 @@ def options(path: str = "") -> Table:
                 near = registry.nearest(part, [name for name, field in fields.items() if _inner(field)])
                 raise InputError(f"options: {'.'.join([*walked, part])} has no options of its own{near}")
             if issubclass(inner, Plugin):
-                family = inner.family  # type: ignore[attr-defined]  # only contracts, which have one, are options
+                family = inner.family
             else:
                 kind = inner
         walked.append(part)
@@ -145,7 +145,7 @@ def type_name(kind: Any) -> str:
     if origin is dict:
         return f"mapping of {type_name(arguments[0])} to {type_name(arguments[1])}"
     if isinstance(kind, type) and issubclass(kind, Plugin):
-        return FAMILIES[kind.family]  # type: ignore[attr-defined]  # only contracts, which have one, are options
+        return FAMILIES[kind.family]
     return "mapping" if isinstance(kind, type) and issubclass(kind, BaseModel) else str(kind)
 
 

@@ -494,7 +494,12 @@ def test_sglang_is_asked_in_its_own_way(tiny: Path, tmp_path: Path) -> None:
 def test_where_loading_fails_no_other_way_is_tried(tiny: Path, tmp_path: Path) -> None:
     with serving(lambda _: said()) as fake:
         engine = started(fake.url, tiny, retries=0)
-        fake.get = lambda path, _: fake.posted.append(path) or (500, {"error": "rank"})  # type: ignore
+
+        def refuse(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+            fake.posted.append(path)
+            return 500, {"error": "rank"}
+
+        fake.get = refuse  # type: ignore[method-assign]  # this server's alone
         with pytest.raises(EngineError, match=r"does not load the adapter .*500.*rank"):
             engine.load(Policy(str(tiny), tmp_path, "adapter-1"))
         engine.close()
@@ -503,7 +508,7 @@ def test_where_loading_fails_no_other_way_is_tried(tiny: Path, tmp_path: Path) -
 
 def test_what_is_no_model_server_is_said(tiny: Path) -> None:
     with serving(lambda _: said()) as fake:
-        fake.get = lambda *_: (200, "<html>")  # type: ignore[method-assign]
+        fake.get = lambda *_: (200, "<html>")  # type: ignore[method-assign]  # this server's alone
         with pytest.raises(EngineError, match="serves no model, only: nothing that it lists"):
             started(fake.url, tiny)
 

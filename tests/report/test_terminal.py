@@ -147,7 +147,7 @@ def test_a_tree_is_shown_as_it_was_searched(tmp_path: Path, capsys: pytest.Captu
         ("too deep",),
     ]
     assert [all(fact in line for fact in of) for line, of in zip(lines, facts, strict=True)] == [True] * 4
-    depths = [re.search("[a-z0-9]", line).start() for line in lines]  # type: ignore[union-attr]
+    depths = [len(re.split("[a-z0-9]", line, maxsplit=1)[0]) for line in lines]
     assert depths[0] == depths[3] < depths[1] == depths[2]
 
 

@@ -10,7 +10,7 @@ import pytest
 from byheart import recipe
 from byheart.errors import RecipeError, TaskError
 from byheart.tasks.file import FileTask
-from byheart.types import Problem
+from byheart.types import Message, Problem
 from pydantic import ValidationError
 
 GOOD = {"prompt": "2 + 2", "answer": "4"}
@@ -44,9 +44,9 @@ def test_both_formats_say_the_same(tmp_path: Path, write: Any) -> None:
 
 @pytest.mark.parametrize("write", [jsonl, table])
 def test_a_prompt_of_chat_messages_stays_one(tmp_path: Path, write: Any) -> None:
-    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2 + 2"}]
+    turns = [Message(role="system", content="Be brief."), Message(role="user", content="2 + 2")]
     [problem] = read(write(tmp_path, {"prompt": turns, "answer": "4"}))
-    assert problem == Problem.of(turns, "4", "number")  # type: ignore[arg-type]
+    assert problem == Problem.of(turns, "4", "number")
 
 
 def test_without_chat_the_prompt_is_plain_text(tmp_path: Path) -> None:

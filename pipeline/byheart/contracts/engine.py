@@ -46,7 +46,7 @@ class Session(Undeciding, ABC):
         """Release GPU memory until the next request. Returns a status line, or "" if there is none to release."""
         return ""
 
-    def close(self) -> None:  # noqa: B027  # an engine that holds nothing has nothing to release
+    def close(self) -> None:  # an engine that holds nothing has nothing to release
         """Release memory and processes. Closing twice is harmless."""
 
 
