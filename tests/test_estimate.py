@@ -168,10 +168,10 @@ def test_copies_and_splits_by_what_there_is(
 
 def test_a_dry_run_says_whether_it_fits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     one = recipe.read(LLAMAS[0].with_name("addition.yaml"))
-    notes = " ".join(plan.plan(one, tmp_path / "run", 1)["notes"])
+    notes = " ".join(plan.plan(one, tmp_path / "run", 1).notes)
     assert "GiB that are free: it fits (estimated)" in notes
     monkeypatch.setattr(machine, "gpus", lambda: [H100, H100])
-    notes = " ".join(plan.plan(one, tmp_path / "run", 1)["notes"])
+    notes = " ".join(plan.plan(one, tmp_path / "run", 1).notes)
     assert "GPUs: 2 x NVIDIA H100 80GB HBM3, it fits (estimated)" in notes and "sampling: 2 x 1 GPU(s)" in notes
     monkeypatch.setattr(machine, "gpus", lambda: [Gpu("NVIDIA T1000", GIB)])
-    assert "it does NOT fit" in " ".join(plan.plan(one, tmp_path / "run", 1)["notes"])
+    assert "it does NOT fit" in " ".join(plan.plan(one, tmp_path / "run", 1).notes)

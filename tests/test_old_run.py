@@ -8,10 +8,16 @@ from pathlib import Path
 
 import numpy
 import pytest
-from byheart import hub
+from byheart import hub, recipe
 from byheart.cli import app
 from byheart.errors import ByheartError
+from byheart.evaluation import baseline
+from byheart.files import load_yaml
 from byheart.report import terminal
+from byheart.runs import Run, changes
+from byheart.strategies.sampling import sample
+from byheart.strategies.verifying import verify
+from byheart.tasks.splits import load
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
@@ -90,6 +96,16 @@ def test_with_weights_it_is_packed_for_publishing(run: Path) -> None:
     model, data = hub.pack(run, None, "me/sums", license="apache-2.0")
     assert "base_model: HuggingFaceTB/SmolLM2-135M-Instruct" in (model.folder / "README.md").read_text("utf-8")
     assert "me/sums" in (data.folder / "README.md").read_text("utf-8")
+
+
+def test_with_its_recipe_in_the_words_of_today_it_goes_on_where_it_was(run: Path) -> None:
+    asked = recipe.parse(recipe.translated(load_yaml((run / "recipe.yaml").read_text("utf-8"))))
+    assert changes(run, asked) == []
+    with Run(run, asked) as held:
+        assert held.finished == 2
+        first, second = held.earlier(3, load, baseline, sample, verify)
+    assert first.rollouts.digest != second.rollouts.digest
+    assert [rollout.selected for group in second.rollouts.value for rollout in group.rollouts].count(True) == 2
 
 
 @pytest.mark.parametrize(

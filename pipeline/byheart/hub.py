@@ -20,6 +20,7 @@ from byheart.errors import HubError, InputError
 from byheart.files import dump_yaml, read_json, write_json
 from byheart.recipe import Recipe
 from byheart.report.data import SPLITS, Round, RunView, measured
+from byheart.runs import read_state
 from byheart.templates import render_card
 from byheart.weights import SIGNS, plain
 
@@ -183,9 +184,9 @@ def _check_name(option: str, name: str) -> None:
 
 def _round(run: Path, finished: list[Round], n: int | None) -> Round:
     """The round to publish."""
-    state = read_json(run / "state.json", {"rounds": []})["rounds"]
-    if n is None and state and str(state[-1]["adapter"]).startswith("round-"):
-        n = int(Path(state[-1]["adapter"]).parts[0].removeprefix("round-"))
+    ends = read_state(run).rounds
+    if n is None and ends and (ends[-1].adapter or "").startswith("round-"):
+        n = int(Path(ends[-1].adapter or "").parts[0].removeprefix("round-"))
     with_adapter = {
         round_.n: round_ for round_ in finished if (round_.folder / "adapter/adapter_model.safetensors").is_file()
     }

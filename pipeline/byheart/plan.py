@@ -8,49 +8,61 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import NamedTuple
 
-import yaml
 from tokenizers import Tokenizer
 
 from byheart import STAGES, estimate, machine, models, soundness
 from byheart.errors import RunError
-from byheart.files import read_json
+from byheart.files import dump_yaml
 from byheart.recipe import Recipe
-from byheart.runs import changes
+from byheart.records import Stages
+from byheart.runs import changes, read_stage_records, read_state
 from byheart.stages import round_dir
 from byheart.tasks.splits import source, split
 from byheart.types import Problems
 
 
-def plan(recipe: Recipe, folder: Path, rounds: int) -> dict[str, Any]:
+class Would(NamedTuple):
+    """What a stage would do, and what it would take, in words."""
+
+    stage: str
+    would: str
+    estimate: str
+
+
+class Plan(NamedTuple):
+    """A dry run: the resolved recipe as YAML, a title, a line for each stage, and what else is to be said."""
+
+    recipe: str
+    title: str
+    stages: list[Would]
+    notes: list[str]
+
+
+def plan(recipe: Recipe, folder: Path, rounds: int) -> Plan:
     """What `rounds` more rounds in `folder` would do. Raises the errors of a real run about the recipe, the problems
     and the model's files, except that prompts are not compared with the context."""
     soundness.check(recipe)
     if changed := changes(folder, recipe):
         raise RunError(f"{folder} was made with another recipe: {'; '.join(changed)}; name a new run with --run-dir")
-    done = len(read_json(folder / "state.json", {"rounds": []})["rounds"])
+    done = len(read_state(folder).rounds)
     n = done + 1
     recipe = recipe.at(n)
     problems = split(source(recipe.task, recipe.seed), recipe.task, n)
     path = models.find(recipe.model)
-    records = read_json(round_dir(folder, n) / "stages.json", {})
+    records = Stages(read_stage_records(round_dir(folder, n)))
     would = _would(recipe, problems, path)
     stages = [
-        (
-            name,
-            "nothing, it is done" if records.get(name, {}).get("status") == "done" else would[name][0],
-            would[name][1],
-        )
-        for name in STAGES
+        Would(name, "nothing, it is done" if records.done(name) else would[name][0], would[name][1]) for name in STAGES
     ]
     last = f" to {done + rounds}" if rounds > 1 else ""
-    return {
-        "recipe": yaml.safe_dump(recipe.resolved(), sort_keys=False),
-        "title": f"round {n}{last} in {folder}, estimated",
-        "stages": stages,
-        "notes": [*_memory(recipe, path, problems), f"nothing was done; without --dry-run this begins at round {n}"],
-    }
+    return Plan(
+        recipe=dump_yaml(recipe.resolved()),
+        title=f"round {n}{last} in {folder}, estimated",
+        stages=stages,
+        notes=[*_memory(recipe, path, problems), f"nothing was done; without --dry-run this begins at round {n}"],
+    )
 
 
 def _would(recipe: Recipe, problems: Problems, path: Path | None) -> dict[str, tuple[str, str]]:

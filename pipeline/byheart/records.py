@@ -99,6 +99,24 @@ class TrainStats(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class RoundEnd(Record):
+    """What a finished round ended with: the id of its policy, and where adapter and scorer are in the run directory, or
+    None where the policy has none."""
+
+    policy: str
+    adapter: str | None = None
+    scorer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunState(Record):
+    """What state.json records: the `rounds` that are finished, and the number of the round to reach."""
+
+    rounds: list[RoundEnd] = field(default_factory=list)
+    target: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StageRecord:
     """How a stage went. `digest` names what decided it, `made` what it made; `resumed`: it was interrupted before. Of its
     wall `seconds`, the engine was generating, the trainer training, the engine starting and a policy being loaded for as

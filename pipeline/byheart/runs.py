@@ -15,19 +15,20 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from byheart import STAGES, machine, models, progress, recipe, storage, weights
 from byheart.contracts import Session
 from byheart.errors import RunError
 from byheart.files import dump_yaml, load_yaml, read_json, room, write_json, write_records, write_text
 from byheart.recipe import Recipe
-from byheart.records import StageRecord
+from byheart.records import RoundEnd, RunState, StageRecord
 from byheart.stages import (
     ENVIRONMENTS,
     About,
@@ -108,28 +109,28 @@ class Run:
     @property
     def finished(self) -> int:
         """Rounds that are done."""
-        return len(self._state()["rounds"])
+        return len(read_state(self.dir).rounds)
 
     def target(self, rounds: int) -> int:
         """The round to reach: `rounds` more than are finished, or what an interrupted command was to reach."""
         if self.only:
             return self.finished + 1
-        state = self._state()
-        if self.finished >= state["target"]:
-            state["target"] = self.finished + rounds
-            self._save(state)
-        elif state["target"] != self.finished + rounds:
-            progress.console.print(f"resuming an interrupted command, up to round {state['target']}", markup=False)
-        return int(state["target"])
+        state, reached = read_state(self.dir), self.finished + rounds
+        if self.finished >= state.target:
+            self._save(replace(state, target=reached))
+            return reached
+        if state.target != reached:
+            progress.console.print(f"resuming an interrupted command, up to round {state.target}", markup=False)
+        return state.target
 
     def policy(self, n: int) -> Policy:
         """The policy that round `n` ended with: what it promoted, or the one it kept. Round 0 is the base model, or
         with model.adapter that, of which the run keeps a copy."""
         if n == 0:
             return self._start()
-        row = self._state()["rounds"][n - 1]
-        adapter, scorer = (self.dir / row[name] if row.get(name) else None for name in ("adapter", "scorer"))
-        return Policy(self.recipe.model.name, adapter, row["policy"], scorer)
+        end = read_state(self.dir).rounds[n - 1]
+        adapter, scorer = (self.dir / path if path else None for path in (end.adapter, end.scorer))
+        return Policy(self.recipe.model.name, adapter, end.policy, scorer)
 
     def _start(self) -> Policy:
         model, adapter = self.recipe.model, self.dir / "start/adapter"
@@ -233,13 +234,12 @@ class Run:
         stats = curated.stats.to_dict() if curated and curated.stats else {}
         with room(self.dir):
             write_json(self.round_dir(n) / "metrics.json", {**metrics.to_dict(), "curation": stats})
-            state = self._state()
+            state = read_state(self.dir)
             adapter, scorer = (
                 str(path.relative_to(self.dir)) if path else None for path in (policy.adapter, policy.scorer)
             )
-            row = {"policy": policy.id, "adapter": adapter, "scorer": scorer}
-            state["rounds"] = [*state["rounds"][: n - 1], row]
-            self._save(state)
+            end = RoundEnd(policy.id, adapter, scorer)
+            self._save(replace(state, rounds=[*state.rounds[: n - 1], end]))
         keep = [path.parent / "merged" for path in (policy.adapter, policy.scorer) if path]
         for merged in [*self.dir.glob("round-*/merged"), *self.dir.glob("round-*/scorer/merged")]:
             if merged not in keep:  # made again from the adapter if it is ever needed
@@ -257,8 +257,8 @@ class Run:
         if n > 1 and basic:
             raise RunError(f"{self.dir}: the rounds before {n} would not fit {'; '.join(basic)}: --redo-from 1")
         rounds = [path for path in self.dir.glob("round-*") if int(path.name.removeprefix("round-")) >= n]
-        remaining = self._state()["rounds"][: n - 1]
-        self._save({"rounds": remaining, "target": len(remaining)})
+        remaining = read_state(self.dir).rounds[: n - 1]
+        self._save(RunState(remaining, len(remaining)))
         aside = self.dir / f"replaced-{len(list(self.dir.glob('replaced-*'))) + 1}"
         aside.mkdir()
         measures = [*self.dir.glob("measures")] if n == 1 else []
@@ -267,11 +267,8 @@ class Run:
 
     # The files of the run itself
 
-    def _state(self) -> dict[str, Any]:
-        return cast(dict[str, Any], read_json(self.dir / "state.json", {"rounds": [], "target": 0}))
-
-    def _save(self, state: dict[str, Any]) -> None:
-        write_json(self.dir / "state.json", state)
+    def _save(self, state: RunState) -> None:
+        write_json(self.dir / "state.json", state.to_dict())
 
     def _record(self, n: int, name: str, record: StageRecord) -> None:
         records = self.records(n) | {name: record}
@@ -319,6 +316,20 @@ def changes(folder: Path, new: Recipe) -> list[str]:
         return []
     old = recipe.translated(load_yaml(path.read_text("utf-8")))
     return recipe.changed(recipe.deciding(old), new.deciding())
+
+
+def read_state(folder: Path) -> RunState:
+    """What state.json of the run in `folder` records; nothing where it is no run yet. Raises RunError where another
+    version wrote it otherwise."""
+    path = folder / "state.json"
+    try:
+        return RunState.from_dict(read_json(path, {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RunError(
+            f"{path}: not what this version of byheart records ({'.'.join(map(str, first['loc']))}: {first['msg']}); the "
+            "version that wrote it can read it"
+        ) from None
 
 
 def read_stage_records(folder: Path) -> dict[str, StageRecord]:

@@ -285,8 +285,11 @@ def test_a_worker_whose_model_is_nowhere_says_so(cluster: str, tmp_path: Path, t
 @pytest.mark.parametrize(
     ("engine", "said"),
     [
-        ({"name": "ray", "worker_engine": {"name": "vllm", "data_parallel_size": 2}}, "engine.num_workers says"),
-        ({"name": "ray", "worker_engine": "ray"}, "engine.num_workers says"),
+        (
+            {"name": "ray", "worker_engine": {"name": "vllm", "data_parallel_size": 2}},
+            "engine.num_workers sets their number",
+        ),
+        ({"name": "ray", "worker_engine": "ray"}, "engine.num_workers sets their number"),
         (
             {"name": "ray", "worker_engine": {"name": "vllm", "max_lora_rank": 8}},
             "16 is more than engine.max_lora_rank, 8",

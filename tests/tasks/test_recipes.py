@@ -34,10 +34,10 @@ def test_a_recipe_dry_runs(path: Path, copies: Path, tmp_path: Path) -> None:
         )  # short sums are rare among all, and thousands are looked for
     chosen = recipe.read(path, overrides)
     said = plan(chosen, tmp_path / "run", 1)
-    assert [stage for stage, _, _ in said["stages"]] == list(STAGES)
+    assert [stage for stage, _, _ in said.stages] == list(STAGES)
     first = chosen.at(1).task
     asked = f"{first.num_train} problems to train on, {first.num_dev} development, {first.num_held_out} held out"
-    assert said["stages"][0][1] == asked
+    assert said.stages[0][1] == asked
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,16 @@ class RunView:
         return group_by
 
     @property
+    def decontaminates(self) -> bool:
+        """curation.decontaminate."""
+        return bool(self.recipe["curation"].get("decontaminate"))
+
+    @property
+    def alpha(self) -> float:
+        """evaluation.alpha."""
+        return float(self.recipe["evaluation"]["alpha"])
+
+    @property
     def greedy(self) -> tuple[Kind, ...]:
         """The kinds of greedy answers that differ: only `fast` where `worked` asks the very same thing."""
         options = self.recipe["evaluation"]

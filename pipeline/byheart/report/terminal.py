@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -34,6 +34,9 @@ from byheart.report.data import (
     verdict_word,
     view,
 )
+
+if TYPE_CHECKING:
+    from byheart.plan import Plan
 
 console = Console(highlight=False)
 if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -63,7 +66,7 @@ def show_result(folder: Path) -> None:
         console.print(f"[bold]Values of steps[/], held out: {reliability_text(values)}. The value model is {promoted}.")
     if back := metrics.held_out.after.back:
         console.print(f"[bold]Going back[/], held out: {back_text(back)}.")
-    if run.recipe["curation"].get("decontaminate") and curated.num_overlapping:
+    if run.decontaminates and curated.num_overlapping:
         console.print(f"{curated.num_overlapping} right solutions overlap with measured problems and were left out.")
     for caveat in curated.caveats:
         console.print(f"[bold]Note[/]: {escape(caveat)}")
@@ -199,16 +202,16 @@ def show_tree(folder: Path, n: int | None, problem: str) -> None:
     console.print("[green]green[/] is what was selected", style="dim")
 
 
-def show_plan(plan: dict[str, Any]) -> None:
+def show_plan(plan: Plan) -> None:
     """The resolved recipe and what each stage would do."""
-    console.print(plan["recipe"], markup=False)
-    table = Table(title=plan["title"])
+    console.print(plan.recipe, markup=False)
+    table = Table(title=plan.title)
     for heading in ("stage", "would", "estimate"):
         table.add_column(heading)
-    for row in plan["stages"]:
+    for row in plan.stages:
         table.add_row(*row)
     console.print(table)
-    for line in plan["notes"]:
+    for line in plan.notes:
         console.print(line, markup=False)
 
 
