@@ -72,7 +72,7 @@ def test_the_verifier() -> None:
 
 
 def test_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "fetch", lambda options: tmp_path)
+    monkeypatch.setattr(models, "fetch", lambda _: tmp_path)
     with Lazy(Engine.parse("parrot"), models.ModelOptions(name="m"), tmp_path / "log") as session:
         first, second = session.submit(Generate("x", n=2, seed=7)), session.submit(Generate("y"))
         replies = dict(session.poll())

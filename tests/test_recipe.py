@@ -312,7 +312,7 @@ def test_a_name_alone_is_that_of_the_section(tmp_path: Path) -> None:
 
 def test_options_of_the_member_before_are_not_silently_dropped(tmp_path: Path) -> None:
     path = written(tmp_path, yaml.safe_dump(raw(strategy={"name": "direct", "enough": 2})))
-    with pytest.raises(RecipeError, match="unknown key 'strategy.enough'"):
+    with pytest.raises(RecipeError, match=r"unknown key 'strategy\.enough'"):
         recipe.read(path, ["strategy=beam"])
 
 

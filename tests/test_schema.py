@@ -1,4 +1,5 @@
-"""Options explain themselves: to editors by a JSON schema, to people by tables; and the shipped recipes say what they are."""
+"""Options explain themselves: to editors by a JSON schema, to people by tables; and the shipped recipes say what they
+are."""
 
 from __future__ import annotations
 
@@ -28,9 +29,9 @@ def kinds() -> list[type[Options]]:
     for kind in known:
         for field in kind.model_fields.values():
             for inner in (field.annotation, *getattr(field.annotation, "__args__", ())):
-                if isinstance(inner, type) and issubclass(inner, Options) and inner not in known:
-                    if not issubclass(inner, Plugin):
-                        known.append(inner)
+                own = isinstance(inner, type) and issubclass(inner, Options) and not issubclass(inner, Plugin)
+                if own and inner not in known:
+                    known.append(inner)
     return known
 
 
@@ -84,6 +85,7 @@ def test_options_of_a_section_and_of_all_of_a_recipe() -> None:
     assert {row.option: row.type for row in options("curation.steps").rows}["target"].startswith("monte_carlo | hard")
     top = {row.option: row for row in options().rows}
     assert (top["task"].type, top["task"].default, top["strategy"].default) == ("task", "required", "direct")
+    assert "extends" in top
     assert [name for name, _ in options("strategy").members] == registry.listed("strategies")
     assert all(text for _, text in options("strategy").members)
 

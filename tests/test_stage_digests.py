@@ -1,4 +1,5 @@
-"""A stage's digest is the whole truth: it is made of the digests of what the stage is given, earlier rounds included."""
+"""A stage's digest is the whole truth: it is made of the digests of what the stage is given, earlier rounds
+included."""
 
 from __future__ import annotations
 

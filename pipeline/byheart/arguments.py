@@ -152,7 +152,8 @@ def _wrong(section: str, arguments: dict[str, Any]) -> list[str]:
 @cache
 def _fields(section: str, kind: str) -> frozenset[str]:
     """The fields of a class as it is installed. Raises RecipeError where it can't be imported."""
-    code = f"import dataclasses, json; {CLASSES[section][kind]}; print(json.dumps([f.name for f in dataclasses.fields(kind)]))"
+    names = "[field.name for field in dataclasses.fields(kind)]"
+    code = f"import dataclasses, json; {CLASSES[section][kind]}; print(json.dumps({names}))"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     if done.returncode:
         raise RecipeError(f"{section}: {kind} can't be imported here: {done.stderr.strip().splitlines()[-1]}")

@@ -38,3 +38,5 @@ def show_options(path: str, to: Console = console) -> None:
         for row in listing.rows:
             table.add_row(row.option, *(escape(text) for text in row[1:]))
     to.print(table)
+    if not path:
+        to.print("What a section may say: byheart options strategy, byheart options strategy.direct, ...")

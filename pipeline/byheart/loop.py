@@ -1,9 +1,8 @@
 """READ FIRST. One round: sample, verify, curate, train, measure. Then again, with the better policy.
 
 Each line of `run_round` is a stage: a function from what decides it to what it makes. A stage that is already on record
-in the run directory is read, not done again, so a run that was stopped anywhere goes on from there. What a stage does is
-in the file its function is imported from.
-"""
+in the run directory is read, not done again, so a run that was stopped anywhere goes on from there. What a stage does
+is in the file its function is imported from."""
 
 from __future__ import annotations
 
@@ -57,8 +56,8 @@ def run_round(
 def run(
     recipe: Recipe, folder: Path, rounds: int | None = None, only: str | None = None, redo_from: int | None = None
 ) -> int:
-    """Do `rounds` more rounds of `recipe` (default: as many as it says) in the run directory `folder`, or finish what an
-    interrupted call was to do; the number of the round that was reached.
+    """Do `rounds` more rounds of `recipe` (default: as many as it says) in the run directory `folder`, or finish what
+    an interrupted call was to do; the number of the round that was reached.
 
     `only` names the one stage to do, after which Halt is raised; `redo_from` sets that round and those after it aside
     first. Raises InputError before anything starts where the recipe does not fit together or this machine.

@@ -26,12 +26,14 @@ class Progress:
     """Progress of `total` units: `with Progress(400, "sample", "problems") as bar: bar.advance(1, "312 tokens/s")`."""
 
     def __init__(self, total: int, doing: str, unit: str) -> None:
+        """A bar for `total` units, called `unit`, of what is being done."""
         self._total, self._doing, self._unit = total, doing, unit
         self._done = 0
         self._began = self._printed = time.monotonic()
         self._bar: RichProgress | None = None
 
     def __enter__(self) -> Self:
+        """Show the bar."""
         if console.is_terminal:
             columns = (
                 TextColumn("{task.description}"),
@@ -67,6 +69,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Take the bar away."""
         if self._bar:
             self._bar.stop()
         if kind is None:

@@ -103,8 +103,8 @@ class Recipe(Options):
     rounds: int = Field(default=1, ge=1, description="rounds that `byheart run` does")
     accelerate: str | None = Field(
         default=None,
-        description="how training is spread over processes: a config file of accelerate's, or the name of a shipped one "
-        "(recipes/accelerate); without it there is one on each GPU of this machine",
+        description="how training is spread over processes: a config file of accelerate's, or the name of a shipped "
+        "one (recipes/accelerate); without it there is one on each GPU of this machine",
     )
     model: ModelOptions = Field(description="the model to teach")
     task: Member[Task] = Field(description="where problems come from")
@@ -114,8 +114,8 @@ class Recipe(Options):
     sample_tokens: int | None = Field(
         default=None,
         ge=1,
-        description="a round begins no more problems, 32 at a time, once so many tokens were generated: the control that "
-        "compares two strategies at equal cost",
+        description="a round begins no more problems, 32 at a time, once so many tokens were generated: the control "
+        "that compares two strategies at equal cost",
     )
     schedule: dict[str, list[Any]] = Field(
         default_factory=dict,

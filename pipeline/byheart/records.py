@@ -118,9 +118,9 @@ class RunState(Record):
 
 @dataclass(frozen=True, slots=True)
 class StageRecord:
-    """How a stage went. `digest` names what decided it, `made` what it made; `resumed`: it was interrupted before. Of its
-    wall `seconds`, the engine was generating, the trainer training, the engine starting and a policy being loaded for as
-    many as the others say. `stats` is what it counted, where it counts anything."""
+    """How a stage went. `digest` names what decided it, `made` what it made; `resumed`: it was interrupted before. Of
+    its wall `seconds`, the engine was generating, the trainer training, the engine starting and a policy being loaded
+    for as many as the others say. `stats` is what it counted, where it counts anything."""
 
     status: Literal["started", "done"]
     digest: str
@@ -145,7 +145,8 @@ class StageRecord:
 
     @classmethod
     def read(cls, stage: str, row: Mapping[str, Any]) -> Self:
-        """The record of `stage` from what `written` made. Raises ValueError where another version wrote it otherwise."""
+        """The record of `stage` from what `written` made. Raises ValueError where another version wrote it
+        otherwise."""
         own = {column.name for column in fields(cls)}
         counted = {key: value for key, value in row.items() if key not in own}
         try:

@@ -327,8 +327,8 @@ def read_state(folder: Path) -> RunState:
     except ValidationError as error:
         first = error.errors()[0]
         raise RunError(
-            f"{path}: not what this version of byheart records ({'.'.join(map(str, first['loc']))}: {first['msg']}); the "
-            "version that wrote it can read it"
+            f"{path}: not what this version of byheart records ({'.'.join(map(str, first['loc']))}: {first['msg']}); "
+            "the version that wrote it can read it"
         ) from None
 
 
@@ -340,8 +340,8 @@ def read_stage_records(folder: Path) -> dict[str, StageRecord]:
         return {name: StageRecord.read(name, row) for name, row in read_json(path, {}).items()}
     except ValueError as error:
         raise RunError(
-            f"{path}: not what this version of byheart records ({' '.join(str(error).split())}); the version that wrote "
-            "it can read it"
+            f"{path}: not what this version of byheart records ({' '.join(str(error).split())}); the version that "
+            "wrote it can read it"
         ) from None
 
 

@@ -95,15 +95,18 @@ class Sandbox:
     """A container for model-written code. Its first check raises SandboxError where the isolation is not available."""
 
     def __init__(self, limits: Limits | None = None, isolation: Isolation = "bubblewrap") -> None:
+        """Nothing starts before something is to be run."""
         self.limits, self.isolation = limits or Limits(), isolation
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._scratch: str | None = None
 
     def __enter__(self) -> Sandbox:
+        """The sandbox itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close the sandbox."""
         self.close()
 
     def run_program(self, code: str, stdin: str = "") -> Ran:

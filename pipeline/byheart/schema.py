@@ -25,6 +25,10 @@ FAMILIES = {
 """Family -> the section of a recipe, or the option, that is one of its members."""
 
 
+EXTENDS = "a recipe, by its name or file, whose keys hold where this one says nothing else"
+"""What the key `extends` is, which is resolved when a recipe is read."""
+
+
 def schema() -> dict[str, Any]:
     """The JSON schema of a recipe, with the members of all families that are installed."""
     root = Recipe.model_json_schema()
@@ -41,10 +45,7 @@ def schema() -> dict[str, Any]:
             definitions[f"{section}.{name}"] = own
         members = [{"$ref": f"#/$defs/{section}.{name}"} for name in names]
         definitions[section] = {"anyOf": [{"enum": names}, *members]}
-    root["properties"]["extends"] = {
-        "type": "string",
-        "description": "a recipe, by its name or file, whose keys hold where this one says nothing else",
-    }
+    root["properties"]["extends"] = {"type": "string", "description": EXTENDS}
     root["required"] = ["name"]  # the rest may be in the recipe that it extends
     whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": definitions}
     return {key: _resolved(value) for key, value in whole.items()}
@@ -112,6 +113,8 @@ def options(path: str = "") -> Table:
         for name, field in kind.model_fields.items()
         if name != "name" or not issubclass(kind, Plugin)
     ]
+    if kind is Recipe:
+        rows.append(Row("extends", "text", "null", EXTENDS))
     return Table(path or "recipe", " ".join((kind.__doc__ or "").split()), rows, [])
 
 

@@ -34,8 +34,8 @@ class About:
 
 @dataclass
 class Stage:
-    """What a stage function is given beside its arguments: the directory of its round, and of the run; the round's number
-    and the run's seed, which are part of every digest. It leaves what it counted in `stats`."""
+    """What a stage function is given beside its arguments: the directory of its round, and of the run; the round's
+    number and the run's seed, which are part of every digest. It leaves what it counted in `stats`."""
 
     run_dir: Path
     dir: Path
@@ -57,8 +57,8 @@ class Stage:
 
 
 class Made(Generic[T]):
-    """What a stage made, named by `digest`. It is read from its files whenever it is asked for, so that no more of it is
-    in memory than is needed."""
+    """What a stage made, named by `digest`. It is read from its files whenever it is asked for, so that no more of it
+    is in memory than is needed."""
 
     def __init__(self, digest: str, read: Callable[[], T]) -> None:
         """`read` reads it from its files."""

@@ -72,8 +72,8 @@ def formerly(*names: str) -> Any:
 
 
 class Undeciding:
-    """Base of what a stage may be given that decides no result, only where and how fast it is computed: it is no part of
-    the stage's digest."""
+    """Base of what a stage may be given that decides no result, only where and how fast it is computed: it is no part
+    of the stage's digest."""
 
 
 @dataclass(frozen=True, slots=True)

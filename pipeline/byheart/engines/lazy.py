@@ -22,6 +22,7 @@ class Lazy(Session):
     """
 
     def __init__(self, engine: Engine, model: models.ModelOptions, log: Path) -> None:
+        """`engine` and `model` are those of the recipe; `log` is the file for what the engine prints."""
         self._engine, self._model, self._log = engine, model, log
         self._wanted: Policy | None = None
         self._session: Session | None = None
@@ -62,9 +63,11 @@ class Lazy(Session):
             self._session = None
 
     def __enter__(self) -> Self:
+        """The engine itself."""
         return self
 
     def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
+        """Close the engine."""
         self.close()
 
     def _ready(self) -> Session:

@@ -121,6 +121,7 @@ class RaySession(Session):
     has no room for a worker. Work goes through `spread`; there are no requests."""
 
     def __init__(self, options: Ray, base: Path, model: models.ModelOptions, log: Path) -> None:
+        """Join the cluster at `options.address`, or start one."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of a worker's errors, one is raised here
@@ -299,6 +300,7 @@ class Worker:
     which the command was started; if it exists here, relative paths are relative to it."""
 
     def __init__(self, engine: Engine, model: models.ModelOptions, folder: Path) -> None:
+        """`folder` is the working directory of the command, in which relative paths mean the same here."""
         machine.isolate()
         if folder.is_dir():
             os.chdir(folder)

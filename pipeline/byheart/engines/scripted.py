@@ -43,6 +43,7 @@ class ScriptedSession(Session):
     """The answers of a script."""
 
     def __init__(self, options: Scripted, base: Path, model: models.ModelOptions, log: Path) -> None:
+        """Read the script; `base` and `log` are not used."""
         script = options.locate(options.script) or Path(options.script)
         self._answers: dict[str, Any] = json.loads(script.read_text("utf-8"))
         self._options = options

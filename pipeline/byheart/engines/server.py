@@ -85,6 +85,7 @@ class ServerSession(Session):
     EngineError where the server can't be reached, refuses the key, or does not serve the model."""
 
     def __init__(self, options: Server, base: Path, model: models.ModelOptions, log: Path) -> None:
+        """Ask the server what it serves; `base` gives the tokenizer, `log` is not used."""
         import openai
 
         self._openai: Any = openai

@@ -38,6 +38,7 @@ class TransformersSession(Session):
     """The model directory `base` loaded in this process. `log` is not used: nothing is printed."""
 
     def __init__(self, options: Transformers, base: Path, model: models.ModelOptions, log: Path) -> None:
+        """Load the model in `base`; `log` is not used."""
         import torch
         from transformers import AutoTokenizer
         from transformers.utils import logging

@@ -153,6 +153,7 @@ class VLLMSession(Session):
     _asleep = False
 
     def __init__(self, options: VLLM, base: Path, model: models.ModelOptions, log: Path) -> None:
+        """Start vLLM on the model in `base`; what it prints goes to `log`."""
         self._options, self._base, self._model, self._log = options, base, model, log
         self._context = min(model.max_context, models.context_length(base))
         self._policy = Policy(str(base))

@@ -37,6 +37,7 @@ class Checker:
     """Runs `tests` against the solution, each for at most `seconds`."""
 
     def __init__(self, solution: Solution, tests: list[str], entry_point: str | None, seconds: float) -> None:
+        """`seconds` is the time limit of one test."""
         self._solution, self._entry_point, self._seconds = solution, entry_point, seconds
         self._tests = {f"test {number}": test for number, test in enumerate(tests, 1)}
         self._seen: tuple[int, Any] | None = None

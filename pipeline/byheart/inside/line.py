@@ -33,6 +33,7 @@ class Line:
     """One end of the socket between solution and checker. A message is its length in 4 bytes, and JSON."""
 
     def __init__(self, fd: int) -> None:
+        """`fd` is the file descriptor of a connected socket."""
         self._socket = socket.socket(fileno=fd)
 
     def send(self, message: list[Any]) -> None:

@@ -87,6 +87,7 @@ class Solution:
     0."""
 
     def __init__(self, line: Line) -> None:
+        """`line` leads to the checker."""
         self.line = line
         self._objects: list[Any] = []
         self._numbers: dict[int, int] = {}

@@ -24,6 +24,7 @@ class Solution:
     """
 
     def __init__(self, line: Line) -> None:
+        """`line` leads to the process that holds the solution."""
         self.gone: str | None = None
         self.unjudged: str | None = None
         self._line = line
@@ -122,6 +123,7 @@ class StandIn:
     __slots__ = ("__name", "__number", "__solution")
 
     def __init__(self, solution: Solution, number: int, name: str) -> None:
+        """Stands for object `number` of the solution, called `name`."""
         object.__setattr__(self, "_StandIn__solution", solution)
         object.__setattr__(self, "_StandIn__number", number)
         object.__setattr__(self, "_StandIn__name", name)
@@ -131,19 +133,23 @@ class StandIn:
         return self.__solution.ask("call", self.__number, arguments, self.__solution.pack(named))
 
     def __getattr__(self, name: str) -> Any:
+        """An attribute of the object in the solution's process."""
         if name[:2] == "__":
             raise AttributeError(name)
         return self.__solution.ask("get", self.__number, (), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute of the object in the solution's process."""
         self.__solution.ask("set", self.__number, (value,), name)
 
     def __iter__(self) -> Iterator[Any]:
+        """Iterate over the object in the solution's process."""
         iterator = self.__solution.ask("iterate", self.__number)
         while items := self.__solution.ask("step", iterator._StandIn__number):
             yield items[0]
 
     def __next__(self) -> Any:
+        """The next item of the iterator in the solution's process."""
         for value in self.__solution.ask("step", self.__number):
             return value
         raise StopIteration

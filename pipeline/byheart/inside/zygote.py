@@ -55,6 +55,7 @@ class Zygote:
     """Forks processes for the checks that come from `control`."""
 
     def __init__(self, control: socket.socket, settings: dict[str, Any]) -> None:
+        """`control` leads to the host; `settings` are its limits."""
         self._control, self._settings = control, settings
         self._scratch = Path.cwd()
         self._untouched = self._snapshot()

@@ -49,6 +49,7 @@ class Refused(PromptError):
     requests, with a PromptError in place of each refused one."""
 
     def __init__(self, replies: Sequence[Any]) -> None:
+        """`replies` are those to all requests, with a PromptError for each that was refused."""
         super().__init__(next(str(reply) for reply in replies if isinstance(reply, PromptError)))
         self.replies = replies
 

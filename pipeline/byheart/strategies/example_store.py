@@ -22,6 +22,7 @@ class ExampleStore:
     """Answers Retrieve. `examples`, each with the id of its problem, are read when the first is asked for."""
 
     def __init__(self, examples: Iterable[tuple[str, WorkedExample]]) -> None:
+        """`examples` are (problem id, example) pairs."""
         self._unread = examples
 
     def __call__(self, request: Retrieve) -> list[WorkedExample]:
@@ -39,6 +40,7 @@ class ExampleStore:
         return [self._known[index][1] for index in drawn]
 
     def __reduce__(self) -> tuple[type[ExampleStore], tuple[object]]:
+        """Pickled with the examples read, since what reads them need not be there."""
         return ExampleStore, (self._known,)
 
     @cached_property
@@ -59,8 +61,8 @@ class ExampleStore:
 
 
 def verified_examples(earlier: Sequence[Earlier]) -> ExampleStore:
-    """What earlier rounds verified: of each problem the shortest right solution that may be learnt from, selected by its
-    strategy, written without a hint and not cut off."""
+    """What earlier rounds verified: of each problem the shortest right solution that may be learnt from, selected by
+    its strategy, written without a hint and not cut off."""
     return ExampleStore(_verified(earlier))
 
 

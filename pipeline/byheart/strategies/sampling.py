@@ -81,9 +81,8 @@ def attempt(
 ) -> list[RolloutGroup]:
     """What `solve` comes to for each of `problems`, in their order; written to `journal` as each is finished.
 
-    Once `budget` tokens were generated no more problems are started, and those are not in the result. `retrieve` answers
-    requests for worked examples. Raises EngineError where the engine refused every single problem.
-    """
+    Once `budget` tokens were generated no more problems are started, and those are not in the result. `retrieve`
+    answers requests for worked examples. Raises EngineError where the engine refused every single problem."""
     known = {group.problem_id: group for group in journal.read()}
     num_missing = sum(problem.id not in known for problem in problems)
     if not num_missing:

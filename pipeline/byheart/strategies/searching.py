@@ -89,6 +89,7 @@ class Search:
     """One problem's tree, and what expanding it has cost so far."""
 
     def __init__(self, problem: Problem, options: Searching) -> None:
+        """A tree with nothing but its root."""
         self.problem, self.options, self.root = problem, options, Node()
         self.num_nodes = self.num_tokens = 0
         self._playouts: list[Node] = []

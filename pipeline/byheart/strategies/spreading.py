@@ -23,7 +23,8 @@ class Work:
     retrieve: Retriever | None
 
     def __call__(self, problems: Iterable[Problem | None], engine: Session) -> Iterator[RolloutGroup]:
-        """The rollout groups in the order in which they finish; a None among `problems` says that there are none just now."""
+        """The rollout groups in the order in which they finish; a None among `problems` says that there are none just
+        now."""
         with Pool() as pool:
             solvers = ((problem, self.solve(problem)) if problem else None for problem in problems)
             yield from drive(solvers, engine, VerifierService(self.verifier, pool), self.seed, self.retrieve)

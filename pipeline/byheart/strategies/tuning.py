@@ -1,8 +1,7 @@
 """Which temperature to sample at: the one whose samples are right and yet differ (B-STaR, 2412.17256).
 
-At too low a temperature the samples of a problem are all the same; at too high a one, few are right. The balance score is
-high where enough different right samples are found and few others are drawn.
-"""
+At too low a temperature the samples of a problem are all the same; at too high a one, few are right. The balance score
+is high where enough different right samples are found and few others are drawn."""
 
 from __future__ import annotations
 

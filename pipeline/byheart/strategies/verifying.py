@@ -45,9 +45,8 @@ def judged(
 ) -> list[Verdict]:
     """A verdict for every rollout, in order. `problems` holds every problem that was attempted.
 
-    Where the verifier goes by agreement, all rollouts of a problem are judged together, whatever verdict they were given
-    while sampling; those that were cut off have no vote.
-    """
+    Where the verifier goes by agreement, all rollouts of a problem are judged together, whatever verdict they were
+    given while sampling; those that were cut off have no vote."""
     by_id = {problem.id: problem for problem in problems}
     judged_groups = {group.problem_id: group for group in groups}
     missing = [group for group in groups if verifier.by_agreement or _lacks_verdict(group, verifier.identity)]

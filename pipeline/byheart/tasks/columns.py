@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import Field
 from typing_extensions import override
@@ -15,8 +15,6 @@ from byheart.verifiers import service
 class ColumnsTask(rows.RowsTask):
     """A prompt is text or a list of chat messages. A verifier reads from the `meta_columns` what it needs besides the
     answer: `code` its `tests`, `choice` its `choices`."""
-
-    has_gold: ClassVar[bool] = False  # not in every file: a row without is refused if the verifier needs one
 
     prompt_column: str = Field(default="prompt", description="column of the prompt: text, or a list of chat messages")
     answer_column: str = Field(default="answer", description="column of the gold answer")

@@ -40,6 +40,7 @@ class Source(Iterator[Problem]):
     """A task's problems, each once, those of its official test split first. `passed_over` counts repeated ones."""
 
     def __init__(self, task: Task, seed: int) -> None:
+        """`seed` decides the order of the task's problems."""
         self.passed_over = 0
         self._name, self._finite = task.name, task.finite
         self._prompts: set[str] = set()
@@ -47,6 +48,7 @@ class Source(Iterator[Problem]):
         self._problems = self._in_order(task, seed)
 
     def __next__(self) -> Problem:
+        """The next problem that was not there before."""
         return next(self._problems)
 
     def _in_order(self, task: Task, seed: int) -> Iterator[Problem]:

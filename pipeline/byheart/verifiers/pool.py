@@ -34,6 +34,7 @@ class Pool:
     `preload` in memory."""
 
     def __init__(self) -> None:
+        """No worker starts before something is to be verified."""
         self.preload: set[str] = set()
         self._pools: dict[int, ProcessPool] = {}
 
@@ -71,9 +72,11 @@ class Pool:
         self._pools = {}
 
     def __enter__(self) -> Self:
+        """The pool itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Kill the workers."""
         self.close()
 
 

@@ -38,6 +38,7 @@ class VerifierService:
     """
 
     def __init__(self, verifier: Verifier, workers: Pool) -> None:
+        """`workers` run the parts of `verifier` that need a process."""
         self.verifier, self.identity = verifier, fingerprint(verifier)
         self._workers = workers
         self._workers.preload |= {
