@@ -52,7 +52,8 @@ def schema() -> dict[str, Any]:
 
 
 def _resolved(node: Any) -> Any:
-    """`node` with a reference to the members of a family in the place of each mark that an option is one of them."""
+    """`node` without titles, which only repeat names, and with a reference to the members of a family in the place of
+    each mark that an option is one of them."""
     if isinstance(node, list):
         return [_resolved(item) for item in node]
     if not isinstance(node, dict):
@@ -61,7 +62,7 @@ def _resolved(node: Any) -> Any:
         return {"$ref": f"#/$defs/{FAMILIES[node['family']]}"} | {
             key: value for key, value in node.items() if key != "family"
         }
-    return {key: _resolved(value) for key, value in node.items()}
+    return {key: _resolved(value) for key, value in node.items() if not (key == "title" and isinstance(value, str))}
 
 
 class Row(NamedTuple):
