@@ -23,7 +23,10 @@ def raw(**sections: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"trainer_args": {"weight_dcay": 0.1}}, "no such option, did you mean 'weight_decay'?"),
+        (
+            {"trainer_args": {"weight_dcay": 0.1}},
+            "no such option in SFTConfig as installed, did you mean 'weight_decay'?",
+        ),
         ({"trainer_args": {"learning_rate": 0.1}}, "trainer_args.learning_rate: say objective.learning_rate"),
         ({"trainer_args": {"seed": 3}}, "trainer_args.seed: say seed"),
         ({"trainer_args": {"completion_only_loss": False}}, "byheart sets it itself: the loss is on the completion"),
@@ -31,6 +34,8 @@ def raw(**sections: Any) -> dict[str, Any]:
             {"trainer_args": {"model_init_kwargs": {"dtype": "float16"}}},
             "model_init_kwargs.dtype: say objective.precision",
         ),
+        ({"trainer_args": {"label_smoothing": 0.1}}, "no such option in SFTConfig as installed"),
+        ({"trainer_args": {"weight_decay": 0.1}, "objective": "none"}, "the objective 'none' takes none"),
         ({"lora_args": {"lora_dropot": 0.1}}, "did you mean 'lora_dropout'?"),
         ({"lora_args": {"r": 4}}, "lora_args.r: say objective.lora_r"),
         ({"engine_args": {"kv_cache_dtyp": "fp8"}}, "did you mean 'kv_cache_dtype'?"),

@@ -90,6 +90,21 @@ def test_options_of_a_section_and_of_all_of_a_recipe() -> None:
     assert all(text for _, text in options("strategy").members)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_member_of_every_family_can_be_looked_up(family: str) -> None:
+    section = FAMILIES[family]
+    assert [name for name, _ in options(section).members] == registry.listed(family)
+    for name in registry.listed(family):
+        kind = registry.resolve(family, name)
+        assert {row.option for row in options(f"{section}.{name}").rows} == kind.model_fields.keys() - {"name"}
+    assert options("task.gsm8k.verifier.number").rows == options("verifier.number").rows
+
+
+def test_options_that_hold_options_show_their_defaults() -> None:
+    rows = {row.option: row.default for row in options("evaluation").rows}
+    assert rows["fast"] == "{prompt: '{problem}', max_tokens: 16}"
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [

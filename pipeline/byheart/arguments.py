@@ -10,23 +10,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from byheart import registry
-from byheart.engines.vllm import VLLM
 from byheart.errors import RecipeError
 from byheart.recipe import Recipe
 
 CLASSES = {
-    "trainer_args": {
-        "SFTConfig": "from trl import SFTConfig as kind",
-        "DPOConfig": "from trl import DPOConfig as kind",
-    },
-    "lora_args": {"LoraConfig": "from peft import LoraConfig as kind"},
-    "engine_args": {"EngineArgs": "from vllm.engine.arg_utils import EngineArgs as kind"},
+    "SFTConfig": "from trl import SFTConfig as kind",
+    "DPOConfig": "from trl import DPOConfig as kind",
+    "LoraConfig": "from peft import LoraConfig as kind",
+    "EngineArgs": "from vllm.engine.arg_utils import EngineArgs as kind",
 }
-"""Section -> the classes whose fields it may set, and how they are imported."""
+"""The classes whose fields may be set, and how they are imported."""
 
 OWN_KEYS = {
     "trainer_args": {
@@ -115,37 +113,46 @@ MODEL_SET = {
     "torch_dtype": "objective.precision",
     "quantization_config": "objective.load_in_4bit",
     "use_safetensors": "model.allow_pickle",
-    "trust_remote_code": "nothing: code that comes with a model is never run",
 }
 """Option of from_pretrained -> the key of a recipe that sets it."""
 
 
 def check(recipe: Recipe) -> None:
     """Raises RecipeError, naming every one, where an argument is not known to the installed libraries, has a key of its
-    own, or is set by byheart; or where the engine takes no arguments. Imports the libraries in a process of its own."""
-    wrong = [line for section in CLASSES for line in _wrong(section, getattr(recipe, section))]
-    if recipe.engine_args and not isinstance(recipe.engine.worker(), VLLM):
+    own, or is set by byheart; or where objective or engine take no arguments. Imports the libraries in a process of its
+    own."""
+    wrong = []
+    for section in ("trainer_args", "lora_args"):
+        if getattr(recipe, section) and not recipe.objective.trainer_configs:
+            wrong.append(f"{section}: the objective {recipe.objective.name!r} takes none")
+    if recipe.engine_args and not recipe.engine.worker().takes_args:
         wrong.append(f"engine_args: they are vLLM's, and the engine {recipe.engine.name!r} takes none")
+    if not wrong:
+        wrong += _wrong("trainer_args", recipe.trainer_args, recipe.objective.trainer_configs)
+        wrong += _wrong("lora_args", recipe.lora_args, ("LoraConfig",))
+        wrong += _wrong("engine_args", recipe.engine_args, ("EngineArgs",))
     if wrong:
         raise RecipeError("\n".join(wrong))
 
 
-def _wrong(section: str, arguments: dict[str, Any]) -> list[str]:
+def _wrong(section: str, arguments: dict[str, Any], kinds: Sequence[str]) -> list[str]:
     if not arguments:
         return []
     lines = []
-    known = {name for kind in CLASSES[section] for name in _fields(section, kind)}
+    known = {name for kind in kinds for name in _fields(section, kind)}
     for key in arguments:
         if key in OWN_KEYS[section]:
             lines.append(f"{section}.{key}: say {OWN_KEYS[section][key]}")
         elif key in SET[section]:
             lines.append(f"{section}.{key}: byheart sets it itself: {SET[section][key]}")
         elif key not in known:
-            kinds = " nor ".join(CLASSES[section])
-            lines.append(f"{section}.{key}: {kinds} as installed has no such option{registry.nearest(key, known)}")
+            near = registry.nearest(key, known)
+            lines.append(f"{section}.{key}: no such option in {' or '.join(kinds)} as installed{near}")
     for key in arguments.get("model_init_kwargs") or {}:  # of trainer_args
         if key in MODEL_SET:
             lines.append(f"{section}.model_init_kwargs.{key}: say {MODEL_SET[key]}")
+        elif key == "trust_remote_code":
+            lines.append(f"{section}.model_init_kwargs.{key}: byheart sets it itself: {SET[section][key]}")
     return lines
 
 
@@ -153,7 +160,7 @@ def _wrong(section: str, arguments: dict[str, Any]) -> list[str]:
 def _fields(section: str, kind: str) -> frozenset[str]:
     """The fields of a class as it is installed. Raises RecipeError where it can't be imported."""
     names = "[field.name for field in dataclasses.fields(kind)]"
-    code = f"import dataclasses, json; {CLASSES[section][kind]}; print(json.dumps({names}))"
+    code = f"import dataclasses, json; {CLASSES[kind]}; print(json.dumps({names}))"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     if done.returncode:
         raise RecipeError(f"{section}: {kind} can't be imported here: {done.stderr.strip().splitlines()[-1]}")

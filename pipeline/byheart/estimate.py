@@ -25,7 +25,7 @@ from byheart.engines.vllm import VLLM, layout
 from byheart.errors import EngineError
 from byheart.machine import Gpu
 from byheart.objectives import launch
-from byheart.objectives.sft import SFT
+from byheart.objectives.sft import SFT, num_steps
 from byheart.recipe import Recipe
 
 GIB = 2**30
@@ -177,7 +177,7 @@ def minutes(
         "evaluate": answers / rate / 60,
     }
     if isinstance(objective, SFT) and not (objective.needs_pairs or objective.trains_scorer):
-        rows = objective.num_steps(sizes["train"] * recipe.curation.keep) * objective.global_batch_size
+        rows = num_steps(objective, sizes["train"] * recipe.curation.keep) * objective.global_batch_size
         per_token = (6 if objective.gradient_checkpointing else 4) * model.parameters
         speed_up = 0.35 * operations * launch.shared(objective, len(gpus))
         stages["train"] = rows * (prompt + long) * per_token / speed_up / 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import yaml
@@ -121,8 +122,15 @@ def options(path: str = "") -> Table:
 
 def _inner(field: FieldInfo) -> type[BaseModel] | None:
     """The class of options that a field holds, if it does."""
-    candidates = [field.annotation, *typing.get_args(field.annotation)]
-    return next((kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    return next((kind for kind in _kinds(field.annotation) if issubclass(kind, BaseModel)), None)
+
+
+def _kinds(annotation: Any) -> Iterator[type]:
+    """The classes in an annotation, whatever they are wrapped in."""
+    if isinstance(annotation, type):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from _kinds(inner)
 
 
 def _first_sentence(kind: type) -> str:
@@ -159,6 +167,6 @@ def default(field: FieldInfo) -> str:
         return "required"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
-        return "{}"
+        value = value.model_dump(mode="json")
     text = yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True).strip()
     return text.removesuffix("\n...").strip()

@@ -20,7 +20,7 @@ def check(recipe: Recipe) -> None:
         models.adapter(recipe.model)
     service.check(recipe.task.verifier, measures=True)
     service.check(recipe.train_verifier)
-    if not recipe.task.has_gold and service.needs_gold(recipe.train_verifier):
+    if not recipe.task.has_gold and recipe.train_verifier.requires_gold():
         raise RecipeError(
             f"verifier: {recipe.train_verifier.name!r} needs gold answers and the task {recipe.task.name!r} has none; "
             "take one that needs none, such as consensus"

@@ -130,7 +130,7 @@ def _unfit(row: Row, by: Verifier) -> str | None:
             for key in part.needs_meta:
                 if key not in row:
                     return f"it has no {key}"
-    if service.needs_gold(by) and "answer" not in row:
+    if by.requires_gold() and "answer" not in row:
         return "it has no answer"
     return None
 

@@ -140,11 +140,15 @@ def test_accelerate_reads_its_configs(config: str) -> None:
         ("broken.yaml", {}, "has no distributed_type"),
         ("many.yaml", {}, "'many' is not a number"),
         ("nodes", {}, "for several machines, and none are named: start the run by scripts/slurm or scripts/nodes"),
-        ("cpu", {"global_batch_size": 3}, "2 processes .* do not divide a micro-batch of 3 rows; take a multiple of 2"),
+        (
+            "cpu",
+            {"global_batch_size": 3},
+            "objective.global_batch_size: 3 rows.* by 2 processes .* take a multiple of 2",
+        ),
         (
             "cpu",
             {"global_batch_size": 6, "gradient_accumulation_steps": 2},
-            "do not divide a micro-batch of 3 rows; take a multiple of 2",
+            "objective.global_batch_size: 3 rows.* by 2 processes .* take a multiple of 2",
         ),
         (None, {"global_batch_size": 8, "gradient_accumulation_steps": 3}, "3 does not divide the 8 rows"),
         (None, {"load_in_4bit": True}, "4 bits need an NVIDIA GPU"),

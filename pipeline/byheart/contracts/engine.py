@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from byheart.options import Plugin
-from byheart.types import Generate, Policy, Score, Undeciding
+from byheart.types import Generate, Policy, RolloutGroup, Score, Undeciding
 
 if TYPE_CHECKING:
     from byheart.models import ModelOptions
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Session(Undeciding, ABC):
     """A running engine: it takes requests and answers them later, in any order. A command has one."""
 
-    spread: Any = None
+    spread: Callable[..., Iterator[RolloutGroup]] | None = None
     """For an engine of many workers: a method that does work on problems there (strategies/spreading.py), else None."""
     seconds: float = 0.0
     """Wall seconds spent generating so far."""
@@ -58,8 +58,11 @@ class Engine(Plugin):
     remote: ClassVar[bool] = False
     """Whether it computes elsewhere and takes no memory of this machine."""
 
+    takes_args: ClassVar[bool] = False
+    """Whether it takes a recipe's `engine_args`, which are options of vLLM's EngineArgs."""
+
     def with_args(self, args: Mapping[str, Any]) -> Engine:
-        """This engine with a recipe's `engine_args`, which only vLLM takes."""
+        """This engine with a recipe's `engine_args`, where it takes them."""
         return self
 
     def start(self, base: Path, model: ModelOptions, log: Path) -> Session:

@@ -21,6 +21,14 @@ class Arguments(Record):
     trainer: dict[str, Any] = field(default_factory=dict)
     lora: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def targets(self) -> str:
+        """The modules that the adapter is on, in words."""
+        targets = self.lora.get("target_modules", "all-linear")
+        if targets == "all-linear":
+            return "every linear layer"
+        return ", ".join(targets) if isinstance(targets, list) else str(targets)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -90,6 +98,10 @@ class Objective(Plugin):
     needs_pairs: ClassVar[bool] = False
     """Whether it learns from pairs of a right and a wrong solution, and so needs `curation.pairs` above 0."""
 
+    trainer_configs: ClassVar[tuple[str, ...]] = ()
+    """The classes of trl whose options a recipe may hand through by `trainer_args`, with `lora_args` for the adapter;
+    none where the objective takes neither."""
+
     def fit(self, job: Job) -> float:
         """Train in this process, which may be one of several, and write the adapter to `job.out`. Returns the seconds
         of training."""
@@ -106,10 +118,6 @@ class Objective(Plugin):
     def adapter_rank(self) -> int:
         """The rank of the LoRA adapter that it trains, which the engine has to serve; 0 if it trains none."""
         return 0
-
-    def num_steps(self, num_rows: int) -> int | None:
-        """Optimizer steps for this number of rows, for estimates; None if unknown."""
-        return None
 
     def outlook(self) -> tuple[str, str]:
         """What would be trained and for how long, two phrases for `--dry-run`."""

@@ -47,6 +47,10 @@ class Verifier(Plugin):
         """The answer that `response` gives, in a form by which answers are compared; None where it gives none."""
         return None
 
+    def requires_gold(self) -> bool:
+        """Whether this verifier, with all that it is made of, can't judge any response without a gold answer."""
+        return self.needs_gold
+
     def proves(self) -> bool:
         """Whether its verdict alone may select a solution for training; a model's opinion may not, unless the recipe
         says so."""

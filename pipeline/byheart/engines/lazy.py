@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,7 +12,7 @@ from typing_extensions import override
 
 from byheart import models, progress
 from byheart.contracts import Engine, Session
-from byheart.types import Generate, Policy, Score
+from byheart.types import Generate, Policy, RolloutGroup, Score
 
 
 class Lazy(Session):
@@ -48,7 +49,7 @@ class Lazy(Session):
         return self._ready().poll()
 
     @property
-    def spread(self) -> Any:
+    def spread(self) -> Callable[..., Iterator[RolloutGroup]] | None:  # type: ignore[override]  # as `seconds`
         """The started session's `spread`."""
         return self._ready().spread
 

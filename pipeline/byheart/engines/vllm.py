@@ -25,7 +25,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import psutil
 from pydantic import Field, PrivateAttr
@@ -63,6 +63,8 @@ class VLLM(Engine):
     max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 512] = Field(
         default=64, description="largest rank of a LoRA adapter that can be served on a GPU"
     )
+
+    takes_args: ClassVar[bool] = True
 
     _args: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -254,17 +256,16 @@ class VLLMSession(Session):
                     more |= {"tensor_parallel_size": split, "distributed_executor_backend": "mp"}
                 exact = self._beside or role == "scorer"
                 automatic = "bfloat16" if self._beside else "float32"
-                return vllm.LLM(
-                    str(self._base),
-                    dtype=automatic if self._model.dtype == "auto" else self._model.dtype,
-                    max_model_len=context,
-                    max_num_seqs=sequences,
-                    enable_prefix_caching=True,
-                    scheduling_policy="priority",
-                    hf_overrides={"head_dtype": "float32"} if exact else None,
-                    disable_log_stats=True,
-                    **more | self._options._args,
-                )
+                common = {
+                    "dtype": automatic if self._model.dtype == "auto" else self._model.dtype,
+                    "max_model_len": context,
+                    "max_num_seqs": sequences,
+                    "enable_prefix_caching": True,
+                    "scheduling_policy": "priority",
+                    "hf_overrides": {"head_dtype": "float32"} if exact else None,
+                    "disable_log_stats": True,
+                }
+                return vllm.LLM(str(self._base), **common | more | self._options._args)
             except Exception as error:
                 raise EngineError(
                     f"vLLM could not start: {error}\nits log: {self._log}; `byheart doctor` may help"

@@ -58,8 +58,8 @@ def check(recipe: Recipe) -> None:
     rows = recipe.objective.rows_at_once()
     if rows is not None and rows % num_processes:
         raise RecipeError(
-            f"objective: {num_processes} processes (accelerate: {recipe.accelerate}) do not divide a micro-batch of "
-            f"{rows} rows; take a multiple of {num_processes}"
+            f"objective.global_batch_size: {rows} rows (global_batch_size / gradient_accumulation_steps) can't be "
+            f"shared alike by {num_processes} processes (accelerate: {recipe.accelerate}); take a multiple of {num_processes}"
         )
 
 

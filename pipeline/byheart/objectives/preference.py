@@ -25,6 +25,7 @@ class Preference(sft.SFT):
     """Fine-tunes, then trains the same adapter by DPO, with the fine-tuned policy as the reference."""
 
     needs_pairs: ClassVar[bool] = True
+    trainer_configs: ClassVar[tuple[str, ...]] = ("SFTConfig", "DPOConfig")
 
     beta: float = Field(
         default=0.1, gt=0, description="beta of DPO (2305.18290, equation 7), which keeps the policy near the reference"

@@ -9,7 +9,7 @@ import os
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import override
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class SFT(Objective):
     """Fine-tunes a LoRA adapter (2106.09685) on every linear layer, with the loss on the completions only. The weights
     of the adapter are in float32, whatever the precision of the base model."""
+
+    trainer_configs: ClassVar[tuple[str, ...]] = ("SFTConfig",)
 
     start: Literal["base", "previous"] = Field(
         default="base", description="a new adapter each round, as in STaR, or training continued from the policy's"
@@ -91,14 +93,15 @@ class SFT(Objective):
         return self.lora_r
 
     @override
-    def num_steps(self, num_rows: int) -> int:
-        wanted = math.ceil(self.epochs * num_rows / self.global_batch_size)
-        return min(max(wanted, self.min_optimizer_steps), self.max_optimizer_steps)
-
-    @override
     def outlook(self) -> tuple[str, str]:
         steps = f"{self.min_optimizer_steps} to {self.max_optimizer_steps} steps of {self.global_batch_size} rows"
         return f"{self.name} from {self.start}", steps
+
+
+def num_steps(options: SFT, num_rows: int) -> int:
+    """Optimizer steps for so many rows."""
+    wanted = math.ceil(options.epochs * num_rows / options.global_batch_size)
+    return min(max(wanted, options.min_optimizer_steps), options.max_optimizer_steps)
 
 
 def fine_tune(job: Job, options: SFT, merge: bool = True) -> float:
@@ -149,7 +152,8 @@ def settings(job: Job, options: SFT, num_rows: int) -> Any:
         SFTConfig,
         job,
         options,
-        options.num_steps(num_rows),
+        num_steps(options, num_rows),
+        without=frozenset({"loss_type"} if options.needs_pairs else ()),  # it is that of the pairs
         learning_rate=options.learning_rate,
         max_length=None,  # prompt and completion fitted the context: nothing is cut
         completion_only_loss=True,  # trl's default would train the prompt of a tokenized dataset
@@ -158,10 +162,11 @@ def settings(job: Job, options: SFT, num_rows: int) -> Any:
     )
 
 
-def trainer_config(kind: Any, job: Job, options: SFT, steps: int, **own: Any) -> Any:
+def trainer_config(
+    kind: Any, job: Job, options: SFT, steps: int, without: frozenset[str] = frozenset(), **own: Any
+) -> Any:
     """A config of the class `kind`, for `steps` optimizer steps: byheart's settings for every trainer, `own` for this
-    one, and over both the recipe's trainer_args, as far as `kind` has them. The loss_type of an objective that learns
-    from pairs applies to its pairs only.
+    one, and over both the recipe's trainer_args, as far as `kind` has them and they are not among `without`.
 
     There is no warm-up in a training of a few steps, since the learning rate of the first step would be 0."""
     import torch
@@ -184,9 +189,7 @@ def trainer_config(kind: Any, job: Job, options: SFT, steps: int, **own: Any) ->
         "disable_tqdm": True,
         "seed": job.seed,
     }
-    known = {field.name for field in fields(kind)} - {"model_init_kwargs"}  # base_model takes them
-    if options.needs_pairs and kind.__name__ == "SFTConfig":
-        known -= {"loss_type"}
+    known = {field.name for field in fields(kind)} - {"model_init_kwargs"} - without  # base_model takes the first
     return kind(**common | own | {key: value for key, value in job.trainer_args.items() if key in known})
 
 

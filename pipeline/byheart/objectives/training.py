@@ -88,9 +88,9 @@ def train(
     work.stats = stats = TrainStats.of(logged)
     scorer = job.scorer if job.scorer.is_dir() else policy.scorer
     new = Policy(policy.base, job.out, weights.name(job.out, scorer), scorer)
-    _card(work, dataset, new, objective, stats, job.out)
+    _card(work, dataset, new, objective, arguments, stats, job.out)
     if scorer == job.scorer:
-        _card(work, dataset, new, objective, stats, job.scorer)
+        _card(work, dataset, new, objective, arguments, stats, job.scorer)
     _record(work, new)
     shutil.rmtree(job.scratch, ignore_errors=True)
     return new
@@ -154,7 +154,13 @@ def _record(work: Stage, policy: Policy) -> None:
 
 
 def _card(
-    work: Stage, dataset: Dataset, policy: Policy, objective: Objective, stats: TrainStats, adapter: Path
+    work: Stage,
+    dataset: Dataset,
+    policy: Policy,
+    objective: Objective,
+    arguments: Arguments,
+    stats: TrainStats,
+    adapter: Path,
 ) -> None:
     card = render_card(
         "model_card.md",
@@ -163,6 +169,7 @@ def _card(
         dataset=dataset,
         policy=policy,
         objective=objective,
+        targets=arguments.targets,
         stats=stats,
         scores=adapter == policy.scorer,
         environments=work.environments,

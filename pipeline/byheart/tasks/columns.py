@@ -9,7 +9,6 @@ from typing_extensions import override
 
 from byheart.tasks import rows, splits
 from byheart.types import Message, Problem, Prompt
-from byheart.verifiers import service
 
 
 class ColumnsTask(rows.RowsTask):
@@ -26,7 +25,7 @@ class ColumnsTask(rows.RowsTask):
     def _problem(self, row: rows.Row) -> Problem:
         answer = row.get(self.answer_column)
         if answer is None or str(answer).strip() == "":
-            if service.needs_gold(self.verifier):
+            if self.verifier.requires_gold():
                 raise ValueError(f"no answer (column {self.answer_column!r}; it has {', '.join(row)})")
             answer = None
         prompt = self._prompt(row.get(self.prompt_column))

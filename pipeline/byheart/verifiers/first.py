@@ -15,6 +15,10 @@ class FirstOf(Several):
     """The verdict of the first of several verifiers that can judge a response."""
 
     @override
+    def requires_gold(self) -> bool:
+        return all(verifier.requires_gold() for verifier in self.of)
+
+    @override
     def proves(self) -> bool:
         return all(verifier.proves() for verifier in self.of)
 

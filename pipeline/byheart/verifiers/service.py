@@ -145,15 +145,6 @@ def by_agreement(verifier: Verifier) -> bool:
     return any(part.by_agreement for part in _parts(verifier))
 
 
-def needs_gold(verifier: Verifier) -> bool:
-    """Whether the verifier, or one that it is made of, can't judge without a gold answer. A verifier that goes by
-    agreement only lets another one compare responses with each other, so what that one needs does not count."""
-    if verifier.by_agreement:
-        return verifier.needs_gold
-    parts = [part for _, value in verifier for part in (value if isinstance(value, list) else [value])]
-    return verifier.needs_gold or any(needs_gold(part) for part in parts if isinstance(part, Verifier))
-
-
 def _parts(verifier: Verifier) -> list[Verifier]:
     return [part for part in verifier.walk() if isinstance(part, Verifier)]
 

@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from byheart.contracts import Verifier
 from byheart.options import Member
@@ -18,6 +19,10 @@ class Several(Verifier):
     needs_gold: ClassVar[bool] = False
 
     of: list[Member[Verifier]] = Field(min_length=2, description="the verifiers, in the order in which they are asked")
+
+    @override
+    def requires_gold(self) -> bool:
+        return any(verifier.requires_gold() for verifier in self.of)
 
     def _ask(
         self, problem: Problem, responses: Sequence[str], verifier: Verifier, indices: Sequence[int]

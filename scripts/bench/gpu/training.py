@@ -49,7 +49,7 @@ def trl(work: Workload) -> dict[str, Any]:
         output_dir=str(work.folder / "trl"),
         per_device_train_batch_size=options.global_batch_size // options.gradient_accumulation_steps,
         gradient_accumulation_steps=options.gradient_accumulation_steps,
-        max_steps=options.num_steps(len(rows)),
+        max_steps=sft.num_steps(options, len(rows)),
         learning_rate=options.learning_rate,
         lr_scheduler_type="cosine",
         max_length=None,
@@ -95,7 +95,7 @@ def bare(work: Workload) -> dict[str, Any]:
         return torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True).to(device)
 
     began = time.perf_counter()
-    for step in range(options.num_steps(len(examples))):
+    for step in range(sft.num_steps(options, len(examples))):
         for turn in range(options.gradient_accumulation_steps):
             first = (step * options.global_batch_size + turn * size) % len(examples)
             batch = examples[first : first + size]
@@ -118,7 +118,7 @@ def _figures(seconds: float, tokens: int, num_rows: int, options: sft.SFT) -> di
     """`tokens` are those of `num_rows` rows, each read once."""
     import torch
 
-    steps = options.num_steps(num_rows)
+    steps = sft.num_steps(options, num_rows)
     return {
         "steps": steps,
         "seconds": seconds,
