@@ -47,14 +47,17 @@ def test_every_recipe_is_listed_with_hardware_time_and_result() -> None:
 def test_one_recipe_is_shown_as_written_resolved_or_copied(tmp_path: Path) -> None:
     assert printed("recipes", "addition") == (shipped.find("addition")).read_text("utf-8")
     assert "  max_samples: 8\n" in printed("recipes", "addition", "--resolved")
-    target = tmp_path / "mine.yaml"
+    target = tmp_path / "new" / "mine.yaml"
     assert printed("recipes", "addition", "--copy", target).strip() == str(target)
     assert read(target) == shipped.read_recipe("addition")
+    printed("recipes", "addition", "--resolved", "--copy", tmp_path / "whole.yaml")
+    assert "max_samples: 8\n" in (tmp_path / "whole.yaml").read_text()
+    assert read(tmp_path / "whole.yaml") == read(target)
     refused = CliRunner().invoke(app, ["recipes", "--resolved"])
     assert "say which recipe" in str(refused.exception)
 
 
 def test_the_schema_is_printed_or_written(tmp_path: Path) -> None:
     assert json.loads(printed("schema")) == schema()
-    printed("schema", "--out", tmp_path / "schema.json")
-    assert json.loads((tmp_path / "schema.json").read_text("utf-8")) == schema()
+    printed("schema", "--out", tmp_path / "new" / "schema.json")
+    assert json.loads((tmp_path / "new" / "schema.json").read_text("utf-8")) == schema()

@@ -72,6 +72,46 @@ def test_a_property_or_a_class_method_is_no_way_around_it() -> None:
             type("Member", (Strategy,), {"__module__": __name__, "solves": value})
 
 
+@pytest.mark.parametrize(
+    ("contract", "trait", "value", "words"),
+    [
+        (Verifier, "needs_gold", "no", "the trait 'needs_gold' is True or False, not 'no'"),
+        (Verifier, "needs_meta", "number", "the trait 'needs_meta' is a tuple, not 'number'"),
+        (Task, "has_gold", nothing, "the trait 'has_gold' is True or False"),
+    ],
+)
+def test_a_trait_has_the_type_that_the_contract_says(
+    contract: type[Plugin], trait: str, value: Any, words: str
+) -> None:
+    with pytest.raises(TypeError, match=words):
+        type("Member", (contract,), {"__module__": __name__, trait: value})
+
+
+@pytest.mark.parametrize("name", ["parse", "walk", "family", "model_config"])
+def test_what_all_plugins_share_stays_as_it_is(name: str) -> None:
+    with pytest.raises(TypeError, match=f"a method or trait can't be called '{name}'"):
+        type("Member", (Strategy,), {"__module__": __name__, name: nothing})
+
+
+def test_an_option_needs_its_type() -> None:
+    for name, value in (("words", Field(default=3)), ("num_train", 3)):
+        with pytest.raises(TypeError, match=f"the option '{name}' needs its type, such as {name}: int = 3"):
+            type("Member", (Task,), {"__module__": __name__, name: value})
+
+
+def test_an_option_is_not_called_name() -> None:
+    with pytest.raises(TypeError, match="an option can't be called 'name'"):
+        type("Member", (Task,), {"__module__": __name__, "__annotations__": {"name": str}, "name": "x"})
+
+
+def test_a_default_is_held_to_the_type_of_its_option() -> None:
+    class Defaulted(Strategy):
+        limit: int = "three"  # type: ignore[assignment]  # what it is about
+
+    with pytest.raises(ValueError, match="limit"):
+        Defaulted()
+
+
 def test_a_member_of_a_member_is_held_to_the_contract_too() -> None:
     member = type("Member", (Strategy,), {"__module__": __name__})
     with pytest.raises(TypeError, match=r"^Further: Strategy knows no method or trait 'sovle'"):
@@ -164,6 +204,10 @@ SOURCES = {
     "broken": "def broken(:",
     "empty": "x = 1",
     "misspelt": SOURCE.format(method="sovle"),
+    "idle": "from byheart import Strategy\nclass Outside(Strategy): pass",
+    "verifying": "from byheart import Verifier\nclass Outside(Verifier): pass",
+    "foreign": "class Outside: pass",
+    "function": "def Outside(): pass",
 }
 USE = """
 import json, sys
@@ -190,14 +234,15 @@ def messages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1\n")
     entries = [f"{key} = outside_{key}:Outside" for key in SOURCES]
+    entries += ["colonless = outside_outside", "direct = outside_outside:Outside", "[byheart.strategy]", "x = y:Z"]
     (info / "entry_points.txt").write_text("\n".join(["[byheart.strategies]", *entries]))
     for key, source in SOURCES.items():
         (folder / f"outside_{key}.py").write_text(source)
     path = os.pathsep.join([str(folder), str(ROOT), *filter(None, sys.path)])
-    done = python(folder, "-c", USE, *SOURCES, "outsider", PYTHONPATH=path)
+    done = python(folder, "-c", USE, *SOURCES, "outsider", "colonless", "direct", PYTHONPATH=path)
     assert done.returncode == 0, done.stderr
     answered: dict[str, str] = json.loads(done.stdout)
-    return answered
+    return answered | {"warnings": done.stderr}
 
 
 def test_a_strategy_of_an_installed_package_is_known_and_offered(messages: dict[str, str]) -> None:
@@ -213,9 +258,27 @@ def test_a_strategy_of_an_installed_package_is_known_and_offered(messages: dict[
         ("broken", "SyntaxError: "),
         ("empty", "AttributeError: module 'outside_empty' has no attribute 'Outside'"),
         ("misspelt", "TypeError: Outside: Strategy knows no method or trait 'sovle', did you mean 'solve'?"),
+        ("idle", "Outside has no solve of its own, which every Strategy needs"),
+        ("verifying", "it is no class that derives from byheart.Strategy"),
+        ("foreign", "it is no class that derives from byheart.Strategy"),
+        ("function", "it is no class that derives from byheart.Strategy"),
     ],
 )
-def test_a_module_that_can_not_be_imported_is_a_mistake_in_the_recipe_that_names_it(
+def test_what_can_not_be_used_is_a_mistake_in_the_recipe_that_names_it(
     messages: dict[str, str], key: str, reason: str
 ) -> None:
     assert f"strategies: '{key}', outside_{key}:Outside, can't be used: {reason}" in messages[key]
+
+
+def test_an_entry_point_names_a_module_and_a_class(messages: dict[str, str]) -> None:
+    assert (
+        "'colonless', outside_outside, can't be used: an entry point is written module:Class" in messages["colonless"]
+    )
+
+
+def test_entry_points_that_can_not_be_meant_are_warned_of(messages: dict[str, str]) -> None:
+    assert messages["direct"] == ""
+    assert (
+        "byheart.strategies: outside_outside:Outside is not used, since byheart has a 'direct'" in messages["warnings"]
+    )
+    assert "byheart.strategy: no such group of entry points, did you mean 'byheart.strategies'?" in messages["warnings"]

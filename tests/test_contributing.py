@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
-from byheart import models
+from byheart import models, recipe, soundness
 from byheart.contracts import Engine, Job, Objective, Strategy, Task
 from byheart.engines.lazy import Lazy
+from byheart.errors import RecipeError
 from byheart.tasks.splits import source
 from byheart.types import Generate, Policy, Problem
 
 from tests.conftest import ROOT, verdicts_by
-from tests.fakes import SUM, attempts, in_turn
+from tests.fakes import SUM, attempts, in_turn, saying
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 EXAMPLES = dict(re.findall(r"```python\n# pipeline/byheart/(\w+/\w+)\.py\n(.*?)```", TEXT, re.DOTALL))
@@ -40,7 +42,7 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 def test_each_family_has_one_and_it_is_short() -> None:
     families = [location.split("/")[0] for location in EXAMPLES]
-    assert sorted(families) == ["engines", "objectives", "strategies", "tasks", "verifiers"]
+    assert sorted(set(families)) == ["engines", "objectives", "strategies", "tasks", "verifiers"]
     for code in EXAMPLES.values():
         assert sum(bool(line.strip()) for line in code.splitlines()) <= 20
 
@@ -69,6 +71,24 @@ def test_the_verifier() -> None:
     assert [verdict.score for verdict in verdicts] == [1.0, 0.0, 0.0]
     [unjudged] = verdicts_by("palindrome", Problem.of("?", "five", "palindrome"), ["level"])
     assert unjudged.score is None
+
+
+def test_a_strategy_is_tested_without_a_model() -> None:
+    [code] = re.findall(r"```python\n# tests/strategies/test_second_thought\.py\n(.*?)```", TEXT, re.DOTALL)
+    scope: dict[str, Any] = {}
+    exec(code.replace("byheart.strategies.second_thought", "example_second_thought"), scope)
+    scope["test_it_samples_again_what_was_wrong"]()
+
+
+def test_the_verifier_that_asks() -> None:
+    policy = saying(lambda prompt: "Yes." if "4" in str(prompt) else "no")
+    verdicts = verdicts_by("second_opinion", Problem.of("2 + 2?", None, "second_opinion"), ["4", "5"], policy)
+    assert [(verdict.score, verdict.reason) for verdict in verdicts] == [(1.0, "Yes."), (0.0, "no")]
+    alone = {"name": "t", "model": {"name": "m"}, "task": {"name": "squares"}, "verifier": "second_opinion"}
+    with pytest.raises(RecipeError, match="second_opinion proves nothing"):
+        soundness.check(recipe.parse(alone))
+    both = {"name": "all", "of": ["number", "second_opinion"]}
+    assert recipe.parse(alone | {"verifier": both}).train_verifier.proves()
 
 
 def test_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

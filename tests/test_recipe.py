@@ -10,6 +10,7 @@ from byheart import options, recipe, soundness
 from byheart.errors import RecipeError, TaskError
 from byheart.files import dump_yaml, load_yaml
 from byheart.objectives.sft import SFT
+from byheart.strategies.beam import Beam
 from byheart.strategies.best_of import BestOf
 from byheart.strategies.direct import Direct
 from byheart.tasks.arithmetic import Arithmetic
@@ -91,6 +92,11 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         "unknown key 'curation.kep', did you mean 'keep'?",
         "unknown key 'modle', did you mean 'model'?",
     ]
+
+
+def test_a_value_of_an_older_version_is_refused_with_what_it_is_called_now() -> None:
+    with pytest.raises(RecipeError, match=r"curation\.pair_by: 'lot' is called 'random' now"):
+        recipe.parse(raw(curation={"pair_by": "lot"}))
 
 
 @pytest.mark.parametrize(
@@ -276,10 +282,10 @@ def test_a_recipe_without_a_schedule_is_the_same_in_every_round() -> None:
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
-        ({"curation.target": ["full", "bare"]}, "round 2: curation.target"),
+        ({"curation.target": ["full", "bare"]}, "recipe: schedule, round 2: curation.target"),
         ({"curation.taget": ["full"]}, "unknown key 'curation.taget', did you mean 'target'?"),
         ({"curation.target": []}, "no value for any round"),
-        ({"model.name": ["a", "b"]}, "'model.name' can't change"),
+        ({"model.name": ["a", "b"]}, "recipe: schedule: 'model.name' can't change"),
         ({"task.digits": [2, 3]}, "'task.digits' can't change"),
         ({"task": [{"name": "arithmetic"}]}, "'task' can't change"),
         ({"strategy.name": ["direct", "best_of"]}, "'strategy.name' can't change"),
@@ -310,10 +316,11 @@ def test_a_name_alone_is_that_of_the_section(tmp_path: Path) -> None:
     assert recipe.parse(raw(strategy="best_of")).strategy == BestOf()
 
 
-def test_options_of_the_member_before_are_not_silently_dropped(tmp_path: Path) -> None:
-    path = written(tmp_path, yaml.safe_dump(raw(strategy={"name": "direct", "enough": 2})))
-    with pytest.raises(RecipeError, match=r"unknown key 'strategy\.enough'"):
-        recipe.read(path, ["strategy=beam"])
+def test_another_member_has_none_of_the_options_of_the_one_before(tmp_path: Path) -> None:
+    path = written(tmp_path, yaml.safe_dump(raw(strategy={"name": "direct", "enough": 2, "temperature": 0.5})))
+    assert recipe.read(path, ["strategy=beam"]).strategy == Beam()
+    assert recipe.read(path, ["strategy.name=beam", "strategy.temperature=0.7"]).strategy == Beam(temperature=0.7)
+    assert recipe.read(path, ["strategy=direct"]).strategy == Direct(enough=2, temperature=0.5)
 
 
 # Recipes that build on recipes
@@ -333,6 +340,35 @@ def test_another_member_has_none_of_the_options_of_the_one_it_replaces(tmp_path:
     (tmp_path / "base.yaml").write_text(yaml.safe_dump(raw(strategy={"name": "direct", "enough": 2})))
     mine = recipe.read(written(tmp_path, "extends: base.yaml\nstrategy: {name: best_of, samples: 3}"))
     assert mine.strategy == BestOf(samples=3)
+
+
+@pytest.mark.parametrize(
+    ("base", "over", "strategy"),
+    [
+        ("beam", {"temperature": 0.5}, Beam(temperature=0.5)),
+        ({"name": "beam", "temperature": 0.5}, "beam", Beam(temperature=0.5)),
+        ({"samples": 2}, {"name": "beam"}, Beam()),
+        ({"samples": 2}, "beam", Beam()),
+        ({"samples": 2}, {"enough": 1}, Direct(samples=2, enough=1)),
+        ({"name": "beam"}, {"name": "direct", "samples": 2}, Direct(samples=2)),
+    ],
+)
+def test_a_member_is_the_same_however_it_is_written(tmp_path: Path, base: Any, over: Any, strategy: Any) -> None:
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(raw(strategy=base)))
+    mine = recipe.read(written(tmp_path, f"extends: base\n{yaml.safe_dump({'strategy': over})}"))
+    assert mine.strategy == strategy
+
+
+def test_a_task_that_is_a_name_alone_in_the_base_keeps_its_name(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(raw(task="arithmetic")))
+    mine = recipe.read(written(tmp_path, "extends: base\ntask: {digits: 3}"))
+    assert (mine.task.name, mine.resolved()["task"]["digits"]) == ("arithmetic", 3)
+
+
+def test_a_recipe_may_extend_the_shipped_one_whose_name_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "addition.yaml"
+    path.write_text("extends: addition\nseed: 7")
+    assert recipe.read(path).resolved() == recipe.read(recipe.shipped()["addition"], ["seed=7"]).resolved()
 
 
 def test_a_shipped_recipe_can_be_extended_and_its_files_are_found(tmp_path: Path) -> None:

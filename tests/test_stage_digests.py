@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import recipe
+from byheart import STAGES, recipe
+from byheart.contracts import Engine, Objective, Verifier
+from byheart.engines.lazy import Lazy
 from byheart.errors import RunError
 from byheart.files import read_records, write_records
-from byheart.runs import Run
+from byheart.loop import run_round
+from byheart.recipe import Recipe
+from byheart.runs import Halt, Run, identity
 from byheart.stages import Made, Stage, stage
-from byheart.types import Step, Undeciding
+from byheart.types import Policy, Step, Undeciding, digest
+from byheart.verifiers.pool import Pool
+from byheart.verifiers.service import VerifierService
 
 calls: list[str] = []
 
@@ -76,6 +82,91 @@ def test_the_same_result_of_something_else_does_not(tmp_path: Path) -> None:
         run.stage(1, "verify", write, Made("same", lambda: "b"))
         run.stage(1, "verify", write, Made("other", lambda: "a"))
     assert calls == ["verify", "verify"]
+
+
+class Recorder(Run):
+    """Notes the digest of each stage instead of doing it."""
+
+    def __init__(self, chosen: Recipe) -> None:
+        self.recipe = chosen
+        self.keys: dict[str, str] = {}
+
+    def stage(self, n: int, name: str, function: Any, *inputs: Any) -> Any:
+        self.keys[name] = digest(name, n, self.recipe.seed, *(identity(value) for value in inputs))
+        if name == "evaluate":
+            raise Halt
+        made = Policy("m") if name == "train" else None
+        return Made(name, lambda: made)
+
+    def policy(self, n: int) -> Policy:
+        return Policy("m")
+
+
+def keys(chosen: Recipe, folder: Path) -> dict[str, str]:
+    """The digest of each stage of the first round, if every stage made the same whatever it is given."""
+    recorder = Recorder(chosen)
+    engine = Lazy(chosen.serving, chosen.model, folder / "log", chosen.setting)
+    verifiers = [VerifierService(verifier, Pool()) for verifier in (chosen.train_verifier, chosen.task.verifier)]
+    with pytest.raises(Halt):
+        run_round(recorder, 1, chosen, engine, *verifiers)
+    return recorder.keys
+
+
+WHOLE = recipe.parse(
+    {"name": "t", "model": {"name": "m"}, "task": {"name": "arithmetic"}, "verifier": "exact", "sample_tokens": 9}
+)
+"""A recipe whose every section is used."""
+SECTIONS = ("model", "task", "verifier", "strategy", "curation", "objective", "evaluation")
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [(section, key) for section in SECTIONS for key in type(getattr(WHOLE, section)).model_fields],
+)
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+def test_whatever_decides_a_result_is_in_the_digest_of_a_stage(section: str, key: str, tmp_path: Path) -> None:
+    part = getattr(WHOLE, section)
+    other = Verifier.parse("exact") if isinstance(getattr(part, key), Verifier) else "other"
+    part = part.model_copy(update={key: other})
+    assert keys(WHOLE.model_copy(update={section: part}), tmp_path) != keys(WHOLE, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ({"seed": 7}, {*STAGES}),
+        ({"sample_tokens": 8}, {"sample"}),
+        ({"model": WHOLE.model.model_copy(update={"max_context": 99})}, {*STAGES} - {"curate"}),
+        ({"engine_args": {"kv_cache_dtype": "fp8"}}, {"baseline", "sample", "verify", "train", "evaluate"}),
+        ({"engine_args": {"enforce_eager": True}}, set()),
+        ({"trainer_args": {"weight_decay": 0.1}}, {"train"}),
+        ({"trainer_args": {"report_to": "none"}}, set()),
+        ({"lora_args": {"lora_dropout": 0.1}}, {"train"}),
+        ({"rounds": 9, "accelerate": None}, set()),
+        ({"engine": Engine.parse("transformers")}, set()),
+    ],
+)
+def test_it_is_in_the_digests_of_the_stages_that_it_decides(
+    change: dict[str, Any], stages: set[str], tmp_path: Path
+) -> None:
+    before, after = keys(WHOLE, tmp_path), keys(WHOLE.model_copy(update=change), tmp_path)
+    assert {name for name in STAGES if before[name] != after[name]} == stages
+
+
+def test_a_file_that_training_reads_counts_by_its_content(tmp_path: Path) -> None:
+    file = tmp_path / "steps.jsonl"
+    objective = Objective.parse({"name": "step_value", "stepwise": str(file)})
+    chosen = WHOLE.model_copy(update={"objective": objective})
+    digests = []
+    for content in ("a", "b", "a"):
+        file.write_text(content)
+        digests.append(keys(chosen, tmp_path)["train"])
+    assert digests[0] == digests[2] != digests[1]
+
+
+def test_what_nothing_is_known_of_can_not_be_given_to_a_stage(tmp_path: Path) -> None:
+    with opened(tmp_path) as run, pytest.raises(TypeError, match=r"a \w*Path can't be given to a stage"):
+        run.stage(1, "verify", write, tmp_path)
 
 
 class Clock(Undeciding):

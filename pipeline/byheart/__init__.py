@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from byheart.contracts import Engine, Job, Objective, ProcessVerifier, Session, Strategy, Task, Verifier
-    from byheart.errors import ByheartError
+    from byheart.errors import ByheartError, PromptError, RecipeError, TaskError
     from byheart.loop import run
     from byheart.options import Member, named
     from byheart.recipe import Recipe
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
         Policy,
         Problem,
         Problems,
+        RecordTree,
+        Retrieve,
         Rollout,
         RolloutGroup,
         Score,
         Step,
         Verdict,
         Verify,
+        replace,
     )
 
 __version__ = "0.1.0"
@@ -43,7 +46,7 @@ STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
 
 _HOMES = {
     "contracts": ("Engine", "Job", "Objective", "ProcessVerifier", "Session", "Strategy", "Task", "Verifier"),
-    "errors": ("ByheartError",),
+    "errors": ("ByheartError", "PromptError", "RecipeError", "TaskError"),
     "loop": ("run",),
     "options": ("Member", "named"),
     "recipe": ("Recipe",),
@@ -55,14 +58,18 @@ _HOMES = {
         "Policy",
         "Problem",
         "Problems",
+        "RecordTree",
+        "Retrieve",
         "Rollout",
         "RolloutGroup",
         "Score",
         "Step",
         "Verdict",
         "Verify",
+        "replace",
     ),
 }
+"""Module -> the names that are imported from it when they are first asked for."""
 
 __all__ = [
     "ByheartError",
@@ -77,7 +84,11 @@ __all__ = [
     "Problem",
     "Problems",
     "ProcessVerifier",
+    "PromptError",
     "Recipe",
+    "RecipeError",
+    "RecordTree",
+    "Retrieve",
     "Rollout",
     "RolloutGroup",
     "Score",
@@ -85,11 +96,13 @@ __all__ = [
     "Step",
     "Strategy",
     "Task",
+    "TaskError",
     "Verdict",
     "Verifier",
     "Verify",
     "named",
     "read_recipe",
+    "replace",
     "run",
 ]
 

@@ -1,30 +1,42 @@
 """`trainer_args`, `lora_args` and `engine_args`: any option of trl's config, of peft's LoraConfig and of vLLM's engine,
 handed through as it is.
 
-What is handed through is held against the fields of the classes that are installed. An option that has a key of
-byheart's own is refused, and so is one that byheart sets itself, since another value would contradict the rest.
+What is handed through is held against the classes that are installed: an option against their fields, a value against
+the field's annotation and what the class itself refuses. An option that has a key of byheart's own is refused, and so
+is one that byheart sets itself, since another value would contradict the rest.
+
+The libraries are imported in one child process, which is this module run as a program.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from functools import cache
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+
 from byheart import registry
 from byheart.errors import RecipeError
+from byheart.options import kind_of
 from byheart.recipe import Recipe
 
-CLASSES = {
-    "SFTConfig": "from trl import SFTConfig as kind",
-    "DPOConfig": "from trl import DPOConfig as kind",
-    "LoraConfig": "from peft import LoraConfig as kind",
-    "EngineArgs": "from vllm.engine.arg_utils import EngineArgs as kind",
+MODULES = {
+    "SFTConfig": "trl",
+    "DPOConfig": "trl",
+    "LoraConfig": "peft",
+    "EngineArgs": "vllm.engine.arg_utils",
 }
-"""The classes whose fields may be set, and how they are imported."""
+"""The classes whose fields may be set -> the module that they are imported from."""
 
 OWN_KEYS = {
     "trainer_args": {
@@ -75,9 +87,18 @@ SET = {
         "load_best_model_at_end": "a policy is promoted by what it solves",
         "eval_strategy": "a policy is measured by the stage evaluate",
         "push_to_hub": "`byheart publish` pushes a round",
+        "hub_token": "`byheart publish` pushes a round, with the token of `hf auth login` or HF_TOKEN",
+        "hub_model_id": "`byheart publish` pushes a round",
+        "hub_strategy": "`byheart publish` pushes a round",
+        "hub_private_repo": "`byheart publish` pushes a round",
+        "hub_always_push": "`byheart publish` pushes a round",
+        "hub_revision": "`byheart publish` pushes a round",
+        "auto_find_batch_size": "a step takes the rows that objective.global_batch_size says",
+        "accelerator_config": "a step takes the rows that objective.global_batch_size says",
         "fsdp": "accelerate's config says how training is spread",
         "fsdp_config": "accelerate's config says how training is spread",
         "deepspeed": "accelerate's config says how training is spread",
+        "parallelism_config": "accelerate's config says how training is spread",
         "use_cpu": "it is trained on GPUs where there are any",
         "trust_remote_code": "code that comes with a model is never run",
     },
@@ -85,13 +106,32 @@ SET = {
         "task_type": "a causal language model is trained",
         "base_model_name_or_path": "it is model.name",
         "inference_mode": "it is trained",
+        "peft_type": "engines serve low-rank adapters alone",
         "modules_to_save": "engines serve low-rank adapters alone",
+        "bias": "engines serve low-rank adapters alone",
+        "lora_bias": "engines serve low-rank adapters alone",
+        "use_dora": "engines serve low-rank adapters alone",
+        "use_qalora": "engines serve low-rank adapters alone",
+        "qalora_group_size": "engines serve low-rank adapters alone",
+        "use_bdlora": "engines serve low-rank adapters alone",
+        "monteclora_config": "engines serve low-rank adapters alone",
+        "arrow_config": "engines serve low-rank adapters alone",
+        "alora_invocation_tokens": "engines serve an adapter on every token",
+        "trainable_token_indices": "engines serve low-rank adapters of linear layers alone",
+        "target_parameters": "engines serve low-rank adapters of linear layers alone",
+        "layer_replication": "engines serve adapters on the base model as it is",
+        "kasa_config": "engines serve adapters on the base model as it is",
+        "loftq_config": "engines serve adapters on the base model as it is",
+        "corda_config": "engines serve adapters on the base model as it is",
+        "lora_ga_config": "engines serve adapters on the base model as it is",
+        "eva_config": "a new adapter does not depend on data",
     },
     "engine_args": {
         "tokenizer": "prompts are encoded as the model's own tokenizer does",
         "tokenizer_mode": "prompts are encoded as the model's own tokenizer does",
         "skip_tokenizer_init": "prompts are encoded as the model's own tokenizer does",
         "trust_remote_code": "code that comes with a model is never run",
+        "hf_token": "byheart downloads the model, with the token of `hf auth login` or HF_TOKEN",
         "enable_lora": "policies are served as LoRA adapters",
         "max_loras": "the policy and its scorer are served at a time",
         "lora_target_modules": "they are those that are trained",
@@ -108,60 +148,258 @@ SET = {
 """Option of the library that byheart sets itself -> why."""
 
 
-MODEL_SET = {
+MODEL_OWN_KEYS = {
     "dtype": "objective.precision",
     "torch_dtype": "objective.precision",
     "quantization_config": "objective.load_in_4bit",
     "use_safetensors": "model.allow_pickle",
+    "pretrained_model_name_or_path": "model.name",
 }
 """Option of from_pretrained -> the key of a recipe that sets it."""
 
+MODEL_SET = {
+    "token": "byheart downloads the model, with the token of `hf auth login` or HF_TOKEN",
+    "trust_remote_code": "code that comes with a model is never run",
+}
+"""Option of from_pretrained that byheart sets itself -> why."""
+
 
 def check(recipe: Recipe) -> None:
-    """Raises RecipeError, naming every one, where an argument is not known to the installed libraries, has a key of its
-    own, or is set by byheart; or where objective or engine take no arguments. Imports the libraries in a process of its
-    own."""
+    """Raises RecipeError, naming every one, where an argument is not known to the installed libraries, has a value that
+    they refuse, has a key of its own, or is set by byheart; or where objective or engine take no arguments. Imports the
+    libraries in a process of its own."""
     wrong = []
     for section in ("trainer_args", "lora_args"):
         if getattr(recipe, section) and not recipe.objective.trainer_configs:
             wrong.append(f"{section}: the objective {recipe.objective.name!r} takes none")
     if recipe.engine_args and not recipe.engine.worker().takes_args:
         wrong.append(f"engine_args: they are vLLM's, and the engine {recipe.engine.name!r} takes none")
-    if not wrong:
-        wrong += _wrong("trainer_args", recipe.trainer_args, recipe.objective.trainer_configs)
-        wrong += _wrong("lora_args", recipe.lora_args, ("LoraConfig",))
-        wrong += _wrong("engine_args", recipe.engine_args, ("EngineArgs",))
+    if wrong:
+        raise RecipeError("\n".join(wrong))
+    kinds = {
+        "trainer_args": recipe.objective.trainer_configs,
+        "lora_args": ("LoraConfig",),
+        "engine_args": ("EngineArgs",),
+    }
+    remaining: dict[str, dict[str, Any]] = {section: {} for section in kinds}
+    for section, arguments in remaining.items():
+        for key, value in getattr(recipe, section).items():
+            lines = list(_refused(section, key, value))
+            wrong += lines
+            if not lines:
+                arguments[key] = value
+    request = {kind: remaining[section] for section in kinds if remaining[section] for kind in kinds[section]}
+    if recipe.objective.needs_pairs and "SFTConfig" in request:  # its loss_type is that of the pairs: sft.settings
+        request["SFTConfig"] = {key: value for key, value in request["SFTConfig"].items() if key != "loss_type"}
+    replies = _replies(json.dumps(request))
+    for section, arguments in remaining.items():
+        if arguments:
+            wrong += _mistaken(section, arguments, {kind: replies[kind] for kind in kinds[section]})
     if wrong:
         raise RecipeError("\n".join(wrong))
 
 
-def _wrong(section: str, arguments: dict[str, Any], kinds: Sequence[str]) -> list[str]:
-    if not arguments:
-        return []
-    lines = []
-    known = {name for kind in kinds for name in _fields(section, kind)}
-    for key in arguments:
-        if key in OWN_KEYS[section]:
-            lines.append(f"{section}.{key}: say {OWN_KEYS[section][key]}")
-        elif key in SET[section]:
-            lines.append(f"{section}.{key}: byheart sets it itself: {SET[section][key]}")
-        elif key not in known:
-            near = registry.nearest(key, known)
-            lines.append(f"{section}.{key}: no such option in {' or '.join(kinds)} as installed{near}")
-    for key in arguments.get("model_init_kwargs") or {}:  # of trainer_args
-        if key in MODEL_SET:
-            lines.append(f"{section}.model_init_kwargs.{key}: say {MODEL_SET[key]}")
-        elif key == "trust_remote_code":
-            lines.append(f"{section}.model_init_kwargs.{key}: byheart sets it itself: {SET[section][key]}")
-    return lines
+def _refused(section: str, key: str, value: Any) -> Iterator[str]:
+    """What is wrong with an argument, as far as it can be said without the libraries."""
+    where = f"{section}.{key}"
+    if key in OWN_KEYS[section]:
+        yield f"{where}: say {OWN_KEYS[section][key]}"
+    elif key in SET[section]:
+        yield f"{where}: byheart sets it itself: {SET[section][key]}"
+    elif where == "lora_args.init_lora_weights" and value not in (True, False, "gaussian"):
+        yield (
+            f"{where}: true, false or gaussian is wanted, this is {value!r}: engines serve adapters on the base model "
+            "as it is, which others may change"
+        )
+    elif where in ("lora_args.rank_pattern", "lora_args.alpha_pattern"):
+        kinds, noun = ((int,), "ranks") if key == "rank_pattern" else ((int, float), "numbers")
+        values = value.values() if isinstance(value, Mapping) else [None]
+        if not all(isinstance(item, kinds) and not isinstance(item, bool) and item > 0 for item in values):
+            yield f"{where}: a mapping from names of modules to {noun} above 0 is wanted, this is {value!r}"
+    elif where == "trainer_args.model_init_kwargs":
+        if not isinstance(value, Mapping):
+            yield f"{where}: a mapping is wanted, this is {kind_of(value)}"
+            return
+        for option in value:
+            if option in MODEL_OWN_KEYS:
+                yield f"{where}.{option}: say {MODEL_OWN_KEYS[option]}"
+            elif option in MODEL_SET:
+                yield f"{where}.{option}: byheart sets it itself: {MODEL_SET[option]}"
+
+
+def _mistaken(section: str, arguments: Mapping[str, Any], replies: Mapping[str, Any]) -> list[str]:
+    """What is wrong with `arguments`, from what the child process replied of each class."""
+    for kind, reply in replies.items():
+        if "unavailable" in reply:
+            raise RecipeError(f"{section}: {kind} can't be imported here: {reply['unavailable']}")
+    known = {name for reply in replies.values() for name in reply["fields"]}
+    lines = [
+        f"{section}.{key}: no such option in {' or '.join(replies)} as installed{registry.nearest(key, known)}"
+        for key in arguments
+        if key not in known
+    ]
+    for reply in replies.values():
+        lines += [f"{section}.{key}: {text}" if key else f"{section}: {text}" for key, text in reply["mistakes"]]
+    return list(dict.fromkeys(lines))  # two classes may refuse the same value
 
 
 @cache
-def _fields(section: str, kind: str) -> frozenset[str]:
-    """The fields of a class as it is installed. Raises RecipeError where it can't be imported."""
-    names = "[field.name for field in dataclasses.fields(kind)]"
-    code = f"import dataclasses, json; {CLASSES[kind]}; print(json.dumps({names}))"
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+def _replies(request: str) -> Any:
+    """The reply of the child process to a `request`, both JSON: see `main`. Raises RecipeError where it fails."""
+    if request == "{}":
+        return {}
+    process_of_group = ("RANK", "WORLD_SIZE", "LOCAL_", "ACCELERATE_", "FSDP_", "OMPI_", "PMI_", "MV2_")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "byheart.arguments"],
+        input=request,
+        capture_output=True,
+        text=True,
+        env={key: value for key, value in os.environ.items() if not key.startswith(process_of_group)},
+    )
     if done.returncode:
-        raise RecipeError(f"{section}: {kind} can't be imported here: {done.stderr.strip().splitlines()[-1]}")
-    return frozenset(json.loads(done.stdout.strip().splitlines()[-1]))
+        last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        raise RecipeError(
+            f"trainer_args, lora_args, engine_args: the process that checks them failed (exit code "
+            f"{done.returncode}): {last}; `byheart doctor` may help"
+        )
+    return json.loads(done.stdout)
+
+
+# In the child
+
+_TRAINER: dict[str, Any] = {
+    "output_dir": "checkpoints",
+    "use_cpu": True,
+    "bf16": False,
+    "report_to": [],
+    "disable_tqdm": True,
+    "max_steps": 20,
+    "logging_steps": 5,
+}
+_BUILT: dict[str, dict[str, Any]] = {
+    "SFTConfig": _TRAINER,
+    "DPOConfig": _TRAINER,
+    "LoraConfig": {"task_type": "CAUSAL_LM", "target_modules": "all-linear"},
+}
+"""The classes that are built to see what they refuse -> arguments with which that works on every machine."""
+
+_UNBUILT = ("model_init_kwargs", "tf32")
+"""Arguments that are not built with: base_model takes the first, and whether the others work depends on the GPU."""
+
+
+def main() -> None:
+    """Reads {class: {option: value}} from standard input, and writes for each class its `fields` and the `mistakes`,
+    pairs of an option and what is wrong with its value; or why the class is `unavailable`. All of it is JSON."""
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print
+    json.dump({kind: _reply(kind, arguments) for kind, arguments in json.load(sys.stdin).items()}, replies)
+    replies.close()
+
+
+def _reply(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        kind = getattr(importlib.import_module(MODULES[name]), name)
+    except Exception as error:
+        return {"unavailable": f"{type(error).__name__}: {error}"}
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    known = {key: value for key, value in arguments.items() if key in fields}
+    built = _BUILT.get(name)
+
+    def build(chosen: Mapping[str, Any]) -> Any:
+        wanted = {key: value for key, value in chosen.items() if key not in _UNBUILT}
+        return kind(**built | wanted) if built is not None else None
+
+    texts = {key: _mistyped(kind, fields[key], value, build) for key, value in known.items()}
+    mistyped = [(key, text) for key, text in texts.items() if text is not None]
+    unfit = _unfit(build, {key: value for key, value in known.items() if texts[key] is None})
+    return {"fields": list(fields), "mistakes": [*mistyped, *unfit]}
+
+
+def _unfit(build: Callable[[Mapping[str, Any]], Any], arguments: Mapping[str, Any]) -> Iterator[tuple[str | None, str]]:
+    """Why nothing can be built from `arguments`, each time with the one of them that alone is refused alike, if any,
+    and then without it."""
+    while (text := _failure(build, arguments)) is not None:
+        culprit = next((key for key, value in arguments.items() if _failure(build, {key: value}) == text), None)
+        yield culprit, text
+        if culprit is None:
+            return
+        arguments = {key: value for key, value in arguments.items() if key != culprit}
+
+
+def _failure(build: Callable[[Mapping[str, Any]], Any], arguments: Mapping[str, Any]) -> str | None:
+    try:
+        build(arguments)
+    except Exception as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    return None
+
+
+def _mistyped(
+    kind: type, field: dataclasses.Field[Any], value: Any, build: Callable[[Mapping[str, Any]], Any]
+) -> str | None:
+    """What is wrong with the type of `value`, or with its choice, according to the `field` of `kind`; None where it is
+    fine, nothing can be said, or the class makes it into something else when it is built."""
+    choices = field.metadata.get("choices")
+    if choices and isinstance(value, str) and value not in choices:
+        return f"one of {', '.join(map(str, choices))} is wanted, this is {value!r}"
+    annotation = _annotation(kind, field)
+    if _fits(annotation, value) or (value is None and field.default is None):
+        return None
+    try:
+        if getattr(build({field.name: value}), field.name, value) != value:
+            return None
+    except Exception:  # the annotation says what is wanted, and the error may not
+        pass
+    return f"{_words(annotation)} is wanted, this is {value!r}"
+
+
+def _annotation(kind: type, field: dataclasses.Field[Any]) -> Any:
+    """The annotation of a `field`; Any where it names what is not imported."""
+    owner = next(base for base in kind.__mro__ if field.name in vars(base).get("__annotations__", {}))
+    annotation = vars(owner)["__annotations__"][field.name]
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, dict(vars(sys.modules[owner.__module__])))
+    except Exception:
+        return Any
+
+
+def _fits(annotation: Any, value: Any) -> bool:
+    """Whether a JSON `value` is of the type that `annotation` says: a whole number is a float, a list is a set or a
+    tuple, the name of a member is an enum. Any value will do where a class of the library is wanted, which makes it
+    from several types."""
+    leaves = list(_leaves(annotation))
+    if any(dataclasses.is_dataclass(leaf) for leaf in leaves):
+        return True
+    enums = [leaf for leaf in leaves if isinstance(leaf, type) and issubclass(leaf, Enum)]
+    if isinstance(value, str) and any(value.upper() in map(str.upper, enum.__members__) for enum in enums):
+        return True
+    try:
+        adapter = TypeAdapter[Any](annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticUserError:
+        return True
+    try:
+        adapter.validate_json(json.dumps(value), strict=True)
+    except ValidationError:
+        return False
+    return True
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    parts = typing.get_args(annotation)
+    if not parts:
+        yield annotation
+    for part in parts:
+        yield from _leaves(part)
+
+
+def _words(annotation: Any) -> str:
+    """What `annotation` asks for, in words."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return f"one of {', '.join(map(str, typing.get_args(annotation)))}"
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+
+
+if __name__ == "__main__":
+    main()

@@ -236,7 +236,7 @@ def recipes(
             raise InputError("say which recipe: byheart recipes NAME --resolved, or --copy FILE")
         catalog.show_recipes()
     elif copy:
-        shipped.copy(name, copy)
+        shipped.copy(name, copy, resolved)
         typer.echo(copy)
     else:
         typer.echo(shipped.text(name, resolved), nl=False)
@@ -266,6 +266,7 @@ def schema(
 
     text = json.dumps(made(), indent=1, ensure_ascii=False) + "\n"
     if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
         write_text(out, text)
     else:
         typer.echo(text, nl=False)

@@ -11,7 +11,8 @@
     |   `-- PromptError             one prompt that the engine refuses: costs its problem, not the run
     |-- TrainError                  exit code 5: the training process failed
     |-- VerifierError               exit code 6: verifiers can't run
-    `-- HubError                  exit code 7: the hub refused or was not reached; nothing half-pushed is published
+    |-- HubError                    exit code 7: the hub refused or was not reached; nothing half-pushed is published
+    `-- PluginError                 exit code 8: a plugin does what its contract does not allow
 
 Ctrl-C is exit code 130. The message is for the user: what was wrong, where, and what to do. The CLI prints it without a
 traceback; any other exception is a bug and keeps its traceback.
@@ -78,3 +79,17 @@ class HubError(ByheartError):
     """The hub refused a request or could not be reached; nothing half-pushed is published."""
 
     exit_code = 7
+
+
+class PluginError(ByheartError):
+    """A plugin does what its contract does not allow."""
+
+    exit_code = 8
+
+
+def described(value: object) -> str:
+    """What `value` is, for the message of an error: "None", "a list", "an int"."""
+    if value is None:
+        return "None"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

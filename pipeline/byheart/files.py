@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
@@ -124,6 +125,12 @@ def load_yaml(text: str) -> Any:
 def dump_yaml(value: Any) -> str:
     """`value` as YAML that load_yaml reads, its keys in their order."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def read_json(path: Path, default: Any) -> Any:

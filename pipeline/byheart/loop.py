@@ -35,7 +35,7 @@ def run_round(
     model, strategy, curation, evaluation = recipe.model, recipe.strategy, recipe.curation, recipe.evaluation
     problems = run.stage(n, "load", load, model, recipe.task, earlier)
     before = run.stage(
-        n, "baseline", baseline, problems, policy, model, strategy, curation, evaluation, engine, eval_verifier, earlier
+        n, "baseline", baseline, problems, policy, strategy, curation, evaluation, engine, eval_verifier, earlier
     )
     rollouts = run.stage(
         n, "sample", sample, problems, policy, strategy, recipe.sample_tokens, engine, train_verifier, earlier
@@ -47,7 +47,7 @@ def run_round(
     )
     first = earlier[0].baseline if earlier else before
     after = run.stage(
-        n, "evaluate", evaluate, problems, adapter, policy, first, model, curation, evaluation, engine, eval_verifier
+        n, "evaluate", evaluate, problems, adapter, policy, first, curation, evaluation, engine, eval_verifier
     )
     metrics = compare(before.value, after.value, evaluation)
     run.finish(n, promoted(policy, adapter.value, metrics), metrics)
@@ -66,7 +66,7 @@ def run(
     soundness.check(recipe)
     with (
         Run(folder, recipe, only, redo_from) as held,
-        Lazy(recipe.engine.with_args(recipe.engine_args), recipe.model, folder / "engine.log") as engine,
+        Lazy(recipe.serving, recipe.model, folder / "engine.log", recipe.setting) as engine,
         Pool() as pool,
     ):
         target = held.target(rounds or recipe.rounds)

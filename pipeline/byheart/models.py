@@ -23,6 +23,7 @@ from pydantic import Field
 
 from byheart import storage, weights
 from byheart.errors import HubError, ModelError
+from byheart.files import sha256
 from byheart.options import Options
 
 
@@ -145,8 +146,7 @@ def _revision(name: str, path: Path) -> str:
 def _sha256(file: Path) -> str:
     if file.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", file.name):
         return file.name
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return sha256(file)
 
 
 def license(name: str, kind: Literal["model", "dataset"] = "model") -> str | None:

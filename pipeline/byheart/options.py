@@ -8,13 +8,14 @@ defined, with the nearest name that the contract has: a misspelt hook is never j
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, PrivateAttr, ValidationError, model_validator
 from pydantic._internal._model_construction import ModelMetaclass  # which has no public name
+from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
 from byheart import registry
@@ -27,7 +28,7 @@ SHIPPED = Path(str(files("byheart.recipes")))
 class Options(BaseModel):
     """Base of every class of options: frozen, no unknown keys, no silent conversion of types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
 
     _folders: tuple[Path, ...] = PrivateAttr(default=())
 
@@ -65,29 +66,38 @@ class _Closed(ModelMetaclass):
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **rest: Any) -> Any:
         contract = next((kind for base in bases for kind in base.__mro__ if vars(kind).get("family")), None)
         if contract is not None and issubclass(contract, BaseModel):
-            _check(name, contract, namespace)
+            inherited = {field for base in bases for field in vars(base).get("__pydantic_fields__", {})}
+            _check(name, contract, namespace, inherited)
         return super().__new__(mcs, name, bases, namespace, **rest)
 
 
-def _check(name: str, contract: type[BaseModel], namespace: Mapping[str, Any]) -> None:
+def _check(name: str, contract: type[BaseModel], namespace: Mapping[str, Any], inherited: Collection[str]) -> None:
     """Raises TypeError where a class with this `namespace` has a public attribute that is neither an option nor in the
-    `contract`, or an option called like one of the contract's methods or traits."""
+    `contract`, an option called like one of the contract's methods or traits, or a trait of another type."""
     annotations = namespace.get("__annotations__", {})
     options = {key for key, kind in annotations.items() if "ClassVar" not in str(kind)}
-    fields = contract.model_fields
-    declared = {key for key in dir(contract) if not key.startswith("_")} - fields.keys()
+    own = set(dir(Plugin)) | {"name"}
+    declared = {key for key in dir(contract) if not key.startswith("_")} - contract.model_fields.keys()
     validators = {key for key, value in namespace.items() if type(value).__name__ == "PydanticDescriptorProxy"}
     for key in [*annotations, *namespace]:
-        if key.startswith("_") or key in validators or key in fields:
+        value = namespace.get(key)
+        if key.startswith("_") or key in validators:
             continue
-        if key in options and key in declared:
-            raise TypeError(f"{name}: an option can't be called {key!r}, which {contract.__name__} uses itself")
+        if key in own or (key in options and key in declared):
+            kind = "an option" if key in options else "a method or trait"
+            raise TypeError(f"{name}: {kind} can't be called {key!r}, which {contract.__name__} uses itself")
+        if key not in options and (isinstance(value, FieldInfo) or key in inherited):
+            raise TypeError(f"{name}: the option {key!r} needs its type, such as {key}: int = 3")
         if key not in options and key not in declared:
             near = registry.nearest(key, declared - set(dir(BaseModel)))
             raise TypeError(
                 f"{name}: {contract.__name__} knows no method or trait {key!r}{near}; what is the class's own begins "
                 "with an underscore"
             )
+        trait = vars(contract).get(key)
+        if isinstance(trait, bool | tuple) and not isinstance(value, type(trait)):
+            wanted = "True or False" if isinstance(trait, bool) else "a tuple"
+            raise TypeError(f"{name}: the trait {key!r} is {wanted}, not {value!r}")
 
 
 class Plugin(Options, metaclass=_Closed):
@@ -95,15 +105,18 @@ class Plugin(Options, metaclass=_Closed):
 
     family: ClassVar[str] = ""
     """The registry that its members are in; a class that says it is the contract of that family."""
+    necessary: ClassVar[tuple[str, ...]] = ()
+    """Methods of the contract of which a member has at least one of its own."""
 
     name: str = Field(default="", description="the key in the registry")
 
     @model_validator(mode="before")
     @classmethod
     def _keyed(cls, raw: Any) -> Any:
-        """Without a name it is the one that a recipe would say, which is that of its file."""
+        """Without a name it is the key under which a recipe finds it, which is that of its file where it is not
+        registered."""
         if isinstance(raw, dict) and not raw.get("name"):
-            return raw | {"name": cls.__module__.rpartition(".")[2]}
+            return raw | {"name": registry.key_of(cls.family, cls) or cls.__module__.rpartition(".")[2]}
         return raw
 
     @classmethod
@@ -224,8 +237,20 @@ def _mistakes(details: Any, kind: type[BaseModel]) -> list[Mistake]:
 
 def _siblings(keys: tuple[str, ...], kind: type[BaseModel]) -> list[str]:
     for key in keys[:-1]:
-        inner = kind.model_fields[key].annotation if key in kind.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        inner = options_of(kind.model_fields[key]) if key in kind.model_fields else None
+        if inner is None:
             return []
         kind = inner
     return list(kind.model_fields)
+
+
+def options_of(field: FieldInfo) -> type[BaseModel] | None:
+    """The class of options that a field holds, whatever it is wrapped in; None where it holds none."""
+    return next((kind for kind in _kinds(field.annotation) if issubclass(kind, BaseModel)), None)
+
+
+def _kinds(annotation: Any) -> Iterator[type]:
+    if isinstance(annotation, type):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _kinds(inner)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 
 from byheart import registry
 from byheart.contracts import Arguments, Engine, Objective, Strategy, Task, Verifier
@@ -29,7 +29,7 @@ from byheart.evaluation import EvaluationOptions
 from byheart.files import load_yaml
 from byheart.models import ModelOptions
 from byheart.objectives.launch import Launcher, configured
-from byheart.options import SHIPPED, Member, Mistake, Options, kind_of, mistakes, named
+from byheart.options import SHIPPED, Member, Mistake, Mistakes, Options, kind_of, mistakes, named
 from byheart.types import digest
 
 SCHEDULED = ("task.only", "task.num_train", "strategy.", "curation.", "objective.", "evaluation.")
@@ -127,13 +127,13 @@ class Recipe(Options):
     curation: CurationOptions = Field(default_factory=CurationOptions, description="which solutions are trained on")
     objective: Member[Objective] = named("sft", "how the policy is trained")
     evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions, description="what is measured")
-    trainer_args: dict[str, Any] = Field(
+    trainer_args: dict[str, JsonValue] = Field(
         default_factory=dict, description="further options of trl's config, such as {weight_decay: 0.01}"
     )
-    lora_args: dict[str, Any] = Field(
+    lora_args: dict[str, JsonValue] = Field(
         default_factory=dict, description="further options of peft's LoraConfig, such as {lora_dropout: 0.05}"
     )
-    engine_args: dict[str, Any] = Field(
+    engine_args: dict[str, JsonValue] = Field(
         default_factory=dict, description="further options of vLLM's engine, such as {kv_cache_dtype: fp8}"
     )
 
@@ -146,6 +146,21 @@ class Recipe(Options):
         unnamed = {key: raw[key] for key in DEFAULTS if isinstance(raw.get(key), dict) and "name" not in raw[key]}
         return raw | {key: {"name": DEFAULTS[key], **section} for key, section in unnamed.items()}
 
+    @field_validator("schedule")
+    @classmethod
+    def _changeable(cls, schedule: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """Raises Mistakes where a key can't change, or has no value."""
+        wrong = []
+        for key, values in schedule.items():
+            if key != "strategy" and (not key.startswith(SCHEDULED) or key.endswith(".name")):
+                known = "task.only, task.num_train, the strategy and the options of strategy, curation, objective and "
+                wrong.append(Mistake((), f"{key!r} can't change; {known}evaluation can"))
+            elif not values:
+                wrong.append(Mistake((), f"{key!r} has no value for any round"))
+        if wrong:
+            raise Mistakes(wrong)
+        return schedule
+
     @property
     def train_verifier(self) -> Verifier:
         """The verifier that lets in what is trained on."""
@@ -156,6 +171,18 @@ class Recipe(Options):
         """What is handed through to training and decides its result."""
         fast = HOW_FAST["trainer_args"]
         return Arguments({key: value for key, value in self.trainer_args.items() if key not in fast}, self.lora_args)
+
+    @property
+    def serving(self) -> Engine:
+        """The engine, with what is handed through to it."""
+        return self.engine.with_args(self.engine_args)
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """What decides completions and scores, beside policy and request: the `setting` of a session."""
+        fast = HOW_FAST["engine_args"]
+        arguments = {key: value for key, value in self.engine_args.items() if key not in fast}
+        return self.model.model_dump() | ({"engine_args": arguments} if arguments else {})
 
     @property
     def launcher(self) -> Launcher:
@@ -170,12 +197,7 @@ class Recipe(Options):
 
     def at(self, n: int) -> Recipe:
         """The recipe of round `n` (from 1): this one, with what `schedule` says of that round."""
-        if not self.schedule:
-            return self
-        raw = self.resolved()
-        for key, values in self.schedule.items():
-            _put(raw, key, values[min(n, len(values)) - 1])
-        return _parsed(raw, f"schedule, round {n}", self.folders)
+        return _scheduled(self, n, "recipe") if self.schedule else self
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, defaults filled in: what recipe.yaml of a run holds."""
@@ -197,7 +219,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     raw, folders = read_raw(path)
     for override in overrides:
-        _override(raw, override)
+        raw = _overridden(raw, override)
     return parse(raw, str(path), folders)
 
 
@@ -206,21 +228,23 @@ def read_raw(path: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
     paths are looked for. Raises RecipeError where a file is missing, is no YAML mapping, or extends itself."""
     raw, folders, seen = _mapping(path), [path.absolute().parent], [path.resolve()]
     while "extends" in raw:
-        base = _base(raw.pop("extends"), folders[-1], path)
-        if base.resolve() in seen:
-            raise RecipeError(f"{path}: extends: {base} extends itself")
+        base = _base(raw.pop("extends"), folders[-1], path, seen)
         seen.append(base.resolve())
         folders.append(base.absolute().parent)
         raw = merged(_mapping(base), raw)
     return raw, tuple(dict.fromkeys(folders))
 
 
-def _base(name: Any, folder: Path, where: Path) -> Path:
+def _base(name: Any, folder: Path, where: Path, seen: Sequence[Path]) -> Path:
     if not isinstance(name, str):
         raise RecipeError(f"{where}: extends: the name of a recipe is wanted, this is {kind_of(name)}")
-    for candidate in (folder / name, folder / f"{name}.yaml", SHIPPED / f"{name}.yaml"):
-        if candidate.is_file():
+    candidates = (folder / name, folder / f"{name}.yaml", SHIPPED / f"{name}.yaml")
+    existing = [candidate for candidate in candidates if candidate.is_file()]
+    for candidate in existing:
+        if candidate.resolve() not in seen:  # so that one's own addition.yaml may extend the shipped one
             return candidate
+    if existing:
+        raise RecipeError(f"{where}: extends: {existing[0]} extends itself")
     near = registry.nearest(name, shipped())
     raise RecipeError(f"{where}: extends: no recipe {name!r}{near}; looked in {folder} and among those of byheart")
 
@@ -231,6 +255,10 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in over.items():
         below = base.get(key)
+        if key in NAMED:
+            below, value = _with_name(below), _with_name(value)
+            if isinstance(below, dict) and key in DEFAULTS:
+                below = {"name": DEFAULTS[key]} | below
         if isinstance(below, Mapping) and isinstance(value, Mapping):
             renamed = "name" in value and "name" in below and value["name"] != below["name"]
             other = renamed and key != "model"  # whose name says no class
@@ -238,6 +266,11 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         else:
             result[key] = value
     return result
+
+
+def _with_name(section: Any) -> Any:
+    """A section that is a text alone, as the mapping that it means."""
+    return {"name": section} if isinstance(section, str) else section
 
 
 def shipped() -> dict[str, Path]:
@@ -249,31 +282,40 @@ def parse(raw: dict[str, Any], where: str = "recipe", folders: tuple[Path, ...] 
     """The frozen Recipe that the mapping `raw` says; paths in it are looked for in `folders` first. Raises RecipeError
     naming every key that is wrong, in any of the rounds that its schedule tells apart."""
     recipe = _parsed(raw, where, folders)
-    for key, values in recipe.schedule.items():
-        if key != "strategy" and (not key.startswith(SCHEDULED) or key.endswith(".name")):
-            raise RecipeError(
-                f"{where}: schedule: {key!r} can't change; task.only, task.num_train, the strategy and the options of "
-                "strategy, curation, objective and evaluation can"
-            )
-        if not values:
-            raise RecipeError(f"{where}: schedule: {key!r} has no value for any round")
+    wrong = []
     for n in range(1, recipe.num_different + 1):
-        recipe.at(n)
+        try:
+            _scheduled(recipe, n, where)
+        except RecipeError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise RecipeError("\n".join(wrong))
     return recipe
+
+
+def _scheduled(recipe: Recipe, n: int, where: str) -> Recipe:
+    raw = recipe.resolved()
+    for key, values in recipe.schedule.items():
+        _put(raw, key, values[min(n, len(values)) - 1])
+    return _parsed(raw, f"{where}: schedule, round {n}", recipe.folders)
 
 
 def _parsed(raw: dict[str, Any], where: str, folders: tuple[Path, ...]) -> Recipe:
     try:
         return Recipe.model_validate(raw, context=folders)
     except ValidationError as error:
-        lines = [f"{where}: {_renamed(mistake)}" for mistake in mistakes(error, Recipe)]
+        lines = [f"{where}: {_renamed(mistake, raw)}" for mistake in mistakes(error, Recipe)]
         raise RecipeError("\n".join(lines)) from None
 
 
-def _renamed(mistake: Mistake) -> Mistake:
-    """With what a key of an older version is called now."""
-    new = RENAMED.get(mistake.keys[0], {}).get(mistake.keys[-1]) if mistake.kind == "unknown" else None
-    return mistake._replace(text=f"; it is called {new!r} now") if new else mistake
+def _renamed(mistake: Mistake, raw: Mapping[str, Any]) -> Mistake:
+    """With what a key, or a value, of an older version is called now."""
+    if mistake.kind == "unknown" and (new := RENAMED.get(mistake.keys[0], {}).get(mistake.keys[-1])):
+        return mistake._replace(text=f"; it is called {new!r} now")
+    for (section, key, old), new in RENAMED_VALUES.items():
+        if mistake.keys == (section, key) and raw[section][key] == old:
+            return mistake._replace(text=f"{old!r} is called {new!r} now")
+    return mistake
 
 
 def translated(raw: dict[str, Any]) -> dict[str, Any]:
@@ -337,7 +379,8 @@ def _mapping(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _override(raw: dict[str, Any], override: str) -> None:
+def _overridden(raw: dict[str, Any], override: str) -> dict[str, Any]:
+    """`raw` with one override, such as "task.digits=3", put over it."""
     key, equals, text = override.partition("=")
     if not equals:
         raise RecipeError(f"{override!r}: an override is key=value, such as task.digits=3")
@@ -345,9 +388,11 @@ def _override(raw: dict[str, Any], override: str) -> None:
         value = load_yaml(text)
     except yaml.YAMLError:
         raise RecipeError(f"{override!r}: the value is not YAML") from None
-    if isinstance(value, str) and key in NAMED:
-        key = f"{key}.name"
+    section = key.removesuffix(".name")
+    if section in NAMED and isinstance(value, str):
+        return merged(raw, {section: value})
     _put(raw, key, value)
+    return raw
 
 
 def _put(raw: dict[str, Any], key: str, value: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from byheart.types import Record, formerly
 
@@ -75,8 +75,8 @@ class CurationStats(Record):
 @dataclass(frozen=True, slots=True)
 class TrainStats(Record):
     """What the trainer logged last, in `num_processes` processes: optimizer steps, the loss, and the share of pairs in
-    which the right solution is preferred; of the phases on rows, on pairs and on the values of steps. `others` is what
-    an objective from elsewhere logged."""
+    which the right solution is preferred; of the phases on rows, on pairs and on the values of steps. `others` are
+    the JSON values that an objective from elsewhere logged."""
 
     steps: int | None = None
     loss: float | None = None
@@ -86,12 +86,12 @@ class TrainStats(Record):
     value_steps: int | None = None
     value_loss: float | None = None
     num_processes: int = 1
-    others: dict[str, float] = field(default_factory=dict)
+    others: dict[str, JsonValue] = field(default_factory=dict)
 
     @classmethod
     def of(cls, logged: Mapping[str, Any]) -> Self:
         """From what the training process logged, by name."""
-        known = {column.name for column in fields(cls)}
+        known = {column.name for column in fields(cls)} - {"others"}
         return cls.from_dict(
             {key: value for key, value in logged.items() if key in known}
             | {"others": {key: value for key, value in logged.items() if key not in known}}

@@ -8,6 +8,7 @@ Nothing is imported until its key is looked up. A member is one class: see byhea
 from __future__ import annotations
 
 import difflib
+import warnings
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -37,8 +38,27 @@ def listed(family: str) -> list[str]:
 
 @cache
 def _installed(family: str) -> dict[str, str]:
-    """The keys of installed packages; looking for them takes some hundredths of a second."""
-    return {entry.name: entry.value for entry in entry_points(group=f"byheart.{family}")}
+    """The keys of installed packages; looking for them takes some hundredths of a second. Warns of those that can't be
+    meant."""
+    keys = {}
+    for entry in entry_points(group=f"byheart.{family}"):
+        if entry.name in _builtin(family):
+            warnings.warn(
+                f"{entry.group}: {entry.value} is not used, since byheart has a {entry.name!r} of its own; register it "
+                "under another name",
+                stacklevel=2,
+            )
+        keys[entry.name] = entry.value
+    _warn_of_groups()
+    return keys
+
+
+@cache
+def _warn_of_groups() -> None:
+    groups = {f"byheart.{family}" for family in load("byheart.contracts:CONTRACTS")}
+    for group in entry_points().groups:
+        if group.startswith("byheart.") and group not in groups:
+            warnings.warn(f"{group}: no such group of entry points{nearest(group, groups)}", stacklevel=2)
 
 
 def refresh() -> None:
@@ -47,20 +67,40 @@ def refresh() -> None:
 
 
 def resolve(family: str, key: str) -> Any:
-    """The class of `key`. Raises RecipeError, naming the nearest known key, where it is unknown or can't be
-    imported."""
+    """The class of `key`. Raises RecipeError, naming the nearest known key, where it is unknown, can't be imported, or
+    is no member of the family."""
     members = known(family)
     if key not in members:
         names = listed(family)
         raise RecipeError(f"{family}: there is no {key!r}{nearest(key, names)}; known: {', '.join(names)}")
     if key in _builtin(family):
         return load(members[key])
+    where = f"{family}: {key!r}, {members[key]}, can't be used"
+    if members[key].count(":") != 1:
+        raise RecipeError(f"{where}: an entry point is written module:Class")
     try:
-        return load(members[key])
+        member = load(members[key])
     except Exception as error:
-        raise RecipeError(
-            f"{family}: {key!r}, {members[key]}, can't be used: {type(error).__name__}: {error}"
-        ) from error
+        raise RecipeError(f"{where}: {type(error).__name__}: {error}") from error
+    if reason := _unfit(load("byheart.contracts:CONTRACTS")[family], member):
+        raise RecipeError(f"{where}: {reason}")
+    return member
+
+
+def _unfit(contract: Any, member: Any) -> str:
+    """Why `member` is none of the family of `contract`; "" where it is one."""
+    base = contract.__name__
+    if not (isinstance(member, type) and issubclass(member, contract)):
+        return f"it is no class that derives from byheart.{base}"
+    if all(getattr(member, method) is getattr(contract, method) for method in contract.necessary):
+        return f"{member.__name__} has no {' or '.join(contract.necessary)} of its own, which every {base} needs"
+    return ""
+
+
+def key_of(family: str, member: type) -> str | None:
+    """The key of the class `member`; None where it is not registered."""
+    target = f"{member.__module__}:{member.__qualname__}"
+    return next((key for key, value in known(family).items() if value == target), None)
 
 
 def load(target: str) -> Any:
@@ -71,5 +111,5 @@ def load(target: str) -> Any:
 
 def nearest(key: str, choices: Any) -> str:
     """ ", did you mean ...?" with the nearest of `choices`, or "" if none is near."""
-    close = difflib.get_close_matches(key, list(choices), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(key, list(choices), n=1, cutoff=0.6)
     return f", did you mean {close[0]!r}?" if close else ""

@@ -24,9 +24,9 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from byheart import STAGES, machine, models, progress, recipe, storage, weights
-from byheart.contracts import Session
+from byheart.contracts import Objective, Session
 from byheart.errors import RunError
-from byheart.files import dump_yaml, load_yaml, read_json, room, write_json, write_records, write_text
+from byheart.files import dump_yaml, load_yaml, read_json, room, sha256, write_json, write_records, write_text
 from byheart.recipe import Recipe
 from byheart.records import RoundEnd, RunState, StageRecord
 from byheart.stages import (
@@ -360,9 +360,12 @@ def about(recipe: Recipe) -> About:
 
 def identity(value: Any) -> Any:
     """What of a stage's argument decides its result, as JSON: the digest of what another stage made, all of a record or
-    of options, the code of a verifier, and nothing of an engine."""
+    of options, the code of a verifier, and the setting of an engine. Raises TypeError where it is of a kind of which
+    nothing is known."""
     if isinstance(value, Undeciding):
         return None
+    if isinstance(value, Session):
+        return value.setting
     if isinstance(value, Made):
         return value.digest
     if isinstance(value, Earlier):
@@ -373,7 +376,8 @@ def identity(value: Any) -> Any:
     if isinstance(value, VerifierService):
         return value.identity
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+        read = value.reads() if isinstance(value, Objective) else ()
+        return value.model_dump(mode="json") | {str(path): sha256(path) for path in read}
     if isinstance(value, Policy):
         return value.id
     if isinstance(value, Dataset):
@@ -382,7 +386,11 @@ def identity(value: Any) -> Any:
         return value.to_dict()
     if isinstance(value, list | tuple):
         return [identity(item) for item in value]
-    return value
+    if isinstance(value, dict):
+        return {key: identity(item) for key, item in value.items()}
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(f"a {type(value).__name__} can't be given to a stage: nothing says what of it decides the result")
 
 
 def _clock(engine: Session) -> tuple[float, float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
+import warnings
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -12,8 +13,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from byheart import registry
-from byheart.errors import InputError
-from byheart.options import Plugin
+from byheart.errors import InputError, RecipeError
+from byheart.options import Plugin, options_of
 from byheart.recipe import DEFAULTS, Recipe
 
 FAMILIES = {
@@ -35,17 +36,18 @@ def schema() -> dict[str, Any]:
     root = Recipe.model_json_schema()
     definitions: dict[str, Any] = root.pop("$defs", {})
     for family, section in FAMILIES.items():
-        names = registry.listed(family)
+        members = dict(_members(family))
+        names = list(members)
         for name in names:
-            member: type[Plugin] = registry.resolve(family, name)
+            member: type[Plugin] = members[name]
             own = member.model_json_schema(ref_template="#/$defs/{model}")
             definitions |= own.pop("$defs", {})
             own["properties"]["name"] = {"const": name}
             required = [key for key in own.get("required", []) if key != "name"]
             own["required"] = required if DEFAULTS.get(section) == name else ["name", *required]
             definitions[f"{section}.{name}"] = own
-        members = [{"$ref": f"#/$defs/{section}.{name}"} for name in names]
-        definitions[section] = {"anyOf": [{"enum": names}, *members]}
+        references = [{"$ref": f"#/$defs/{section}.{name}"} for name in names]
+        definitions[section] = {"anyOf": [{"enum": names}, *references]}
     root["properties"]["extends"] = {"type": "string", "description": EXTENDS}
     root["required"] = ["name"]  # the rest may be in the recipe that it extends
     whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": definitions}
@@ -64,6 +66,15 @@ def _resolved(node: Any) -> Any:
             key: value for key, value in node.items() if key != "family"
         }
     return {key: _resolved(value) for key, value in node.items() if not (key == "title" and isinstance(value, str))}
+
+
+def _members(family: str) -> Iterator[tuple[str, type[Plugin]]]:
+    """The members of a family that can be used: a broken package of others does not keep these from being listed."""
+    for name in registry.listed(family):
+        try:
+            yield name, registry.resolve(family, name)
+        except RecipeError as error:
+            warnings.warn(str(error), stacklevel=2)
 
 
 class Row(NamedTuple):
@@ -98,9 +109,9 @@ def options(path: str = "") -> Table:
             kind, family = registry.resolve(family, part), None
         else:
             fields = kind.model_fields
-            inner = _inner(fields[part]) if part in fields else None
+            inner = options_of(fields[part]) if part in fields else None
             if inner is None:
-                near = registry.nearest(part, [name for name, field in fields.items() if _inner(field)])
+                near = registry.nearest(part, [name for name, field in fields.items() if options_of(field)])
                 raise InputError(f"options: {'.'.join([*walked, part])} has no options of its own{near}")
             if issubclass(inner, Plugin):
                 family = inner.family
@@ -108,8 +119,8 @@ def options(path: str = "") -> Table:
                 kind = inner
         walked.append(part)
     if family is not None:
-        members = [(name, _first_sentence(registry.resolve(family, name))) for name in registry.listed(family)]
-        return Table(path, "", [], members)
+        sentences = [(name, _first_sentence(member)) for name, member in _members(family)]
+        return Table(path, "", [], sentences)
     rows = [
         Row(name, type_name(field.annotation), default(field), field.description or "")
         for name, field in kind.model_fields.items()
@@ -118,19 +129,6 @@ def options(path: str = "") -> Table:
     if kind is Recipe:
         rows.append(Row("extends", "text", "null", EXTENDS))
     return Table(path or "recipe", " ".join((kind.__doc__ or "").split()), rows, [])
-
-
-def _inner(field: FieldInfo) -> type[BaseModel] | None:
-    """The class of options that a field holds, if it does."""
-    return next((kind for kind in _kinds(field.annotation) if issubclass(kind, BaseModel)), None)
-
-
-def _kinds(annotation: Any) -> Iterator[type]:
-    """The classes in an annotation, whatever they are wrapped in."""
-    if isinstance(annotation, type):
-        yield annotation
-    for inner in typing.get_args(annotation):
-        yield from _kinds(inner)
 
 
 def _first_sentence(kind: type) -> str:
@@ -168,5 +166,5 @@ def default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
-    text = yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True).strip()
+    text = yaml.safe_dump(value, sort_keys=False, default_flow_style=True, width=1000, allow_unicode=True).strip()
     return text.removesuffix("\n...").strip()

@@ -75,11 +75,13 @@ def text(name: str, resolved: bool = False) -> str:
     return dump_yaml(read(path).resolved()) if resolved else path.read_text("utf-8")
 
 
-def copy(name: str, target: Path) -> None:
-    """Write a shipped recipe to `target`, to start from; it points its editor to the schema of this installation, and
-    names the files of byheart that it needs. Raises RecipeError where there is a file already."""
+def copy(name: str, target: Path, resolved: bool = False) -> None:
+    """Write a shipped recipe to `target`, to start from, as it is written or `resolved`; it points its editor to the
+    schema of this installation, and names the files of byheart that it needs. Raises RecipeError where there is a file
+    already."""
     if target.exists():
         raise RecipeError(f"{target}: there is a file already; name another")
-    written = POINTER.sub(f"# yaml-language-server: $schema={SCHEMA}", text(name))
+    written = POINTER.sub(f"# yaml-language-server: $schema={SCHEMA}", text(name, resolved))
     data = re.compile(r"^(\s+path: )(data/\S+)$", re.MULTILINE)
+    target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, data.sub(lambda match: f"{match[1]}{SHIPPED / match[2]}", written))

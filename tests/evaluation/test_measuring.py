@@ -64,7 +64,7 @@ def measured(
 
 def started(run: Run, n: int, problems: Problems, policy: Policy, asked: Session) -> Measure:
     """What `policy` is measured to at the beginning of round `n`."""
-    asks = (run.recipe.model, run.recipe.strategy, run.recipe.curation, run.recipe.evaluation)
+    asks = (run.recipe.strategy, run.recipe.curation, run.recipe.evaluation)
     return run.stage(
         n, "baseline", baseline, problems, policy, *asks, asked, verifier_by(), earlier_rounds(run, n)
     ).value
@@ -73,7 +73,7 @@ def started(run: Run, n: int, problems: Problems, policy: Policy, asked: Session
 def ended(run: Run, n: int, problems: Problems, policy: Policy, before: Policy, asked: Session) -> Measure:
     """What `policy`, which was `before` the round, is measured to at the end of round `n`."""
     first = Made("first", lambda: read_measure("baseline")(run.round_dir(1)))
-    asks = (run.recipe.model, run.recipe.curation, run.recipe.evaluation)
+    asks = (run.recipe.curation, run.recipe.evaluation)
     return run.stage(n, "evaluate", evaluate, problems, policy, before, first, *asks, asked, verifier_by()).value
 
 
@@ -123,7 +123,7 @@ def test_where_going_back_is_taught_it_is_forbidden_once_as_well(tmp_path: Path)
         answer.worked.right and answer.straight and answer.straight.response == "5" and answer.straight.right is False
     )
     gone = compare(made, made, run.recipe.evaluation).splits["dev"].after.back
-    assert gone and (gone.gone, gone.mended, gone.problems, gone.straight.accuracy) == (1, 1, 1, 0.0)
+    assert gone and (gone.gone, gone.fixed, gone.problems, gone.straight.accuracy) == (1, 1, 1, 0.0)
     run.close()
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from byheart.errors import InputError
 from byheart.evaluation.metrics import ByHeart
+from byheart.files import dump_yaml, load_yaml
 from byheart.report.comparison import compare
 from byheart.report.data import by_heart_text, clip
 from byheart.report.page import MAX_GROUPS, MAX_MOVED, MAX_PROBLEMS, MAX_SOLUTIONS, write_comparison, write_page
-from byheart.report.terminal import show_result, show_status
+from byheart.report.terminal import show_result, show_rollouts, show_status
 from byheart.runs import Run
 
 from tests.report.runs import EVIL, TREE, begin, counts, finish, load, recipe
@@ -320,6 +321,21 @@ def test_a_round_that_trained_nothing_says_why(
     shown = show(folder)
     shown_text = Page(shown).words if shown else " ".join(capsys.readouterr().out.split())
     assert words in shown_text and "no solution was right" not in shown_text.lower()
+
+
+@pytest.mark.parametrize("show", [write_page, show_result, show_status, show_rollouts])
+def test_a_run_is_read_without_the_packages_that_its_plugins_came_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], show: Any
+) -> None:
+    folder = finish(tmp_path / "run", [0.2, 0.2], untrained=LEFT_OUT)
+    resolved = load_yaml((folder / "recipe.yaml").read_text())
+    for section in ("task", "engine", "strategy", "verifier", "objective"):
+        resolved[section] = {"name": f"{section}_gone", "its_option": 1}
+    (folder / "recipe.yaml").write_text(dump_yaml(resolved))
+    shown = show(folder, *((None, None, None, 1) if show is show_rollouts else ()))
+    shown_text = Page(shown).words if shown else " ".join(capsys.readouterr().out.split())
+    words = {write_page: "task_gone", show_status: "task task_gone", show_rollouts: "What is 0 + 1?"}
+    assert words.get(show, "No solution is left to learn from: 9 right") in shown_text
 
 
 @pytest.mark.slow

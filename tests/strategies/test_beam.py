@@ -63,11 +63,11 @@ def test_a_search_is_told_what_it_lacks() -> None:
     for name in ("beam", "q_star", "mcts"):
         with pytest.raises(RecipeError, match="'sft' trains none; say objective: step_value"):
             check(recipe.parse(raw | {"strategy": {"name": name}}))
-        with pytest.raises(RecipeError, match=r"step: sentence, and curation\.step is line"):
+        with pytest.raises(RecipeError, match=r"step is sentence and curation\.step is line"):
             check(recipe.parse(raw | values | {"strategy": {"name": name, "step": "sentence"}}))
         check(recipe.parse(raw | values | {"strategy": {"name": name}}))
     played = {"strategy": {"name": "mcts", "playouts": 2, "step": "sentence"}, "curation": {"pair_by": "siblings"}}
-    with pytest.raises(RecipeError, match=r"step: sentence, and curation\.step is line"):
+    with pytest.raises(RecipeError, match=r"step is sentence and curation\.step is line"):
         check(recipe.parse(raw | played))
     check(recipe.parse(raw | {"strategy": {"name": "mcts", "playouts": 2}}))
     with pytest.raises(RecipeError, match="'vstar' trains none"):

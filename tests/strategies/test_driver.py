@@ -3,15 +3,18 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from byheart.errors import PromptError
+from byheart.contracts import Strategy, Verifier
+from byheart.errors import PluginError, PromptError
 from byheart.strategies import driver
 from byheart.strategies.driver import Refused, drive
 from byheart.types import (
     Branch,
     Generate,
+    Interaction,
+    Judgement,
     Problem,
     RecordTree,
     Request,
@@ -24,8 +27,12 @@ from byheart.types import (
     Verify,
     WorkedExample,
 )
+from byheart.verifiers.all import AllOf
+from byheart.verifiers.pool import Pool
+from byheart.verifiers.service import VerifierService
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import Field
 
 from tests.conftest import verdicts_by, verifier_by
 from tests.fakes import Choose, FakeEngine, FakeVerifier, saying
@@ -413,3 +420,164 @@ def test_a_refused_opinion_costs_its_verdicts_and_not_the_problem() -> None:
     )
     assert attempts.failure is None
     assert len(attempts.rollouts) == 1
+
+
+class Plugin(Strategy):
+    """Yields `yields`, then returns `returns`, or raises it."""
+
+    yields: Any = (Generate("x"),)
+    returns: Any = Field(default_factory=list)
+
+    def solve(self, problem: Problem) -> Solver:
+        yield self.yields
+        if isinstance(self.returns, Exception):
+            raise self.returns
+        return self.returns  # type: ignore[no-any-return]  # whatever a stranger would return
+
+
+FIVE = "the requests are Generate, Score, Verify, Retrieve and RecordTree"
+ROLLOUT = Rollout("r", "a", "plugin", "", "", "stop", 1, 0, "base")
+
+
+@pytest.mark.parametrize(
+    ("plugin", "message"),
+    [
+        (Plugin(yields=Generate("x")), "yielded a Generate; it yields lists: yield [Generate(...)]"),
+        (Plugin(yields=Score("x", [])), "yielded a Score; it yields lists: yield [Score(...)]"),
+        (Plugin(yields=None), "yielded None; it yields lists: yield [Generate(...)]"),
+        (Plugin(yields="x"), "yielded a str; it yields lists: yield [Generate(...)]"),
+        (Plugin(yields=[Generate("x"), "x"]), f"yielded a list with a str; {FIVE}"),
+        (Plugin(yields=(3,)), f"yielded a tuple with an int; {FIVE}"),
+        (Plugin(returns=None), "returned None; it returns a list of Rollouts"),
+        (Plugin(returns=ROLLOUT), "returned a Rollout; it returns a list of Rollouts"),
+        (Plugin(returns=[ROLLOUT, "x"]), "returned a list with a str; it returns a list of Rollouts"),
+        (
+            Plugin(returns=[ROLLOUT, ROLLOUT]),
+            "returned two rollouts with the id r; each completion makes one rollout",
+        ),
+    ],
+)
+def test_a_solver_that_breaks_its_contract_is_named_with_its_problem(plugin: Plugin, message: str) -> None:
+    with pytest.raises(PluginError) as raised:
+        driven({"a": plugin.solve(problem_named("a"))})
+    assert str(raised.value) == f"Plugin.solve (problem a) {message}"
+
+
+def test_a_tuple_of_requests_is_as_good_as_a_list() -> None:
+    [attempts] = driven({"a": Plugin(yields=(Generate("x"),), returns=[ROLLOUT]).solve(problem_named("a"))})
+    assert attempts.rollouts == [ROLLOUT]
+
+
+@pytest.mark.parametrize(("solver", "kind"), [([], "a list"), (None, "None")])
+def test_a_solve_without_a_yield_is_refused(solver: Any, kind: str) -> None:
+    with pytest.raises(PluginError, match=rf"solve \(problem a\) has no yield: it returned {kind}, not a generator"):
+        driven({"a": solver})
+
+
+def test_an_error_of_a_solver_keeps_its_traceback_and_names_the_solver_and_the_problem() -> None:
+    with pytest.raises(KeyError) as raised:
+        driven({"a": Plugin(returns=KeyError("x")).solve(problem_named("a"))})
+    assert raised.value.__notes__ == ["raised in Plugin.solve (problem a)"]
+    assert raised.traceback[-1].name == "solve"
+
+
+def test_an_error_of_byheart_is_passed_on_as_it_is() -> None:
+    with pytest.raises(PluginError, match=r"^as it is$") as raised:
+        driven({"a": Plugin(returns=PluginError("as it is")).solve(problem_named("a"))})
+    assert not hasattr(raised.value, "__notes__")
+
+
+class Opinion(Verifier):
+    """Yields `yields`, then returns `returns`, or fails."""
+
+    yields: Any = ()
+    returns: Any = Field(default_factory=list)
+    fails: bool = False
+
+    def interact(self, problem: Problem, responses: Sequence[str]) -> Interaction:
+        yield self.yields
+        if self.fails:
+            raise KeyError("x")
+        return self.returns  # type: ignore[no-any-return]  # as above
+
+
+class PolicyOpinion(Opinion):
+    """An Opinion that declares what it asks."""
+
+    asks_policy: ClassVar[bool] = True
+
+
+def judged_by(verifier: Verifier, *responses: str) -> list[Verdict]:
+    collected: list[Verdict] = []
+
+    def asks() -> Solver:
+        [verdicts] = yield [Verify(problem_named("a"), responses)]
+        collected.extend(verdicts)
+        return []
+
+    engine = FakeEngine(echo, scores=lambda request: [-1.0 for _ in request.responses])
+    driven({"a": asks()}, engine, VerifierService(verifier, Pool()))
+    return collected
+
+
+RIGHT = Judgement(1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("returns", "message"),
+    [
+        ([RIGHT], "returned 1 judgement for 4 responses"),
+        ([RIGHT] * 5, "returned 5 judgements for 4 responses"),
+        (None, "returned None; it returns a list of Judgements"),
+        (RIGHT, "returned a Judgement; it returns a list of Judgements"),
+        ([1.0] * 4, "returned a list with a float; it returns a list of Judgements"),
+        ([RIGHT] * 3 + [Judgement(0.5, None)], "returned the score 0.5; a score is 1.0, 0.0, or None for unjudged"),
+    ],
+)
+def test_a_verifier_returns_a_judgement_for_each_response(returns: Any, message: str) -> None:
+    with pytest.raises(PluginError) as raised:
+        judged_by(Opinion(returns=returns), *"4567")
+    assert str(raised.value) == f"Opinion.interact (problem a) {message}"
+
+
+def test_one_response_is_one_response() -> None:
+    with pytest.raises(PluginError, match=r"returned 0 judgements for 1 response$"):
+        judged_by(Opinion(), "4")
+    assert [verdict.score for verdict in judged_by(Opinion(returns=[RIGHT]), "4")] == [1.0]
+
+
+def test_a_verifier_too_yields_lists_and_is_named_in_its_errors() -> None:
+    with pytest.raises(PluginError, match=r"^Opinion.interact \(problem a\) yielded a Verify; it yields lists"):
+        judged_by(Opinion(yields=Verify(problem_named("a"), [])), "4")
+    with pytest.raises(KeyError) as raised:
+        judged_by(Opinion(fails=True), "4")
+    assert raised.value.__notes__ == ["raised in Opinion.interact (problem a)"]
+
+
+@pytest.mark.parametrize("request_", [Generate("x"), Score("x", ["4"])])
+def test_a_verifier_that_asks_the_policy_has_to_declare_it(request_: Request) -> None:
+    options: dict[str, Any] = {"yields": [request_], "returns": [RIGHT]}
+    message = (
+        rf"^Opinion.interact \(problem a\) yielded a {type(request_).__name__}, which asks the policy: its class has "
+        r"to declare asks_policy: ClassVar\[bool\] = True$"
+    )
+    with pytest.raises(PluginError, match=message):
+        judged_by(Opinion(**options), "4")
+    with pytest.raises(PluginError, match=message):  # another part's declaration is not its own
+        judged_by(AllOf(of=[PolicyOpinion(**options), Opinion(**options)]), "4")
+    [verdict] = judged_by(AllOf(of=[PolicyOpinion(**options), PolicyOpinion(**options)]), "4")
+    assert verdict.score == 1.0
+
+
+class Delegating(Verifier):
+    """Asks as its part does."""
+
+    of: PolicyOpinion
+
+    def interact(self, problem: Problem, responses: Sequence[str]) -> Interaction:
+        return (yield from self.of.interact(problem, responses))
+
+
+def test_the_declaration_of_a_part_counts_for_the_verifier_that_is_made_of_it() -> None:
+    part = PolicyOpinion(yields=[Generate("x")], returns=[RIGHT])
+    assert [verdict.score for verdict in judged_by(Delegating(of=part), "4")] == [1.0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import cycle
+from itertools import cycle, repeat
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from byheart.contracts import Task
 from byheart.errors import RecipeError, TaskError
 from byheart.files import write_records
 from byheart.tasks.splits import read_problems, source, split
-from byheart.types import Problem, Problems, digest
+from byheart.types import Message, Problem, Problems, digest, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
@@ -43,6 +43,24 @@ def given_task(**options: Any) -> Given:
 
 def counted(count: int) -> Iterator[Problem]:
     return (Problem.of(f"{n} + 1", str(n + 1), "number") for n in range(count))
+
+
+def yielding(make: Callable[[int], Any], finite: bool = False, has_gold: bool = True, **options: Any) -> Given:
+    """A task whose problems are what `make` makes of the seed."""
+
+    class Yielding(Given):
+        @override
+        def problems(self, seed: int) -> Iterator[Problem]:
+            made: Iterator[Problem] = make(seed)
+            return made
+
+    Yielding.finite, Yielding.has_gold = finite, has_gold
+    return Yielding.model_validate({"name": "mine", "verifier": "number"} | options)
+
+
+def counted_splits(count: int, n: int, **sizes: Any) -> Problems:
+    options = yielding(lambda _: counted(count), **sizes)
+    return split(source(options, 0), options, n)
 
 
 def taken(task: dict[str, Any], n: int, seed: int = 0) -> Problems:
@@ -80,8 +98,8 @@ def test_training_problems_are_fresh_until_the_pool_is_used_up_and_then_come_aga
     pool: int, size: int, rounds: int
 ) -> None:
     size = min(size, pool)
-    options = given_task(num_train=size, num_dev=2, num_held_out=3)
-    met = [one.id for n in range(1, rounds + 1) for one in split(counted(pool + 5), options, n).train]
+    sizes = {"num_train": size, "num_dev": 2, "num_held_out": 3}
+    met = [one.id for n in range(1, rounds + 1) for one in counted_splits(pool + 5, n, **sizes).train]
     everything = [problem.id for problem in counted(pool + 5)][5:]
     assert met == [everything[place % pool] for place in range(rounds * size)]
 
@@ -99,9 +117,8 @@ def test_no_training_problem_of_any_round_is_ever_measured(n: int) -> None:
 )
 @pytest.mark.parametrize("n", [1, 3])
 def test_too_few_problems_are_refused_with_the_key(count: int, key: str, left: int, n: int) -> None:
-    options = given_task(name="mine", num_train=4, num_dev=3, num_held_out=5)
-    with pytest.raises(TaskError, match=rf"task\.{key} asks for \d problems and mine has {left} left"):
-        split(counted(count), options, n)
+    with pytest.raises(TaskError, match=rf"task\.{key} asks for \d problems and mine has {left} left for it; ask"):
+        counted_splits(count, n, num_train=4, num_dev=3, num_held_out=5)
 
 
 CURRICULUM = {"name": "arithmetic", "digits": [2, 3], "num_train": 40, "num_dev": 30, "num_held_out": 30}
@@ -148,7 +165,7 @@ def test_what_lets_nothing_in_is_refused_with_what_there_is(
 
 
 def test_exactly_enough_problems_are_enough() -> None:
-    parts = split(counted(12), given_task(name="mine", num_train=4, num_dev=3, num_held_out=5), 1)
+    parts = counted_splits(12, 1, num_train=4, num_dev=3, num_held_out=5)
     assert [len(part) for part in parts.splits().values()] == [4, 3, 5]
 
 
@@ -209,6 +226,96 @@ def test_one_id_for_two_problems_is_refused(official: Callable[..., Given], monk
     monkeypatch.setattr(Given, "_train", [Problem("a", "x", "1", "number"), Problem("a", "y", "1", "number")])
     with pytest.raises(TaskError, match="two problems have the id 'a'"):
         list(source(options, 0))
+
+
+PROBLEM = Problem.of("2 + 2", "4", "number")
+CHAT = [Message(role="user", content="2 + 2")]
+
+
+def like(**wrong: Any) -> Problem:
+    return replace(PROBLEM, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"prompt": "2 + 2"}, r"it is \{'prompt': '2 \+ 2'\} \(dict\) and no Problem; yield Problem\.of\("),
+        (like(id=3), r", id 3: its id is 3 \(int\); give text"),
+        (like(prompt=" \n"), r"its prompt is ' \\n' \(str\); give text, or a list of messages"),
+        (like(prompt=[]), r"its prompt is \[\] \(list\)"),
+        (like(prompt=None), r"its prompt is None \(NoneType\)"),
+        (like(prompt=["2 + 2"]), r"a message of its prompt is '2 \+ 2' \(str\); give a dict whose role"),
+        (like(prompt=[*CHAT, {"role": "user"}]), r"a message of its prompt is \{'role': 'user'\}"),
+        (
+            like(answer=4),
+            rf", id '{PROBLEM.id}': its answer is 4 \(int\); give text, str\(answer\), or None",
+        ),
+        (
+            like(answer=None),
+            r"its answer is None, and the verifier 'number' needs one; .*has_gold.* = False",
+        ),
+        (like(verifier=None), r"its verifier is None \(NoneType\); give its name, self\.verifier\.name"),
+        (like(meta=["a"]), r"its meta is \['a'\] \(list\); give a dict"),
+    ],
+)
+def test_what_is_no_problem_is_refused_with_its_place_and_what_to_do(wrong: Any, words: str) -> None:
+    everything = source(yielding(lambda _: iter([Problem.of("1 + 1", "2", "number"), wrong])), 0)
+    with pytest.raises(TaskError, match=rf"^task mine, problem 2 of problems\(seed\).*{words}"):
+        list(everything)
+
+
+def test_an_official_test_split_is_checked_too(official: Callable[..., Given], monkeypatch: pytest.MonkeyPatch) -> None:
+    options = official(["x"])
+    monkeypatch.setattr(Given, "_test", [like(answer=4)])
+    with pytest.raises(TaskError, match=r"^task given, problem 1 of held_out\(seed\), id .*: its answer is 4"):
+        next(source(options, 0))
+
+
+@pytest.mark.parametrize("unanswered", [{"has_gold": False}, {"verifier": "consensus"}], ids=str)
+def test_a_problem_may_go_unanswered_where_the_task_or_its_verifier_says_so(unanswered: dict[str, Any]) -> None:
+    riddle = Problem.of(CHAT, None, "number")
+    assert list(source(yielding(lambda _: [riddle], **unanswered), 0)) == [riddle]
+
+
+@pytest.mark.parametrize("returned", [None, PROBLEM, 7], ids=repr)
+def test_a_task_that_yields_nothing_is_refused(returned: object) -> None:
+    words = rf"^problems\(seed\) of task mine returned {type(returned).__name__}; it has to yield problems$"
+    with pytest.raises(TaskError, match=words):
+        next(source(yielding(lambda _: returned), 0))
+
+
+@pytest.mark.parametrize("lazily", [True, False])
+def test_a_file_that_a_task_cannot_read_is_named(tmp_path: Path, lazily: bool) -> None:
+    def read(seed: int) -> list[Problem]:
+        return [Problem.of(line, "1", "number") for line in (tmp_path / "none.txt").read_text().split()]
+
+    def read_later(seed: int) -> Iterator[Problem]:
+        yield from read(seed)
+
+    with pytest.raises(TaskError, match=r"^task mine can't read its problems: \S+/none\.txt: No such file"):
+        next(source(yielding(read_later if lazily else read), 0))
+
+
+def test_an_error_without_a_file_is_told_as_it_is() -> None:
+    def refuse(seed: int) -> Iterator[Problem]:
+        raise ConnectionError("nobody answers")
+
+    with pytest.raises(TaskError, match=r"^task mine can't read its problems: nobody answers; "):
+        next(source(yielding(refuse), 0))
+
+
+def test_a_finite_source_that_repeats_itself_without_end_is_refused() -> None:
+    everything = source(yielding(lambda _: repeat(PROBLEM), finite=True), 0)
+    assert next(everything) == PROBLEM
+    with pytest.raises(TaskError, match=r"task mine: problems\(seed\) yielded 100,001 problems in a row .* to an end"):
+        next(everything)
+
+
+def test_a_shortage_says_how_many_problems_were_passed_over() -> None:
+    options = yielding(lambda _: [PROBLEM] * 38, num_held_out=2)
+    words = r"mine has 1 left for it \(37 problems that say the same as another were passed over\); ask for fewer"
+    with pytest.raises(TaskError, match=words):
+        split(source(options, 0), options, 1)
 
 
 def test_a_prompt_that_is_the_same_for_every_problem_is_refused() -> None:

@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import wait
+from typing import Any
 
 import psutil
 import pytest
 from byheart.types import Judgement, Problem
-from byheart.verifiers.pool import Pool, ended
+from byheart.verifiers.pool import Pool, checked, ended, failed
+from pydantic import BaseModel, Field, ValidationError
 
 from tests.conftest import ROOT, environment
 from tests.verifiers.misbehaving import Misbehaving
@@ -139,3 +141,51 @@ def test_what_can_not_be_sent_to_a_worker_costs_its_own_verdict(pool: Pool) -> N
 def test_what_a_library_prints_is_not_among_our_results(pool: Pool, capfd: pytest.CaptureFixture[str]) -> None:
     judged(pool, ["print loud"])
     assert "loud" not in capfd.readouterr().out
+
+
+class Returning(Misbehaving):
+    """Returns the text "yes" for the response "yes", else what Misbehaving says."""
+
+    def verify(self, problem: Problem, response: str) -> Judgement:
+        return response if response == "yes" else super().verify(problem, response)  # type: ignore[return-value]
+
+
+def test_a_worker_checks_what_verify_returned(pool: Pool) -> None:
+    wrong, fine = judged(pool, ["yes", "fine"], Returning(time_limit=30.0, memory=0.5, workers=2))
+    assert wrong == Judgement(None, None, "the verifier failed: verify returned a str, not a Judgement")
+    assert fine.score == 1.0
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        (None, "None, not a Judgement"),
+        (1.0, "a float, not a Judgement"),
+        ((1.0, "4"), "a tuple, not a Judgement"),
+        (Judgement(True, "4"), "the score True; a score is 1.0, 0.0, or None for unjudged"),
+        (Judgement(0.5, "4"), "the score 0.5; a score is 1.0, 0.0, or None for unjudged"),
+        (Judgement("1.0", "4"), "the score '1.0'; a score is 1.0, 0.0, or None for unjudged"),  # type: ignore[arg-type]
+        (Judgement(1.0, 4), "an int as the answer; an answer is text, or None"),  # type: ignore[arg-type]
+        (Judgement(0.0, None, ["no"]), "a list as the reason; a reason is text"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_sound_judgement_is_unjudged(returned: Any, reason: str) -> None:
+    assert checked(returned) == Judgement(None, None, f"the verifier failed: verify returned {reason}")
+
+
+@pytest.mark.parametrize("judgement", [Judgement(1.0, "4"), Judgement(0.0, None, "no"), Judgement(None, None, "", 0.2)])
+def test_a_sound_judgement_is_passed_on_as_it_is(judgement: Judgement) -> None:
+    assert checked(judgement) is judgement
+
+
+def test_a_validation_error_is_one_line_without_a_url() -> None:
+    class Made(BaseModel):
+        items: list[float]
+        count: int = Field(default=0, ge=0)
+
+    with pytest.raises(ValidationError) as raised:
+        Made(items=["x"], count=-1)
+    assert failed(raised.value).reason == (
+        "the verifier failed: ValidationError: items.0: Input should be a valid number, unable to parse string as a "
+        "number"
+    )

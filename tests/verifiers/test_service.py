@@ -2,16 +2,20 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from byheart import verifiers
 from byheart.contracts import Verifier
-from byheart.errors import RecipeError
-from byheart.types import Problem, Verdict, Verify
+from byheart.errors import PluginError, RecipeError
+from byheart.types import Interaction, Judgement, Problem, Verdict, Verify
 from byheart.verifiers import fingerprint, service
+from byheart.verifiers.all import AllOf
+from byheart.verifiers.any import AnyOf
+from byheart.verifiers.number import Number
+from byheart.verifiers.pool import Pool
 
 from tests.conftest import verdicts_by, verifier_by
 
@@ -143,6 +147,64 @@ SERVER = {"name": "remote_judge", "url": "http://127.0.0.1:1/v1", "model": "m"}
 def test_an_opinion_never_decides_alone_unless_the_recipe_says_so(by: Any) -> None:
     with pytest.raises(RecipeError, match="alone: true"):
         service.check(Verifier.parse(by))
+
+
+class Hunch(Verifier):
+    """Proves nothing."""
+
+    asks_policy: ClassVar[bool] = True
+
+    def proves(self) -> bool:
+        return False
+
+
+def test_alone_is_offered_only_where_it_is_an_option() -> None:
+    for by in (Hunch(name="hunch"), AnyOf(of=[Hunch(name="hunch"), Number()])):
+        with pytest.raises(RecipeError) as raised:
+            service.check(by)
+        assert str(raised.value) == (
+            "verifier: hunch proves nothing, and it can't stand alone; combine it by `all` with a verifier that proves"
+        )
+    service.check(AllOf(of=[Hunch(name="hunch"), Number()]))
+
+
+def test_the_verifier_that_asks_the_policy_is_named() -> None:
+    with pytest.raises(RecipeError, match=r"task\.verifier: .* its own answers; give hunch as `verifier`"):
+        service.check(AllOf(of=[Number(), Hunch(name="hunch")]), measures=True)
+
+
+class Says(Verifier):
+    """Returns what it is given, from both methods."""
+
+    returns: Any = None
+
+    def verify(self, problem: Problem, response: str) -> Judgement:
+        return self.returns  # type: ignore[no-any-return]  # whatever a stranger would return
+
+    def interact(self, problem: Problem, responses: Sequence[str]) -> Interaction | None:
+        return self.returns if isinstance(self.returns, list) else None  # type: ignore[return-value]  # as above
+
+
+def test_an_unsound_judgement_is_unjudged_and_says_what_is_wrong() -> None:
+    [verdict] = asked(service.VerifierService(Says(returns=True), Pool()), "4")
+    assert (verdict.score, verdict.answer) == (None, None)
+    assert verdict.reason == "the verifier failed: verify returned a bool, not a Judgement"
+
+
+def test_a_reason_may_be_missing() -> None:
+    [verdict] = asked(service.VerifierService(Says(returns=Judgement(1.0, "4", None)), Pool()), "4")  # type: ignore[arg-type]  # as a stranger may
+    assert (verdict.score, verdict.answer, verdict.reason) == (1.0, "4", "")
+
+
+def test_interact_gives_a_generator_or_none() -> None:
+    says = service.VerifierService(Says(returns=[Judgement(1.0, "4")]), Pool())
+    with pytest.raises(PluginError) as raised:
+        says.interaction(Verify(SUM, ["4"]))
+    assert str(raised.value) == (
+        f"Says.interact (problem {SUM.id}) has no yield: it returned a list, neither a generator that yields lists of "
+        "requests nor None"
+    )
+    assert verifier_by().interaction(Verify(SUM, ["4"])) is None
 
 
 def test_a_policy_never_marks_what_it_is_measured_by() -> None:

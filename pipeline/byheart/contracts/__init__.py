@@ -9,8 +9,15 @@ from byheart.contracts.objective import Arguments, Job, Objective
 from byheart.contracts.strategy import Budget, Strategy, Tuning
 from byheart.contracts.task import Task
 from byheart.contracts.verifier import ProcessVerifier, Verifier
+from byheart.options import Plugin
+
+CONTRACTS: dict[str, type[Plugin]] = {
+    contract.family: contract for contract in (Task, Strategy, Verifier, Engine, Objective)
+}
+"""Family -> its contract."""
 
 __all__ = [
+    "CONTRACTS",
     "Arguments",
     "Budget",
     "Engine",

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from byheart.options import Plugin
-from byheart.types import Generate, Policy, RolloutGroup, Score, Undeciding
+from byheart.types import Generate, Policy, RolloutGroup, Score
 
 if TYPE_CHECKING:
     from byheart.models import ModelOptions
     from byheart.recipe import Recipe
 
 
-class Session(Undeciding, ABC):
+class Session(ABC):
     """A running engine: it takes requests and answers them later, in any order. A command has one."""
 
+    setting: Mapping[str, Any] | None = None
+    """What decides its answers beside policy and request, which is part of the digest of every stage that it serves:
+    the options of the model, and the arguments that a recipe hands through. Which engine answers is not."""
     spread: Callable[..., Iterator[RolloutGroup]] | None = None
     """For an engine of many workers: a method that does work on problems there (strategies/spreading.py), else None."""
     seconds: float = 0.0
@@ -46,7 +49,7 @@ class Session(Undeciding, ABC):
         """Release GPU memory until the next request. Returns a status line, or "" if there is none to release."""
         return ""
 
-    def close(self) -> None:  # an engine that holds nothing has nothing to release
+    def close(self) -> None:  # noqa: B027  # an engine that holds nothing has nothing to release
         """Release memory and processes. Closing twice is harmless."""
 
 
@@ -54,6 +57,7 @@ class Engine(Plugin):
     """How completions and scores are computed. It decides no result, so the engine of a run may change."""
 
     family: ClassVar[str] = "engines"
+    necessary: ClassVar[tuple[str, ...]] = ("start",)
 
     remote: ClassVar[bool] = False
     """Whether it computes elsewhere and takes no memory of this machine."""

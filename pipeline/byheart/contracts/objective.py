@@ -89,6 +89,7 @@ class Objective(Plugin):
     """Trains a LoRA adapter on a round's dataset, in a separate process that accelerate launches."""
 
     family: ClassVar[str] = "objectives"
+    necessary: ClassVar[tuple[str, ...]] = ("fit",)
 
     trains: ClassVar[bool] = True
     """Whether it trains anything. If not, no process is started and the policy stays the same."""
@@ -106,6 +107,10 @@ class Objective(Plugin):
         """Train in this process, which may be one of several, and write the adapter to `job.out`. Returns the seconds
         of training."""
         raise NotImplementedError
+
+    def reads(self) -> tuple[Path, ...]:
+        """Files beside the dataset that it learns from: their contents are part of the digest of training."""
+        return ()
 
     def check(self, recipe: Recipe) -> None:
         """Raises RecipeError where the rest of `recipe` does not fit this objective. Loads no model."""

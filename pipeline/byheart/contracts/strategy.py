@@ -33,6 +33,7 @@ class Strategy(Plugin):
     """Works on one problem at a time. `solve` is a generator: it never sees an engine, a batch or a thread."""
 
     family: ClassVar[str] = "strategies"
+    necessary: ClassVar[tuple[str, ...]] = ("solve",)
 
     def solve(self, problem: Problem) -> Solver:
         """Yields lists of requests (Generate, Score, Verify, Retrieve, RecordTree), is sent as many replies in order,

@@ -19,13 +19,14 @@ class Task(Plugin):
     """Yields problems. A member gives `verifier` its default: `verifier: Member[Verifier] = named("number")`."""
 
     family: ClassVar[str] = "tasks"
+    necessary: ClassVar[tuple[str, ...]] = ("problems",)
 
     has_gold: ClassVar[bool] = True
     """Whether problems have gold answers. If not, a verifier that needs them is refused before anything runs."""
     finite: ClassVar[bool] = False
     """Whether there are so few problems that all of them can be checked before the first round."""
 
-    num_train: int = Field(default=400, ge=1, description="problems a round is trained on")
+    num_train: int = Field(default=400, ge=1, description="training problems per round")
     num_dev: int = Field(default=200, ge=1, description="problems by which a policy is promoted or not")
     num_held_out: int = Field(default=200, ge=1, description="problems that only measure")
     only: dict[str, list[Any]] = Field(

@@ -19,6 +19,7 @@ class Verifier(Plugin):
     """
 
     family: ClassVar[str] = "verifiers"
+    necessary: ClassVar[tuple[str, ...]] = ("verify", "interact")
 
     needs_gold: ClassVar[bool] = True
     """Whether it can't judge without the problem's gold answer."""

@@ -102,7 +102,7 @@ def check(recipe: Recipe) -> None:
     if options.backtracks and (options.target == "answer" or unprovable):
         raise RecipeError(
             "curation.backtracks: solutions that go back are made of whole ones and proved right again: that wants "
-            "target: full or shortest, and a verifier that neither asks a model nor goes by agreement"
+            "target: full or shortest, and a verifier that neither asks a model nor counts agreement"
         )
     if options.target != "full" and options.choose != "shortest":
         raise RecipeError(
@@ -112,6 +112,6 @@ def check(recipe: Recipe) -> None:
         )
     if options.target == "answer" and unprovable:
         raise RecipeError(
-            f"curation.target: answer: the verifier {verifier.name!r} asks a model or goes by agreement, so it can't "
+            f"curation.target: answer: the verifier {verifier.name!r} asks a model or counts agreement, so it can't "
             "prove a bare answer right by itself; take the target shortest, or another verifier"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,9 +22,12 @@ class Lazy(Session):
     and `swap_seconds` are the wall seconds that starting, and loading policies, took so far.
     """
 
-    def __init__(self, engine: Engine, model: models.ModelOptions, log: Path) -> None:
-        """`engine` and `model` are those of the recipe; `log` is the file for what the engine prints."""
+    def __init__(
+        self, engine: Engine, model: models.ModelOptions, log: Path, setting: Mapping[str, Any] | None = None
+    ) -> None:
+        """`engine`, `model` and `setting` are those of the recipe; `log` is the file for what the engine prints."""
         self._engine, self._model, self._log = engine, model, log
+        self.setting = setting
         self._wanted: Policy | None = None
         self._session: Session | None = None
         self._loaded = "base"

@@ -69,6 +69,11 @@ class VLLM(Engine):
     _args: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @override
+    def __eq__(self, other: object) -> bool:
+        """Equal are engines with the same options and the same `engine_args`."""
+        return isinstance(other, VLLM) and super().__eq__(other) and self._args == other._args
+
+    @override
     def with_args(self, args: Mapping[str, Any]) -> VLLM:
         copy = self.model_copy()
         copy._args = dict(args)
@@ -84,6 +89,20 @@ class VLLM(Engine):
         largest, rank = self.max_lora_rank, recipe.objective.adapter_rank()
         if rank > largest:
             raise RecipeError(f"objective.lora_r: {rank} is more than engine.max_lora_rank, {largest}: raise that too")
+        targets = recipe.lora_args.get("target_modules")
+        unserved = [str(target) for target in targets if target not in _LINEAR] if isinstance(targets, list) else []
+        if unserved:
+            raise RecipeError(
+                f"lora_args.target_modules: an adapter on {', '.join(unserved)} can't be served; the engine vllm "
+                f"serves those on {', '.join(_LINEAR)}"
+            )
+        pattern = recipe.lora_args.get("rank_pattern")
+        for module, own_rank in pattern.items() if isinstance(pattern, dict) else ():
+            if isinstance(own_rank, int) and own_rank > largest:
+                raise RecipeError(
+                    f"lora_args.rank_pattern: {own_rank}, of {module}, is more than engine.max_lora_rank, {largest}: "
+                    "raise that too"
+                )
         wanted, available = self.num_gpus() * (self.data_parallel_size or 1), len(machine.gpus())
         if wanted > max(1, available):
             raise RecipeError(

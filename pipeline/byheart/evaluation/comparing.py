@@ -116,8 +116,8 @@ def accuracy(outcomes: Sequence[Outcome]) -> Accuracy:
 def back(worked: Sequence[Outcome], straight: Sequence[Outcome]) -> Back:
     """What comes of going back in the `worked` answers, and the accuracy of the `straight` ones, which may not."""
     gone = [outcome for outcome in worked if BACK.strip() in outcome.response]
-    mended = sum(outcome.right is True for outcome in gone)
-    return Back(len(gone), mended, len(worked), accuracy(straight))
+    fixed = sum(outcome.right is True for outcome in gone)
+    return Back(len(gone), fixed, len(worked), accuracy(straight))
 
 
 def sampled(answers: Sequence[Answer], samples: int) -> dict[str, Rate]:

@@ -17,7 +17,6 @@ from byheart.errors import TaskError
 from byheart.evaluation.metrics import Kind
 from byheart.evaluation.values import Valued
 from byheart.files import Journal, read_records, write_records
-from byheart.models import ModelOptions
 from byheart.options import Options
 from byheart.stages import Earlier, Stage, stage
 from byheart.strategies.backtrack import Backtrack
@@ -158,7 +157,6 @@ def baseline(
     work: Stage,
     problems: Problems,
     policy: Policy,
-    model: ModelOptions,
     strategy: Strategy,
     curation: CurationOptions,
     options: EvaluationOptions,
@@ -167,7 +165,7 @@ def baseline(
     earlier: Sequence[Earlier],
 ) -> Measure:
     """Measure the policy that the round starts from, and how far the round's strategy gets with it."""
-    asking = _Asking(work, policy, model, engine, verifier, verified_examples(earlier))
+    asking = _Asking(work, policy, engine, verifier, verified_examples(earlier))
     return _measured(asking, problems, options, bool(curation.backtracks), strategy=strategy)
 
 
@@ -178,7 +176,6 @@ def evaluate(
     policy: Policy,
     before: Policy,
     first: Measure,
-    model: ModelOptions,
     curation: CurationOptions,
     options: EvaluationOptions,
     engine: Session,
@@ -187,7 +184,7 @@ def evaluate(
     """Measure the policy that the round made; its scorer beside that of the policy `before`. `first` is the baseline of
     round 1, which has the slow answers of the base model."""
     base = {answer.problem_id: answer.slow.right for part in first.splits.values() for answer in part if answer.slow}
-    asking = _Asking(work, policy, model, engine, verifier, verified_examples([]))
+    asking = _Asking(work, policy, engine, verifier, verified_examples([]))
     scorers = _Scorers(before, curation.step)
     return _measured(asking, problems, options, bool(curation.backtracks), base=base, scorers=scorers)
 
@@ -255,7 +252,6 @@ class _Asking:
 
     work: Stage
     policy: Policy
-    model: ModelOptions
     engine: Session
     verifier: VerifierService
     retrieve: Retriever
@@ -371,7 +367,7 @@ class _Asking:
             yield group, [(rollout, next(verdicts)) for rollout in group.rollouts]
 
     def _name(self, strategy: Strategy, *rest: str) -> str:
-        return digest(self.model.model_dump(), strategy.model_dump(), *rest)[:6]
+        return digest(self.engine.setting, strategy.model_dump(), *rest)[:6]
 
 
 def _score(texts: Mapping[str, Sequence[str]], problem: Problem) -> Solver:

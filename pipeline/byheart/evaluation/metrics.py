@@ -17,11 +17,11 @@ Intervals (`low`, `high`) are 95 % intervals. A field whose default is None has 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from byheart.types import Record
+from byheart.types import Record, formerly
 
 Kind = Literal["fast", "worked"]
 GREEDY: tuple[Kind, ...] = ("fast", "worked")
@@ -64,11 +64,11 @@ class Unique(Record):
 
 @dataclass(frozen=True, slots=True)
 class Back(Record):
-    """How many of the worked answers to `problems` go back (`gone`), and how many of those come out right (`mended`).
+    """How many of the worked answers to `problems` go back (`gone`), and how many of those come out right (`fixed`).
     `straight` is the accuracy where going back is forbidden."""
 
     gone: int
-    mended: int
+    fixed: Annotated[int, formerly("fixed", "mended")]
     problems: int
     straight: Accuracy
 

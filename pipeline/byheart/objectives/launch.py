@@ -59,7 +59,8 @@ def check(recipe: Recipe) -> None:
     if rows is not None and rows % num_processes:
         raise RecipeError(
             f"objective.global_batch_size: {rows} rows (global_batch_size / gradient_accumulation_steps) can't be "
-            f"shared alike by {num_processes} processes (accelerate: {recipe.accelerate}); take a multiple of {num_processes}"
+            f"shared alike by {num_processes} processes (accelerate: {recipe.accelerate}); take a multiple of "
+            f"{num_processes}"
         )
 
 

@@ -65,6 +65,11 @@ class StepValue(sft.SFT):
             raise RecipeError(f"objective.stepwise: there is no file {stepwise}; looked for {self.places(stepwise)}")
 
     @override
+    def reads(self) -> tuple[Path, ...]:
+        file = self.stepwise and self.locate(self.stepwise)
+        return (file,) if file else ()
+
+    @override
     def fit(self, job: Job) -> float:
         seconds = sft.fine_tune(replace(job, scratch=job.scratch / "sft"), self)
         if not (job.steps.is_file() or self.stepwise):
@@ -89,7 +94,7 @@ def learn(job: Job, options: StepValue) -> float:
     tokenizer, model = sft.base_model(job, options)
     model = PeftModel.from_pretrained(model, job.adapter, is_trainable=True)
     rows = list(sft.read(job, job.steps)) if job.steps.is_file() else []
-    if options.stepwise and (file := options.locate(options.stepwise)):
+    for file in options.reads():
         rows += stepwise(job, file)
     dataset = datasets.Dataset.from_list([encoded(tokenizer, row) for row in rows])
     trainer = value_trainer(job, options, tokenizer, model, dataset)

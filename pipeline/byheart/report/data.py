@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from byheart import STAGES, recipe, registry
-from byheart.errors import InputError
+from byheart.errors import InputError, RecipeError
 from byheart.evaluation import Measure, RoundMetrics, read_measure
 from byheart.evaluation.metrics import GREEDY, Back, ByHeart, Kind, Reliability, SideMetrics
 from byheart.files import load_yaml, read_json
@@ -240,7 +240,7 @@ class RunView:
         """Why a finished round made no new policy, as a sentence; "" where it made one."""
         if finished.metrics.before != finished.metrics.after:
             return ""
-        if not registry.resolve("objectives", self.recipe["objective"]["name"]).trains:
+        if not self._trains:
             return "Nothing was trained, as the recipe says: the control."
         curated = finished.curation
         dropped = {
@@ -251,6 +251,14 @@ class RunView:
         }
         counts = [f"{curated.num_right} right", *(f"{count} {reason}" for reason, count in dropped.items() if count)]
         return f"No solution is left to learn from: {', '.join(counts)}."
+
+    @property
+    def _trains(self) -> bool:
+        """Whether the objective trains. One that can't be looked up, as its package is gone, is taken to."""
+        try:
+            return bool(registry.resolve("objectives", self.recipe["objective"]["name"]).trains)
+        except RecipeError:
+            return True
 
 
 def view(folder: Path) -> RunView:
@@ -317,7 +325,7 @@ def back_text(back: Back) -> str:
     """What came of going back."""
     accuracy = "not judged" if back.straight.accuracy is None else f"{back.straight.accuracy:.3f}"
     return (
-        f"{back.gone} of {back.problems} worked answers go back, of which {back.mended} come out right; where that is "
+        f"{back.gone} of {back.problems} worked answers go back, of which {back.fixed} come out right; where that is "
         f"forbidden, accuracy is {accuracy}"
     )
 

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from byheart.errors import InputError
 from byheart.evaluation import Answer
-from byheart.evaluation.metrics import Accuracy, Bin, ByHeart, Kind, Rate, SideMetrics
+from byheart.evaluation.metrics import Accuracy, Bin, ByHeart, Kind, Rate, SideMetrics, SplitMetrics
 from byheart.files import write_text
 from byheart.report.charts import BY_TOKENS, BY_VALUE, Chart, Line, Point
 from byheart.report.comparison import Comparison
@@ -254,8 +254,8 @@ def _charts(run: RunView) -> list[Chart]:
             "By heart",
             "Fast answers right for each slow answer right. At 1 what had to be worked out is known by heart.",
             [
-                _ratios(rounds, 0, "over slow before", "by_heart"),
-                _ratios(rounds, 1, "over slow of the base", "by_heart_base"),
+                _ratios(rounds, 0, "over slow before", lambda split: split.by_heart),
+                _ratios(rounds, 1, "over slow of the base", lambda split: split.by_heart_base),
             ],
             share=False,
             level=1,
@@ -321,24 +321,22 @@ def _point(x: float, numbers: Accuracy | Rate, promoted: bool = True) -> Point |
 
 
 def _tokens(rounds: Sequence[Round], look: int, kind: Kind) -> Line:
-    lengths = [(n, promoted, getattr(side, kind).tokens) for n, promoted, side in _sides(rounds)]
-    return Line(
-        kind,
-        [Point(n, tokens, tokens, tokens, promoted) for n, promoted, tokens in lengths if tokens is not None],
-        look,
-    )
-
-
-def _ratios(rounds: Sequence[Round], look: int, words: str, which: Literal["by_heart", "by_heart_base"]) -> Line:
-    ratios: list[tuple[Round, ByHeart | None]] = [
-        (round_, getattr(round_.metrics.held_out, which)) for round_ in rounds
+    points = [
+        Point(n, greedy.tokens, greedy.tokens, greedy.tokens, promoted)
+        for n, promoted, side in _sides(rounds)
+        if (greedy := side.kind(kind)) and greedy.tokens is not None
     ]
+    return Line(kind, points, look)
+
+
+def _ratios(rounds: Sequence[Round], look: int, words: str, which: Callable[[SplitMetrics], ByHeart | None]) -> Line:
+    """The first line is solid, the others are dashed."""
     points = [
         Point(round_.n, heart.ratio, heart.low, heart.high or math.inf, round_.promoted)
-        for round_, heart in ratios
-        if heart
+        for round_ in rounds
+        if (heart := which(round_.metrics.held_out))
     ]
-    return Line(words, points, look, dashed=which == "by_heart_base")
+    return Line(words, points, look, dashed=look > 0)
 
 
 def _reliability(bins: Sequence[Bin]) -> Chart:

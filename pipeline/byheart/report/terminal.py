@@ -232,7 +232,8 @@ def _accuracies(finished: Round, kinds: Sequence[Kind]) -> Table:
         table.add_section()
         table.add_row(f"{words} ({split.after.fast.problems})")
         for kind in kinds:
-            before, after = (getattr(side, kind) for side in (split.before, split.after))
+            before, after = split.before.kind(kind), split.after.kind(kind)
+            assert before and after, "greedy answers are always measured"
             table.add_row(
                 "", kind, _accuracy(before), _accuracy(after), _change(split.paired.kind(kind)),
                 f"{_tokens(before)} → {_tokens(after)}",

@@ -31,7 +31,7 @@ class Backtrack(Strategy):
     prompt: Annotated[str, template("problem")] = Field(
         default="{problem}", description="prompt for the teacher; never trained on"
     )
-    samples: int = Field(default=8, ge=1, description="samples a problem")
+    samples: int = Field(default=8, ge=1, description="samples per problem")
     temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
     top_p: float = Field(default=1.0, gt=0, le=1, description="nucleus sampling: probability mass to sample from")
     max_tokens: int = Field(default=256, ge=1, description="most tokens of a sample, those struck out included")

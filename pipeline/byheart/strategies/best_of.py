@@ -45,7 +45,7 @@ class BestOf(Strategy):
     prompt: Annotated[str, template("problem")] = Field(
         default="{problem}", description="prompt for the teacher; never trained on"
     )
-    samples: int = Field(default=8, ge=1, description="samples a problem, spread evenly over `temperatures`")
+    samples: int = Field(default=8, ge=1, description="samples per problem, spread evenly over `temperatures`")
     temperatures: list[Temperature] = Field(
         default=[1.0], min_length=1, description="sampling temperatures, 0 is greedy"
     )

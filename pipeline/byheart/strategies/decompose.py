@@ -38,7 +38,7 @@ class Decompose(Strategy):
         default="answer",
         description="what is taught: the answer alone, or the trace of all questions and answers, judged as a whole",
     )
-    samples: int = Field(default=4, ge=1, description="solutions a problem, each divided anew")
+    samples: int = Field(default=4, ge=1, description="solutions per problem, each divided anew")
     temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
     max_tokens: int = Field(default=256, ge=1, description="most tokens of an answer")
     divide_tokens: int = Field(default=256, ge=1, description="most tokens of a list of questions")

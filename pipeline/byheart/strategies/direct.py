@@ -31,9 +31,11 @@ class Direct(Strategy):
         default="{problem}",
         description="prompt for the teacher, such as '{problem} Think step by step.'; never trained on",
     )
-    samples: int = Field(default=8, ge=1, description="samples a batch; the problem's verdicts decide on another batch")
+    samples: int = Field(
+        default=8, ge=1, description="samples per batch; the problem's verdicts decide on another batch"
+    )
     enough: int = Field(default=4, ge=1, description="distinct right samples at which a problem is done")
-    max_samples: int = Field(default=8, ge=1, description="most samples a problem")
+    max_samples: int = Field(default=8, ge=1, description="most samples per problem")
     patience: int | None = Field(
         default=None,
         ge=1,
@@ -42,7 +44,9 @@ class Direct(Strategy):
     temperature: Temperature | Annotated[list[Temperature], Field(min_length=1)] = Field(
         default=1.0, description="sampling temperature, 0 is greedy; of a list, each round takes the best"
     )
-    num_tuning: int = Field(default=32, ge=1, description="problems a round on which several temperatures are compared")
+    num_tuning: int = Field(
+        default=32, ge=1, description="problems per round on which several temperatures are compared"
+    )
     top_p: float = Field(default=1.0, gt=0, le=1, description="nucleus sampling: probability mass to sample from")
     max_tokens: int = Field(default=256, ge=1, description="most tokens of a sample")
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from byheart.errors import PromptError
+from byheart.errors import ByheartError, PluginError, PromptError, described
 from byheart.types import (
     Branch,
     Generate,
@@ -34,7 +35,8 @@ from byheart.types import (
     digest,
     replace,
 )
-from byheart.verifiers.service import VerifierService
+from byheart.verifiers.pool import flaw
+from byheart.verifiers.service import VerifierService, asks_policy
 
 MAX_ACTIVE = 512
 """Solvers alive at once: enough for any engine's batch, few enough to keep memory flat over millions of problems."""
@@ -74,6 +76,21 @@ class _Active:
     tree: list[Branch] = field(default_factory=list)
     result: RolloutGroup | None = None
 
+    def __post_init__(self) -> None:
+        if wrong := no_generator(self.generator):
+            raise PluginError(f"solve (problem {self.problem.id}) {wrong}")
+
+    def __str__(self) -> str:
+        """The generator and its problem, for the message of an error."""
+        return f"{qualified(self.generator)} (problem {self.problem.id})"
+
+    @property
+    def answers(self) -> Verify | None:
+        """For a verifier, the request that it answers."""
+        request = self.parent[0].requests[self.parent[1]] if self.parent else None
+        assert request is None or isinstance(request, Verify)
+        return request
+
 
 class _Driver:
     """The requests that are open in the engine and in the verifier, by ticket: each with its solver and its index."""
@@ -93,8 +110,10 @@ class _Driver:
         """Send a solver its replies and submit what it asks for next, until it waits or has ended."""
         while active.outstanding == 0 and active.result is None:
             try:
-                active.requests = advance(active.generator, active.replies)
+                requests = advance(active.generator, active.replies)
             except StopIteration as end:
+                if wrong := _wrong_result(active, end.value):
+                    raise PluginError(f"{active} returned {wrong}") from None
                 if active.parent is None:
                     active.result = _group(active, end.value)
                 else:
@@ -103,6 +122,14 @@ class _Driver:
             except PromptError as refused:
                 self.give_up(active, str(refused))
                 return
+            except ByheartError:
+                raise
+            except Exception as error:
+                error.add_note(f"raised in {active}")
+                raise
+            if wrong := wrong_requests(requests):
+                raise PluginError(f"{active} yielded {wrong}")
+            active.requests = requests
             active.replies, active.outstanding = [None] * len(active.requests), len(active.requests)
             for index, request in enumerate(active.requests):
                 try:
@@ -115,6 +142,11 @@ class _Driver:
         active.num_requests += 1
         path = f"{active.path}.{active.num_requests}"
         if isinstance(request, Generate | Score):
+            if active.answers and not asks_policy(active.answers.by or self.verifier.verifier):
+                raise PluginError(
+                    f"{active} yielded {described(request)}, which asks the policy: its class has to declare "
+                    "asks_policy: ClassVar[bool] = True"
+                )
             assert self.engine, "this run has no engine"
             request = replace(request, priority=active.priority)
             if isinstance(request, Generate):
@@ -156,12 +188,11 @@ class _Driver:
 
     def close(self, active: _Active, judgements: list[Judgement] | None, failure: str = "") -> None:
         """A verifier has ended, or failed: its judgements are the reply to its parent."""
-        assert active.parent
+        request = active.answers
+        assert active.parent and request
         active.result = RolloutGroup(active.problem.id, [], [])
         parent, index = active.parent
         parent.num_tokens += active.num_tokens
-        request = parent.requests[index]
-        assert isinstance(request, Verify)
         unjudged = [Judgement(None, None, failure)] * len(request.responses)
         self.reply(parent, index, self.verifier.verdicts(request, judgements or unjudged))
 
@@ -207,6 +238,8 @@ def drive(
     requests are answered; a solver that does not catch it fails for its own problem only. A None among `solvers` means
     that there are none just now, and more may come. `engine` is None where no solver asks for completions; without
     `retrieve` a Retrieve is answered with no examples.
+
+    Raises PluginError where a solver, or a verifier's generator, does what its contract does not allow.
     """
     driver = _Driver(engine, verifier, seed, retrieve)
     waiting, numbers = iter(solvers), itertools.count()
@@ -240,6 +273,54 @@ def advance(generator: Generator[Sequence[Request], Any, Any], replies: Sequence
         assert replies
         return generator.throw(Refused(replies))
     return generator.send(replies)
+
+
+def qualified(generator: Generator[Any, Any, Any]) -> str:
+    """The name of the function that made `generator`, such as "Direct.solve"."""
+    return str(getattr(generator, "__qualname__", type(generator).__qualname__))
+
+
+def no_generator(generator: object) -> str | None:
+    """What a function without a yield returned instead of a generator; None where `generator` is one."""
+    if isinstance(generator, Generator):
+        return None
+    return f"has no yield: it returned {described(generator)}, not a generator that yields lists of requests"
+
+
+def wrong_requests(requests: object) -> str | None:
+    """What a generator yielded instead of a list of requests; None where that is what it yielded."""
+    if not isinstance(requests, list | tuple):
+        request = type(requests).__name__ if isinstance(requests, Request) else "Generate"
+        return f"{described(requests)}; it yields lists: yield [{request}(...)]"
+    for request in requests:
+        if not isinstance(request, Request):
+            return (
+                f"{described(requests)} with {described(request)}; the requests are Generate, Score, Verify, Retrieve "
+                "and RecordTree"
+            )
+    return None
+
+
+def _wrong_result(active: _Active, result: object) -> str | None:
+    """What a solver returned instead of distinct rollouts, or a verifier instead of a judgement for each response; None
+    where that is what it returned."""
+    request = active.answers
+    kind = Judgement if request else Rollout
+    if not isinstance(result, list):
+        return f"{described(result)}; it returns a list of {kind.__name__}s"
+    for item in result:
+        if not isinstance(item, kind):
+            return f"a list with {described(item)}; it returns a list of {kind.__name__}s"
+    if request is None:
+        repeated = [rollout_id for rollout_id, count in Counter(rollout.id for rollout in result).items() if count > 1]
+        return f"two rollouts with the id {repeated[0]}; each completion makes one rollout" if repeated else None
+    if len(result) != len(request.responses):
+        return f"{_counted(result, 'judgement')} for {_counted(request.responses, 'response')}"
+    return next(filter(None, map(flaw, result)), None)
+
+
+def _counted(items: Sequence[object], noun: str) -> str:
+    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
 
 
 def _group(active: _Active, rollouts: list[Rollout]) -> RolloutGroup:

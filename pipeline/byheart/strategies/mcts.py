@@ -35,7 +35,7 @@ class MCTS(Searching):
         "step under the policy as prior, or rStar-Math's",
     )
     exploration: float = Field(default=1.4, ge=0, description="weight of rarely tried steps (c of UCT, c_puct)")
-    simulations: int = Field(default=64, ge=1, description="simulations a problem, each one visit of a leaf")
+    simulations: int = Field(default=64, ge=1, description="simulations per problem, each one visit of a leaf")
     playouts: int = Field(
         default=0, ge=0, description="samples to the end by which a leaf is valued; 0 takes the value model's value"
     )

@@ -46,7 +46,7 @@ class Program(Strategy):
         default="answer",
         description="what is taught: the printed output alone, or the program with its output under it",
     )
-    samples: int = Field(default=4, ge=1, description="programs a problem, retries aside")
+    samples: int = Field(default=4, ge=1, description="programs per problem, not counting retries")
     temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
     max_tokens: int = Field(default=256, ge=1, description="most tokens of a program")
 

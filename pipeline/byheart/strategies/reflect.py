@@ -35,7 +35,7 @@ class Reflect(Strategy):
         default="answer",
         description="what is taught: a version alone, or the trace of draft, critiques and rewrites, judged as a whole",
     )
-    samples: int = Field(default=4, ge=1, description="drafts a problem")
+    samples: int = Field(default=4, ge=1, description="drafts per problem")
     temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
     max_tokens: int = Field(default=256, ge=1, description="most tokens of a draft or a rewrite")
     critique_tokens: int = Field(default=256, ge=1, description="most tokens of a critique")

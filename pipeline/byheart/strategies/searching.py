@@ -65,7 +65,7 @@ class Searching(Strategy):
     def check(self, recipe: Recipe) -> None:
         if recipe.objective.trains_scorer != "steps":
             raise RecipeError(
-                f"strategy: {self.name}: it goes by a value model of steps, and the objective "
+                f"strategy: {self.name}: it needs a value model of steps, and the objective "
                 f"{recipe.objective.name!r} trains none; say objective: step_value"
             )
         check_step(self, self.step, recipe)
@@ -77,7 +77,7 @@ def check_step(strategy: Strategy, step: Kind, recipe: Recipe) -> None:
     steps_matter = recipe.curation.steps or recipe.curation.backtracks or recipe.curation.pair_by == "siblings"
     if steps_matter and step != curated:
         raise RecipeError(
-            f"strategy: {strategy.name}: it goes by step: {step}, and curation.step is {curated}: say the same in both"
+            f"strategy: {strategy.name}: its step is {step} and curation.step is {curated}; give both the same value"
         )
 
 

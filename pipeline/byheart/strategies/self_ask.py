@@ -38,7 +38,7 @@ class SelfAsk(Strategy):
         description="message that asks for the rewrite; {answers} holds all questions with their answers",
     )
     questions: int = Field(default=12, ge=1, description="most questions about a draft")
-    samples: int = Field(default=1, ge=1, description="drafts a problem")
+    samples: int = Field(default=1, ge=1, description="drafts per problem")
     temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
     max_tokens: int = Field(default=512, ge=1, description="most tokens of a draft or a rewrite")
     test_tokens: int = Field(default=512, ge=1, description="most tokens of the list of questions")

@@ -22,7 +22,7 @@ AIME_2025 = rows.Hub("math-ai/aime25", "563bb8404243c5f09de6ec262f2db674fe5bce9b
 class AIME(rows.DatasetTask):
     """The American Invitational Mathematics Examination of 2024 and 2025."""
 
-    num_train: int = Field(default=20, ge=1, description="problems a round is trained on")
+    num_train: int = Field(default=20, ge=1, description="training problems per round")
     num_dev: int = Field(default=10, ge=1, description="problems by which a policy is promoted or not")
     num_held_out: int = Field(default=30, ge=1, description="problems that only measure")
     prompt: str = Field(

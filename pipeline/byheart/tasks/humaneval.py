@@ -26,7 +26,7 @@ HUB = rows.Hub(
 class HumanEval(rows.DatasetTask):
     """Python functions to complete from a signature and a docstring."""
 
-    num_train: int = Field(default=64, ge=1, description="problems a round is trained on")
+    num_train: int = Field(default=64, ge=1, description="training problems per round")
     num_dev: int = Field(default=20, ge=1, description="problems by which a policy is promoted or not")
     num_held_out: int = Field(default=80, ge=1, description="problems that only measure")
     prompt: str = Field(

@@ -31,7 +31,7 @@ class MBPP(rows.DatasetTask):
 
     _parts: ClassVar[tuple[str, ...]] = ("problem", "test")
 
-    num_train: int = Field(default=120, ge=1, description="problems a round is trained on")
+    num_train: int = Field(default=120, ge=1, description="training problems per round")
     num_dev: int = Field(default=40, ge=1, description="problems by which a policy is promoted or not")
     config: Literal["sanitized", "full"] = Field(default="sanitized", description="the checked set, or all problems")
     prompt: str = Field(

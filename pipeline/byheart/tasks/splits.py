@@ -12,9 +12,10 @@ spacing aside, is skipped, so the splits are disjoint by content.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, tee
+from itertools import islice
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 from jinja2 import TemplateError
 
@@ -30,6 +31,8 @@ from byheart.wording import normalised, text_of
 
 _MAX_REPEATED = 1000
 """After this many repeated problems in a row, an endless source is taken to have nothing new."""
+_MAX_REPEATED_FINITE = 100_000
+"""After this many in a row, and _MAX_REPEATED for each problem that there is, a finite source is taken for endless."""
 _MAX_FILTERED = 10_000
 """After this many problems in a row that `only` excludes, an endless source is taken to have no more that it admits."""
 _MAX_SHOWN = 20
@@ -37,42 +40,93 @@ _MAX_SHOWN = 20
 
 
 class Source(Iterator[Problem]):
-    """A task's problems, each once, those of its official test split first. `passed_over` counts repeated ones."""
+    """A task's problems, each once, those of its official test split first. `taken` are those so far; `passed_over`
+    counts repeated ones."""
 
     def __init__(self, task: Task, seed: int) -> None:
         """`seed` decides the order of the task's problems."""
+        self.taken: list[Problem] = []
         self.passed_over = 0
         self._name, self._finite = task.name, task.finite
+        self._verifier = task.verifier.name if task.has_gold and task.verifier.requires_gold() else None
         self._prompts: set[str] = set()
         self._ids: set[str] = set()
         self._problems = self._in_order(task, seed)
 
     def __next__(self) -> Problem:
-        """The next problem that was not there before."""
-        return next(self._problems)
+        """The next problem that was not there before. Raises TaskError where what the task yields is none, or can't be
+        read."""
+        problem = next(self._problems)
+        self.taken.append(problem)
+        return problem
+
+    def take(self, size: int, key: str, among: Iterator[Problem] | None = None) -> list[Problem]:
+        """The next `size` problems, or those of `among`. Raises TaskError where they are fewer than task.`key` asks
+        for."""
+        part = list(islice(self if among is None else among, size))
+        if len(part) < size:
+            repeated = f" ({self.passed_over} problems that say the same as another were passed over)"
+            raise TaskError(
+                f"task.{key} asks for {size} problems and {self._name} has {len(part)} left for it"
+                f"{repeated if self.passed_over else ''}; ask for fewer (held-out problems are taken first, then "
+                "development, then training) or give more"
+            )
+        return part
 
     def _in_order(self, task: Task, seed: int) -> Iterator[Problem]:
-        tests = task.held_out(seed)
-        if tests is not None:
-            held_out = list(self._fresh(tests))  # all of them, so that none is trained on
-            yield from _take(iter(held_out), task.num_held_out, "num_held_out", task)
-        yield from self._fresh(task.problems(seed))
+        try:
+            tests = task.held_out(seed)
+            if tests is not None:
+                held_out = list(self._fresh(tests, "held_out"))  # all of them, so that none is trained on
+                yield from self.take(task.num_held_out, "num_held_out", iter(held_out))
+            yield from self._fresh(task.problems(seed), "problems")
+        except OSError as error:
+            reason = f"{error.filename}: {error.strerror}" if error.filename else str(error) or type(error).__name__
+            raise TaskError(
+                f"task {self._name} can't read its problems: {reason}; what it reads has to be there and readable "
+                "(self.locate finds a path beside the recipe's file too)"
+            ) from error
 
-    def _fresh(self, problems: Iterable[Problem]) -> Iterator[Problem]:
+    def _fresh(self, problems: Iterable[Problem], method: str) -> Iterator[Problem]:
+        """Those of `problems`, which the task's `method` returned, that were not there before."""
         misses = 0
-        for problem in problems:
+        for problem in self._checked(problems, method):
             key = _key(problem.prompt)
             if key in self._prompts:
                 self.passed_over += 1
                 misses += 1
                 if misses > _MAX_REPEATED and not self._finite:
                     return
+                if misses > max(_MAX_REPEATED_FINITE, _MAX_REPEATED * len(self._prompts)):
+                    raise TaskError(
+                        f"task {self._name}: {method}(seed) yielded {misses:,} problems in a row that say the same as "
+                        "one before; a finite task has to come to an end: end it, or declare "
+                        "`finite: ClassVar[bool] = False`"
+                    )
                 continue
             if problem.id in self._ids:
                 raise TaskError(f"task {self._name}: two problems have the id {problem.id!r}")
             self._prompts.add(key)
             self._ids.add(problem.id)
             misses = 0
+            yield problem
+
+    def _checked(self, problems: object, method: str) -> Iterator[Problem]:
+        """The problems that the task's `method` returned. Raises TaskError at what is none."""
+        if not isinstance(problems, Iterable):
+            raise TaskError(
+                f"{method}(seed) of task {self._name} returned {type(problems).__name__}; it has to yield problems"
+            )
+        for number, problem in enumerate(problems, 1):
+            mistake = _mistake(problem)
+            if not mistake and problem.answer is None and self._verifier is not None:
+                mistake = (
+                    f"its answer is None, and the verifier {self._verifier!r} needs one; give an answer, or declare "
+                    "`has_gold: ClassVar[bool] = False` and take a verifier that needs none, such as consensus"
+                )
+            if mistake:
+                name = f", id {problem.id!r}" if isinstance(problem, Problem) else ""
+                raise TaskError(f"task {self._name}, problem {number} of {method}(seed){name}: {mistake}")
             yield problem
 
 
@@ -86,13 +140,12 @@ def load(work: Stage, model: models.ModelOptions, task: Task, earlier: Sequence[
     """The splits of this round. Raises TaskError where the source has too few problems, or others than before, and
     ModelError where a prompt does not suit the model."""
     everything = source(task, work.seed)
-    once, again = tee(everything)
-    problems = split(once, task, work.round)
+    problems = split(everything, task, work.round)
     if earlier:
         check_same(problems, earlier[-1].problems.value)
     whole = task.finite and work.round == 1  # so that no later round meets a prompt that can't be used
     used = (problem for part in problems.splits().values() for problem in part)
-    check_prompts(list(again if whole else used), model)
+    check_prompts([*everything.taken, *everything] if whole else list(used), model)
     write_records(work.dir / "problems.jsonl", [problems])
     work.stats = LoadStats(
         num_train=len(problems.train),
@@ -106,18 +159,19 @@ def load(work: Stage, model: models.ModelOptions, task: Task, earlier: Sequence[
 
 
 def source(task: Task, seed: int) -> Source:
-    """The problems of `task`. Raises TaskError, when iterated, where its official test split is too small."""
+    """The problems of `task`. Raises TaskError, when iterated, where its official test split is too small,
+    and where what the task yields is no problem."""
     return Source(task, seed)
 
 
-def split(problems: Iterator[Problem], task: Task, n: int) -> Problems:
+def split(problems: Source, task: Task, n: int) -> Problems:
     """The splits of round `n` (from 1). Raises TaskError where there are fewer problems than the splits ask for, or
     `task.only` admits none."""
-    held_out = _take(problems, task.num_held_out, "num_held_out", task)
-    dev = _take(problems, task.num_dev, "num_dev", task)
+    held_out = problems.take(task.num_held_out, "num_held_out")
+    dev = problems.take(task.num_dev, "num_dev")
     pool = list(islice(_fitting(problems, task), n * task.num_train))
     if len(pool) < task.num_train:
-        _take(iter(pool), task.num_train, "num_train", task)
+        problems.take(task.num_train, "num_train", iter(pool))
     first = (n - 1) * task.num_train
     return Problems([pool[index % len(pool)] for index in range(first, first + task.num_train)], dev, held_out)
 
@@ -203,11 +257,28 @@ def _key(prompt: Prompt) -> str:
     return digest(normalised(text_of(prompt)))
 
 
-def _take(problems: Iterator[Problem], size: int, key: str, task: Task) -> list[Problem]:
-    taken = list(islice(problems, size))
-    if len(taken) < size:
-        raise TaskError(
-            f"task.{key} asks for {size} problems and {task.name} has {len(taken)} left for it; ask for fewer "
-            "(held-out problems are taken first, then development, then training) or give more"
-        )
-    return taken
+def _mistake(problem: Any) -> str:
+    """What is wrong with something that a task yielded as a problem, and what to do; "" where nothing is."""
+    if not isinstance(problem, Problem):
+        return f"it is {_shown(problem)} and no Problem; yield Problem.of(prompt, answer, verifier)"
+    unchecked: Any = problem
+    prompt, answer = unchecked.prompt, unchecked.answer
+    if not isinstance(unchecked.id, str):
+        return f"its id is {_shown(unchecked.id)}; give text, as Problem.of does"
+    if not (prompt.strip() if isinstance(prompt, str) else isinstance(prompt, list) and prompt):
+        return f"its prompt is {_shown(prompt)}; give text, or a list of messages, that is not empty"
+    for turn in [] if isinstance(prompt, str) else prompt:
+        if not isinstance(turn, dict) or not all(isinstance(turn.get(key), str) for key in ("role", "content")):
+            return f"a message of its prompt is {_shown(turn)}; give a dict whose role and content are text"
+    if not (answer is None or isinstance(answer, str)):
+        return f"its answer is {_shown(answer)}; give text, str(answer), or None where none is known"
+    if not isinstance(unchecked.verifier, str):
+        return f"its verifier is {_shown(unchecked.verifier)}; give its name, self.verifier.name"
+    if not isinstance(unchecked.meta, dict):
+        return f"its meta is {_shown(unchecked.meta)}; give a dict"
+    return ""
+
+
+def _shown(value: object) -> str:
+    """`value` and its type, for the message of an error."""
+    return f"{value!r:.60} ({type(value).__name__})"

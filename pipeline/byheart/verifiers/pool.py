@@ -21,9 +21,10 @@ from typing import Self
 
 import psutil
 from pebble import ProcessExpired, ProcessPool
+from pydantic import ValidationError
 
 from byheart.contracts import ProcessVerifier
-from byheart.errors import VerifierError
+from byheart.errors import VerifierError, described
 from byheart.types import Judgement, Problem
 
 GIB = 2**30
@@ -94,7 +95,31 @@ def ended(future: Future[Judgement], verifier: ProcessVerifier) -> Judgement:
 
 def failed(error: Exception) -> Judgement:
     """The judgement where a verifier raised `error`."""
-    return Judgement(None, None, f"the verifier failed: {type(error).__name__}: {str(error)[:200]}")
+    text = str(error)
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        text = ": ".join([*filter(None, [".".join(map(str, first["loc"]))]), first["msg"]])
+    return Judgement(None, None, f"the verifier failed: {type(error).__name__}: {text[:200]}")
+
+
+def checked(judgement: object) -> Judgement:
+    """What `verify` returned; unjudged, with the flaw as the reason, where that is no sound judgement."""
+    if not isinstance(judgement, Judgement):
+        return Judgement(None, None, f"the verifier failed: verify returned {described(judgement)}, not a Judgement")
+    wrong = flaw(judgement)
+    return Judgement(None, None, f"the verifier failed: verify returned {wrong}") if wrong else judgement
+
+
+def flaw(judgement: Judgement) -> str | None:
+    """What is wrong with the values in `judgement`; None where nothing is."""
+    score, answer, reason, _ = judgement
+    if score is not None and (isinstance(score, bool) or not isinstance(score, int | float) or score not in (0, 1)):
+        return f"the score {repr(score)[:40]}; a score is 1.0, 0.0, or None for unjudged"
+    if not isinstance(answer, str | None):
+        return f"{described(answer)} as the answer; an answer is text, or None"
+    if not isinstance(reason, str | None):
+        return f"{described(reason)} as the reason; a reason is text"
+    return None
 
 
 def _begin() -> None:
@@ -118,12 +143,11 @@ def _work(packed: bytes) -> Judgement:
     _limit(resource.RLIMIT_AS, psutil.Process().memory_info().vms + verifier.memory * GIB)
     _limit(resource.RLIMIT_CPU, time.process_time() + 2 * verifier.time_limit + 2)  # in case nothing is left to kill it
     try:
-        judgement: Judgement = verifier.verify(problem, response)
+        return checked(verifier.verify(problem, response))
     except MemoryError:
         return Judgement(None, None, f"the verification took more than {verifier.memory:g} GiB")
     except Exception as error:
         return failed(error)
-    return judgement
 
 
 def _limit(kind: int, soft: float) -> None:

@@ -8,17 +8,17 @@ runs a strategy. Any other has bounded work by construction, a few passes over t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 
 from byheart.contracts import ProcessVerifier, Verifier
-from byheart.errors import RecipeError
+from byheart.errors import PluginError, RecipeError, described
 from byheart.types import Interaction, Judgement, Problem, Verdict, Verify
 from byheart.verifiers.fingerprint import fingerprint
-from byheart.verifiers.pool import Pool, ended, failed
+from byheart.verifiers.pool import Pool, checked, ended, failed
 
 
 @dataclass(eq=False)
@@ -66,13 +66,26 @@ class VerifierService:
         return [caveat for caveat in caveats if caveat]
 
     def interaction(self, request: Verify) -> Interaction | None:
-        """The generator that answers `request`; None where the verifier has none and the request is for `submit`."""
-        return (request.by or self.verifier).interact(request.problem, request.responses)
+        """The generator that answers `request`; None where the verifier has none and the request is for `submit`.
+
+        Raises PluginError where `interact` returned anything else.
+        """
+        verifier: Verifier = request.by or self.verifier
+        interaction = verifier.interact(request.problem, request.responses)
+        if interaction is not None and not isinstance(interaction, Generator):
+            raise PluginError(
+                f"{verifier.interact.__qualname__} (problem {request.problem.id}) has no yield: it returned "
+                f"{described(interaction)}, neither a generator that yields lists of requests nor None"
+            )
+        return interaction
 
     def verdicts(self, request: Verify, judgements: Iterable[Judgement]) -> list[Verdict]:
         """The reply to `request`, made of the judgements of its responses, in order."""
         name = self.identity if request.by is None else fingerprint(request.by)
-        return [Verdict("", name, *judgement._replace(reason=_printable(judgement.reason))) for judgement in judgements]
+        return [
+            Verdict("", name, *judgement._replace(reason=_printable(judgement.reason or "")))
+            for judgement in judgements
+        ]
 
     def submit(self, request: Verify) -> int:
         """Take `request` and return at once with a ticket. Raises VerifierError where no worker can be started."""
@@ -120,15 +133,22 @@ class VerifierService:
 def check(verifier: Verifier, measures: bool = False) -> None:
     """Raises RecipeError where a model's opinion alone would decide and the recipe does not say so, or where `measures`
     and the policy would judge itself; and what a part's own `check` raises. Loads no model."""
-    if not verifier.proves():
-        raise RecipeError(
-            "verifier: a model's opinion would be the only thing that lets a solution in; combine it by `all` with a "
-            "verifier that proves, or say alone: true beside its name if that is what you want"
-        )
     parts = _parts(verifier)
-    if measures and any(part.asks_policy for part in parts):
+    if not verifier.proves():
+        unproven = [part for part in parts if not part.proves()]
+        if any("alone" in type(part).model_fields for part in unproven):
+            raise RecipeError(
+                "verifier: a model's opinion would be the only thing that lets a solution in; combine it by `all` with "
+                "a verifier that proves, or say alone: true beside its name if that is what you want"
+            )
         raise RecipeError(
-            "task.verifier: a policy would judge its own answers; give model_judge as `verifier`, which selects "
+            f"verifier: {unproven[-1].name} proves nothing, and it can't stand alone; combine it by `all` with a "
+            "verifier that proves"
+        )
+    asking = next((part.name for part in parts if part.asks_policy), None)
+    if measures and asking:
+        raise RecipeError(
+            f"task.verifier: a policy would judge its own answers; give {asking} as `verifier`, which selects "
             "training data and measures nothing, or ask another model by remote_judge"
         )
     for part in parts:
@@ -151,7 +171,7 @@ def _parts(verifier: Verifier) -> list[Verifier]:
 
 def _here(verifier: Verifier, problem: Problem, response: str) -> Judgement:
     try:
-        return verifier.verify(problem, response)
+        return checked(verifier.verify(problem, response))
     except Exception as error:
         return failed(error)
 
