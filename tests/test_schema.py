@@ -4,6 +4,7 @@ are."""
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from byheart.contracts import Strategy
 from byheart.errors import InputError, RecipeError
 from byheart.files import load_yaml
 from byheart.options import SHIPPED, Options, Plugin
-from byheart.recipe import Recipe
+from byheart.recipe import DEFAULTS, Recipe
 from byheart.schema import FAMILIES, options, schema
+
+from tests.conftest import ROOT
 
 RECIPES = sorted(SHIPPED.glob("*.yaml"))
 
@@ -173,3 +176,18 @@ def test_a_shipped_recipe_is_found_where_a_folder_of_its_name_lies_about(
     assert shipped.read_recipe("addition").name == "addition"
     (tmp_path / "plain").write_text(yaml.safe_dump({"name": "mine", "model": {"name": "m"}, "task": "arithmetic"}))
     assert shipped.read_recipe("plain").name == "mine"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/glossary.md"])
+def test_every_option_that_a_page_names_exists(page: str) -> None:
+    sections = "|".join(("model", "curation", "evaluation", *DEFAULTS, "task", "verifier"))
+    named = set(re.findall(rf"(?<![\w/.])({sections})\.(\w+)(?![\w/(]|\.py)", (ROOT / page).read_text("utf-8")))
+    known = {
+        (section, row.option) for section in ("model", "curation", "evaluation") for row in options(section).rows
+    } | {
+        (FAMILIES[family], option)
+        for family in FAMILIES
+        for name in registry.listed(family)
+        for option in (name, *registry.resolve(family, name).model_fields)
+    }
+    assert named - known == set()

@@ -8,7 +8,8 @@
     runs/<name>/round-001/...          what the stages wrote
 
 A stage whose inputs have the digest on record is read, not redone. Whole files are written beside their place, synced
-and renamed; journals are appended a line at a time, and a torn last line is owed again. One process holds a run.
+and renamed; journals are appended a line at a time, and the work of a torn last line is done again. One process holds a
+run.
 """
 
 from __future__ import annotations
