@@ -35,12 +35,15 @@ def read(folder: Path) -> list[Step]:
 
 
 @stage(read)
-def write(work: Stage, *inputs: Any) -> list[Step]:
+def _write(work: Stage, *inputs: Any) -> list[Step]:
     """Writes down what it is given."""
     calls.append(work.name)
     steps = [Step(str(value)) for value in inputs]
     write_records(work.dir / "steps.jsonl", steps)
     return steps
+
+
+write: Any = _write
 
 
 def opened(folder: Path, **sections: Any) -> Run:
@@ -188,12 +191,12 @@ def finished(run: Run, n: int, word: str) -> None:
 def test_a_stage_that_looks_back_depends_on_what_earlier_rounds_made(tmp_path: Path) -> None:
     with opened(tmp_path) as run:
         finished(run, 1, "a")
-        earlier = run.earlier(2, write, write, write, write)  # type: ignore[arg-type]  # what they make is no matter
+        earlier = run.earlier(2, write, write, write, write)
         run.stage(2, "sample", write, earlier)
         run.stage(2, "sample", write, earlier)
         assert calls.count("sample") == 2, "once in each round"
         finished(run, 1, "b")
-        changed = run.earlier(2, write, write, write, write)  # type: ignore[arg-type]  # what they make is no matter
+        changed = run.earlier(2, write, write, write, write)
         run.stage(2, "sample", write, changed)
         assert calls.count("sample") == 4
 
@@ -215,7 +218,7 @@ def test_a_finished_round_without_a_record_is_refused(tmp_path: Path) -> None:
         opened(tmp_path) as run,
         pytest.raises(RunError, match=r"the stage load of this finished round is not on record"),
     ):
-        run.earlier(2, write, write, write, write)  # type: ignore[arg-type]  # what they make is no matter
+        run.earlier(2, write, write, write, write)
 
 
 @pytest.mark.parametrize(

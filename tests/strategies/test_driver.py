@@ -1,7 +1,7 @@
 """Many solvers at once, over services that answer late, out of order, or not at all."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from random import Random
 from typing import Any, ClassVar
 
@@ -13,7 +13,6 @@ from byheart.strategies.driver import Refused, drive
 from byheart.types import (
     Branch,
     Generate,
-    Interaction,
     Judgement,
     Problem,
     RecordTree,
@@ -428,11 +427,11 @@ class Plugin(Strategy):
     yields: Any = (Generate("x"),)
     returns: Any = Field(default_factory=list)
 
-    def solve(self, problem: Problem) -> Solver:
+    def solve(self, problem: Problem) -> Generator[Any, Any, Any]:
         yield self.yields
         if isinstance(self.returns, Exception):
             raise self.returns
-        return self.returns  # type: ignore[no-any-return]  # whatever a stranger would return
+        return self.returns
 
 
 FIVE = "the requests are Generate, Score, Verify, Retrieve and RecordTree"
@@ -494,11 +493,11 @@ class Opinion(Verifier):
     returns: Any = Field(default_factory=list)
     fails: bool = False
 
-    def interact(self, problem: Problem, responses: Sequence[str]) -> Interaction:
+    def interact(self, problem: Problem, responses: Sequence[str]) -> Generator[Any, Any, Any]:
         yield self.yields
         if self.fails:
             raise KeyError("x")
-        return self.returns  # type: ignore[no-any-return]  # as above
+        return self.returns
 
 
 class PolicyOpinion(Opinion):
@@ -574,7 +573,7 @@ class Delegating(Verifier):
 
     of: PolicyOpinion
 
-    def interact(self, problem: Problem, responses: Sequence[str]) -> Interaction:
+    def interact(self, problem: Problem, responses: Sequence[str]) -> Generator[Any, Any, Any]:
         return (yield from self.of.interact(problem, responses))
 
 

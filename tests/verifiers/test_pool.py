@@ -146,8 +146,11 @@ def test_what_a_library_prints_is_not_among_our_results(pool: Pool, capfd: pytes
 class Returning(Misbehaving):
     """Returns the text "yes" for the response "yes", else what Misbehaving says."""
 
-    def verify(self, problem: Problem, response: str) -> Judgement:
-        return response if response == "yes" else super().verify(problem, response)  # type: ignore[return-value]
+    def verify(self, problem: Problem, response: str) -> Any:
+        return response if response == "yes" else super().verify(problem, response)
+
+
+unsound: Any = Judgement
 
 
 def test_a_worker_checks_what_verify_returned(pool: Pool) -> None:
@@ -164,9 +167,9 @@ def test_a_worker_checks_what_verify_returned(pool: Pool) -> None:
         ((1.0, "4"), "a tuple, not a Judgement"),
         (Judgement(True, "4"), "the score True; a score is 1.0, 0.0, or None for unjudged"),
         (Judgement(0.5, "4"), "the score 0.5; a score is 1.0, 0.0, or None for unjudged"),
-        (Judgement("1.0", "4"), "the score '1.0'; a score is 1.0, 0.0, or None for unjudged"),  # type: ignore[arg-type]
-        (Judgement(1.0, 4), "an int as the answer; an answer is text, or None"),  # type: ignore[arg-type]
-        (Judgement(0.0, None, ["no"]), "a list as the reason; a reason is text"),  # type: ignore[arg-type]
+        (unsound("1.0", "4"), "the score '1.0'; a score is 1.0, 0.0, or None for unjudged"),
+        (unsound(1.0, 4), "an int as the answer; an answer is text, or None"),
+        (unsound(0.0, None, ["no"]), "a list as the reason; a reason is text"),
     ],
 )
 def test_what_is_no_sound_judgement_is_unjudged(returned: Any, reason: str) -> None:
