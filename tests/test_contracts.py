@@ -209,6 +209,7 @@ SOURCES = {
     "idle": "from byheart import Strategy\nclass Outside(Strategy): pass",
     "verifying": "from byheart import Verifier\nclass Outside(Verifier): pass",
     "foreign": "class Outside: pass",
+    "built": "from byheart import Strategy\nclass Outside(Strategy):\n    def __init__(self): pass",
     "function": "def Outside(): pass",
 }
 USE = """
@@ -260,6 +261,7 @@ def test_a_strategy_of_an_installed_package_is_known_and_offered(messages: dict[
         ("broken", "SyntaxError: "),
         ("empty", "AttributeError: module 'outside_empty' has no attribute 'Outside'"),
         ("misspelt", "TypeError: Outside: Strategy knows no method or trait 'sovle', did you mean 'solve'?"),
+        ("built", "TypeError: Outside: a plugin has no __init__ of its own: its options are fields"),
         ("idle", "Outside has no solve of its own, which every Strategy needs"),
         ("verifying", "it is no class that derives from byheart.Strategy"),
         ("foreign", "it is no class that derives from byheart.Strategy"),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from byheart import models, recipe, soundness
-from byheart.contracts import Engine, Job, Objective, Strategy, Task
+from byheart.contracts import CONTRACTS, Engine, Job, Objective, Strategy, Task
 from byheart.engines.lazy import Lazy
 from byheart.errors import RecipeError
 from byheart.tasks.splits import source
@@ -45,6 +45,17 @@ def test_each_family_has_one_and_it_is_short() -> None:
     assert sorted(set(families)) == ["engines", "objectives", "strategies", "tasks", "verifiers"]
     for code in EXAMPLES.values():
         assert sum(bool(line.strip()) for line in code.splitlines()) <= 20
+
+
+def test_every_trait_is_in_the_table_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| `(\w+\.\w+)` \| `(.+?)` \|", TEXT, re.MULTILINE))
+    traits = {
+        f"{contract.__name__}.{name}": str(value)
+        for contract in CONTRACTS.values()
+        for name, value in vars(contract).items()
+        if isinstance(value, bool | tuple | None) and name not in ("family", "necessary") and not name.startswith("_")
+    }
+    assert rows == traits
 
 
 def test_the_task() -> None:

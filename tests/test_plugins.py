@@ -72,6 +72,12 @@ class Peer(Verifier):
         opinions = yield [Generate(f"Is {response!r} right?", temperature=0.0) for response in responses]
         return [Judgement(float(opinion.text == "yes"), None, opinion.text) for [opinion] in opinions]
 
+    def proves(self):
+        return True
+
+    def proves(self):
+        return True
+
     def caveat(self):
         return "A peer was asked."
 

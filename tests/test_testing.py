@@ -116,6 +116,7 @@ def test_a_prompt_can_be_refused() -> None:
         ([[["x"], ["y"]]], "yield 1 of asking: 2 replies for 1 requests"),
         ([[["x", "y"]]], "yield 1 of asking: a reply of 2 items does not fit Generate"),
         ([["x"]], "yield 1 of asking: the reply to a Generate is a list, not 'x'"),
+        ([[[1.0]]], "yield 1 of asking: the reply is a list with a float for a Generate"),
     ],
 )
 def test_replies_have_to_fit_their_requests(replies: list[Any], message: str) -> None:

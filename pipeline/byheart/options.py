@@ -77,6 +77,8 @@ def _check(name: str, contract: type[BaseModel], namespace: Mapping[str, Any], i
     annotations = namespace.get("__annotations__", {})
     options = {key for key, kind in annotations.items() if "ClassVar" not in str(kind)}
     own = set(dir(Plugin)) | {"name"}
+    if "__init__" in namespace:
+        raise TypeError(f"{name}: a plugin has no __init__ of its own: its options are fields, checked by validators")
     declared = {key for key in dir(contract) if not key.startswith("_")} - contract.model_fields.keys()
     validators = {key for key, value in namespace.items() if type(value).__name__ == "PydanticDescriptorProxy"}
     for key in [*annotations, *namespace]:

@@ -404,6 +404,8 @@ def _put(raw: dict[str, Any], key: str, value: Any) -> None:
         if isinstance(inner, str) and branch is raw and parent in NAMED:
             inner = branch[parent] = {"name": inner}
         branch = inner
+        if isinstance(branch, list):
+            raise RecipeError(f"{key}: {parent} is a list, which is given as a whole: {parent}=[...]")
         if not isinstance(branch, dict):
             raise RecipeError(f"{key}: {parent} holds a value, not a section")
     branch[leaf] = value

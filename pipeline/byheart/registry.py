@@ -92,9 +92,10 @@ def _unfit(contract: Any, member: Any) -> str:
     base = contract.__name__
     if not (isinstance(member, type) and issubclass(member, contract)):
         return f"it is no class that derives from byheart.{base}"
-    if all(getattr(member, method) is getattr(contract, method) for method in contract.necessary):
+    own = [method for method in contract.necessary if getattr(member, method) is not getattr(contract, method)]
+    if not own:
         return f"{member.__name__} has no {' or '.join(contract.necessary)} of its own, which every {base} needs"
-    return ""
+    return f"{member.__name__} has {' and '.join(own)}; give it one of them" if len(own) > 1 else ""
 
 
 def key_of(family: str, member: type) -> str | None:

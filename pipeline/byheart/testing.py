@@ -7,8 +7,9 @@ from itertools import count
 from typing import Any, TypeVar
 
 from byheart.errors import PluginError, PromptError
-from byheart.strategies.driver import advance, no_generator, qualified, wrong_requests
-from byheart.types import Completion, FinishReason, Generate, RecordTree, Request, Retrieve, Verdict, Verify
+from byheart.strategies.driver import advance
+from byheart.strategies.protocol import no_generator, qualified, wrong_reply, wrong_requests
+from byheart.types import Completion, FinishReason, Generate, RecordTree, Request, Retrieve, Score, Verdict, Verify
 
 Result = TypeVar("Result")
 
@@ -62,9 +63,12 @@ def _reply(request: Request, reply: Any, seeds: Iterable[int], where: str) -> An
     fits = len(reply) <= request.n if isinstance(request, Retrieve) else len(reply) == _size(request)
     _expect(fits, f"{where}: a reply of {len(reply)} items does not fit {request}")
     if isinstance(request, Generate):
-        return [
+        reply = [
             _completion(item, seed) if isinstance(item, str) else item for item, seed in zip(reply, seeds, strict=False)
         ]
+    if isinstance(request, Generate | Score):
+        wrong = wrong_reply(request, reply)
+        _expect(not wrong, f"{where}: the reply is {wrong}")
     if isinstance(request, Verify):
         return [item if isinstance(item, Verdict) else Verdict("", "prepared", item, None, "") for item in reply]
     return reply

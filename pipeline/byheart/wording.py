@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from byheart.types import Prompt
 
 BACK = "Wait, that is wrong.\n"
@@ -16,6 +18,21 @@ def goes_back(step: str) -> bool:
 def text_of(text: Prompt) -> str:
     """The text of a prompt or a completion, without roles; the messages of a chat are joined by line breaks."""
     return text if isinstance(text, str) else "\n".join(turn["content"] for turn in text)
+
+
+def wrong_prompt(prompt: Any) -> str | None:
+    """What is wrong with a prompt, and what to give; None where it is a text or a list of messages, not empty."""
+    if not (prompt.strip() if isinstance(prompt, str) else isinstance(prompt, list) and prompt):
+        return f"{shown(prompt)}; give text, or a list of messages, that is not empty"
+    for turn in [] if isinstance(prompt, str) else prompt:
+        if not isinstance(turn, dict) or not all(isinstance(turn.get(key), str) for key in ("role", "content")):
+            return f"a list with the message {shown(turn)}; give a dict whose role and content are text"
+    return None
+
+
+def shown(value: object) -> str:
+    """`value`, shortened, and its type, for the message of an error."""
+    return f"{value!r:.60} ({type(value).__name__})"
 
 
 def normalised(text: str) -> str:

@@ -1,7 +1,8 @@
 """Many solvers at once, over services that answer late, out of order, or not at all."""
 
+import re
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from random import Random
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from byheart.strategies import driver
 from byheart.strategies.driver import Refused, drive
 from byheart.types import (
     Branch,
+    Completion,
     Generate,
     Judgement,
     Problem,
@@ -25,6 +27,7 @@ from byheart.types import (
     Verdict,
     Verify,
     WorkedExample,
+    replace,
 )
 from byheart.verifiers.all import AllOf
 from byheart.verifiers.pool import Pool
@@ -34,7 +37,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from tests.conftest import verdicts_by, verifier_by
-from tests.fakes import Choose, FakeEngine, FakeVerifier, saying
+from tests.fakes import Choose, FakeEngine, FakeService, FakeVerifier, saying
 
 
 def echo(request: Generate) -> list[str] | PromptError:
@@ -434,6 +437,12 @@ class Plugin(Strategy):
         return self.returns
 
 
+def wrong(make: Callable[..., Any], *values: Any, **named: Any) -> Any:
+    """What `make` makes of values of the wrong types, as a stranger might."""
+    return make(*values, **named)
+
+
+FULL = "messages, that is not empty"
 FIVE = "the requests are Generate, Score, Verify, Retrieve and RecordTree"
 ROLLOUT = Rollout("r", "a", "plugin", "", "", "stop", 1, 0, "base")
 
@@ -454,12 +463,62 @@ ROLLOUT = Rollout("r", "a", "plugin", "", "", "stop", 1, 0, "base")
             Plugin(returns=[ROLLOUT, ROLLOUT]),
             "returned two rollouts with the id r; each completion makes one rollout",
         ),
+        (
+            Plugin(returns=[replace(ROLLOUT, problem_id="b")]),
+            "returned a rollout of the problem b; make each of the problem that solve was given",
+        ),
+        (
+            Plugin(returns=[wrong(replace, ROLLOUT, selected="no")]),
+            "returned a rollout with selected='no' and hinted=False; both are True or False",
+        ),
+        (Plugin(yields=[Generate("")]), "yielded a Generate whose prompt is '' (str); give text, or a list of " + FULL),
+        (
+            Plugin(yields=[wrong(Generate, [*"ab"])]),
+            "yielded a Generate whose prompt is a list with the message 'a' (str); give a dict whose role and content "
+            "are text",
+        ),
+        (Plugin(yields=[Generate("x", n=0)]), "yielded a Generate with n=0; n is a whole number above 0"),
+        (
+            Plugin(yields=[wrong(Generate, "x", temperature="hot")]),
+            "yielded a Generate with temperature='hot'; it is a number, 0 for greedy or above",
+        ),
+        (
+            Plugin(yields=[Generate("x", max_tokens=-3)]),
+            "yielded a Generate with max_tokens=-3; it is a whole number above 0",
+        ),
+        (
+            Plugin(yields=[wrong(Generate, "x", stop="end")]),
+            "yielded a Generate with stop='end'; it is a tuple of texts",
+        ),
+        (
+            Plugin(yields=[Verify(problem_named("a"), "4")]),
+            "yielded a Verify whose responses are '4'; they are a list of texts, such as [completion.text]",
+        ),
+        (
+            Plugin(yields=[wrong(Verify, problem_named("a"), [4])]),
+            "yielded a Verify whose responses are [4]; they are a list of texts, such as [completion.text]",
+        ),
     ],
 )
 def test_a_solver_that_breaks_its_contract_is_named_with_its_problem(plugin: Plugin, message: str) -> None:
     with pytest.raises(PluginError) as raised:
         driven({"a": plugin.solve(problem_named("a"))})
     assert str(raised.value) == f"Plugin.solve (problem a) {message}"
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (None, "None for a Generate that asks for 1"),
+        ([], "a list of 0 for a Generate that asks for 1"),
+        (["it is 4"], "a list with a str for a Generate; its items are Completions"),
+        ([wrong(Completion, "x", [1], "done", "base", 0)], "a Completion with finish_reason 'done'; it is one of "),
+    ],
+)
+def test_an_engine_that_replies_what_was_not_asked_for_is_refused(reply: Any, message: str) -> None:
+    engine: Any = FakeService(lambda _: reply)
+    with pytest.raises(PluginError, match=re.escape(f"the engine's poll returned {message}")):
+        list(drive([(problem_named("a"), Plugin().solve(problem_named("a")))], engine, verifier_by()))
 
 
 def test_a_tuple_of_requests_is_as_good_as_a_list() -> None:

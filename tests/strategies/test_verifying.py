@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from byheart import recipe
+from byheart.contracts import Verifier
 from byheart.runs import Run
 from byheart.strategies.verifying import verify
 from byheart.types import (
@@ -55,6 +57,21 @@ def test_every_rollout_has_a_verdict_in_order_and_they_are_read_again(tmp_path: 
     assert [verdict.score for verdict in made] == [None, 1.0, 0.0]
     assert [verdict.rollout_id for verdict in made] == [one.id for part in attempts for one in part.rollouts]
     assert verified(tmp_path, problems, attempts) == made
+
+
+class Broken(Verifier):
+    """Fails for every response."""
+
+    def verify(self, problem: Problem, response: str) -> Any:
+        raise ZeroDivisionError("division by zero")
+
+
+def test_a_verifier_that_fails_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    attempts = [RolloutGroup(SUM.id, [rollout(SUM, "4"), rollout(SUM, "5")], [])]
+    made = verified(tmp_path, [SUM], attempts, Broken())
+    assert [verdict.score for verdict in made] == [None, None]
+    words = "2 of 2 responses are unjudged: the verifier failed: ZeroDivisionError: division by zero"
+    assert words in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_was_judged_on_the_way_is_not_asked_again(tmp_path: Path) -> None:

@@ -244,8 +244,8 @@ def like(**wrong: Any) -> Problem:
         (like(prompt=" \n"), r"its prompt is ' \\n' \(str\); give text, or a list of messages"),
         (like(prompt=[]), r"its prompt is \[\] \(list\)"),
         (like(prompt=None), r"its prompt is None \(NoneType\)"),
-        (like(prompt=["2 + 2"]), r"a message of its prompt is '2 \+ 2' \(str\); give a dict whose role"),
-        (like(prompt=[*CHAT, {"role": "user"}]), r"a message of its prompt is \{'role': 'user'\}"),
+        (like(prompt=["2 + 2"]), r"its prompt is a list with the message '2 \+ 2' \(str\); give a dict whose role"),
+        (like(prompt=[*CHAT, {"role": "user"}]), r"its prompt is a list with the message \{'role': 'user'\}"),
         (
             like(answer=4),
             rf", id '{PROBLEM.id}': its answer is 4 \(int\); give text, str\(answer\), or None",
@@ -254,7 +254,7 @@ def like(**wrong: Any) -> Problem:
             like(answer=None),
             r"its answer is None, and the verifier 'number' needs one; .*has_gold.* = False",
         ),
-        (like(verifier=None), r"its verifier is None \(NoneType\); give its name, self\.verifier\.name"),
+        (like(verifier=None), r"its verifier is None \(NoneType\); give the name of one, self\.verifier\.name"),
         (like(meta=["a"]), r"its meta is \['a'\] \(list\); give a dict"),
     ],
 )
@@ -282,6 +282,16 @@ def test_a_task_that_yields_nothing_is_refused(returned: object) -> None:
     words = rf"^problems\(seed\) of task mine returned {type(returned).__name__}; it has to yield problems$"
     with pytest.raises(TaskError, match=words):
         next(source(yielding(lambda _: returned), 0))
+
+
+def test_what_a_task_raises_names_it() -> None:
+    def read(seed: int) -> Iterator[Problem]:
+        yield PROBLEM
+        raise ValueError("three columns")
+
+    with pytest.raises(ValueError, match="three columns") as raised:
+        list(source(yielding(read), 0))
+    assert raised.value.__notes__ == ["raised in the problems of task mine"]
 
 
 @pytest.mark.parametrize("lazily", [True, False])

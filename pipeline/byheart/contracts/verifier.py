@@ -53,9 +53,9 @@ class Verifier(Plugin):
         return self.needs_gold
 
     def proves(self) -> bool:
-        """Whether its verdict alone may select a solution for training; a model's opinion may not, unless the recipe
+        """Whether its verdict alone may select a solution for training; the policy's opinion may not, unless the recipe
         says so."""
-        return True
+        return not self.asks_policy
 
     def caveat(self) -> str | None:
         """What has to be said wherever its verdicts count, such as that they are no proof."""

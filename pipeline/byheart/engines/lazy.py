@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from byheart import models, progress
 from byheart.contracts import Engine, Session
+from byheart.errors import PluginError, described
 from byheart.types import Generate, Policy, RolloutGroup, Score
 
 
@@ -83,7 +84,12 @@ class Lazy(Session):
             layout = f", {engine.layout()}" if engine.layout() else ""
             line = f"{time.strftime('%H:%M:%S')}  starting the engine ({self._engine.name}{layout})"
             progress.console.print(line, markup=False)
-            self._session = engine.start(base, self._model, self._log)
+            session: object = engine.start(base, self._model, self._log)
+            if not isinstance(session, Session):
+                raise PluginError(
+                    f"start of the engine {self._engine.name} returned {described(session)}, not a Session"
+                )
+            self._session = session
             self._loaded = "base"
             self.start_seconds += time.monotonic() - began
         if self._wanted is not None and self._wanted.id != self._loaded:

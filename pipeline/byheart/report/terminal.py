@@ -171,11 +171,12 @@ def show_rollouts(folder: Path, n: int | None, problem: str | None, verdict: str
         for _, rollout, judged in picked:
             word = verdict_word(judged)
             why = f"  ({judged.reason})" if judged.reason else ""
-            cut = ", cut off" if rollout.finish_reason == "length" else ""
+            facts = [f"{rollout.num_tokens} tokens"]
+            facts += ["cut off"] if rollout.finish_reason == "length" else []
+            facts += [] if rollout.selected else ["not selected"]
+            facts += [rollout.note] if rollout.note else []
             text = escape(" ".join(rollout.response.split()))
-            console.print(
-                f"  [{VERDICTS[word]}]{word:8}[/] {text}[dim]{escape(why)}  {rollout.num_tokens} tokens{cut}[/]"
-            )
+            console.print(f"  [{VERDICTS[word]}]{word:8}[/] {text}[dim]{escape(why)}  {escape(', '.join(facts))}[/]")
     if not shown:
         console.print("nothing matches")
 

@@ -10,12 +10,19 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from byheart.errors import ByheartError, PluginError, PromptError, described
+from byheart.strategies.protocol import (
+    no_generator,
+    qualified,
+    wrong_judgements,
+    wrong_reply,
+    wrong_requests,
+    wrong_rollouts,
+)
 from byheart.types import (
     Branch,
     Generate,
@@ -35,7 +42,6 @@ from byheart.types import (
     digest,
     replace,
 )
-from byheart.verifiers.pool import flaw
 from byheart.verifiers.service import VerifierService, asks_policy
 
 MAX_ACTIVE = 512
@@ -112,7 +118,11 @@ class _Driver:
             try:
                 requests = advance(active.generator, active.replies)
             except StopIteration as end:
-                if wrong := _wrong_result(active, end.value):
+                asked = active.answers
+                wrong = (
+                    wrong_judgements(end.value, asked.responses) if asked else wrong_rollouts(end.value, active.problem)
+                )
+                if wrong:
                     raise PluginError(f"{active} returned {wrong}") from None
                 if active.parent is None:
                     active.result = _group(active, end.value)
@@ -210,7 +220,11 @@ class _Driver:
         if self.verifying:
             arrived += [(*self.verifying.pop(ticket), verdicts) for ticket, verdicts in self.verifier.poll()]
         if self.engine and self.generating:
-            arrived += [(*self.generating.pop(ticket), reply) for ticket, reply in self.engine.poll()]
+            for ticket, reply in self.engine.poll():
+                active, index = self.generating.pop(ticket)
+                if wrong := wrong_reply(active.requests[index], reply):
+                    raise PluginError(f"the engine's poll returned {wrong}")
+                arrived.append((active, index, reply))
         elif not arrived:
             time.sleep(0.001)  # there is nothing to do but wait for the verifier
         for active, index, reply in arrived:
@@ -273,54 +287,6 @@ def advance(generator: Generator[Sequence[Request], Any, Any], replies: Sequence
         assert replies
         return generator.throw(Refused(replies))
     return generator.send(replies)
-
-
-def qualified(generator: Generator[Any, Any, Any]) -> str:
-    """The name of the function that made `generator`, such as "Direct.solve"."""
-    return str(getattr(generator, "__qualname__", type(generator).__qualname__))
-
-
-def no_generator(generator: object) -> str | None:
-    """What a function without a yield returned instead of a generator; None where `generator` is one."""
-    if isinstance(generator, Generator):
-        return None
-    return f"has no yield: it returned {described(generator)}, not a generator that yields lists of requests"
-
-
-def wrong_requests(requests: object) -> str | None:
-    """What a generator yielded instead of a list of requests; None where that is what it yielded."""
-    if not isinstance(requests, list | tuple):
-        request = type(requests).__name__ if isinstance(requests, Request) else "Generate"
-        return f"{described(requests)}; it yields lists: yield [{request}(...)]"
-    for request in requests:
-        if not isinstance(request, Request):
-            return (
-                f"{described(requests)} with {described(request)}; the requests are Generate, Score, Verify, Retrieve "
-                "and RecordTree"
-            )
-    return None
-
-
-def _wrong_result(active: _Active, result: object) -> str | None:
-    """What a solver returned instead of distinct rollouts, or a verifier instead of a judgement for each response; None
-    where that is what it returned."""
-    request = active.answers
-    kind = Judgement if request else Rollout
-    if not isinstance(result, list):
-        return f"{described(result)}; it returns a list of {kind.__name__}s"
-    for item in result:
-        if not isinstance(item, kind):
-            return f"a list with {described(item)}; it returns a list of {kind.__name__}s"
-    if request is None:
-        repeated = [rollout_id for rollout_id, count in Counter(rollout.id for rollout in result).items() if count > 1]
-        return f"two rollouts with the id {repeated[0]}; each completion makes one rollout" if repeated else None
-    if len(result) != len(request.responses):
-        return f"{_counted(result, 'judgement')} for {_counted(request.responses, 'response')}"
-    return next(filter(None, map(flaw, result)), None)
-
-
-def _counted(items: Sequence[object], noun: str) -> str:
-    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
 
 
 def _group(active: _Active, rollouts: list[Rollout]) -> RolloutGroup:

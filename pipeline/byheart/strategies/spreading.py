@@ -26,7 +26,7 @@ class Work:
         """The rollout groups in the order in which they finish; a None among `problems` says that there are none just
         now."""
         with Pool() as pool:
-            solvers = ((problem, self.solve(problem)) if problem else None for problem in problems)
+            solvers = ((problem, _started(self.solve, problem)) if problem else None for problem in problems)
             yield from drive(solvers, engine, VerifierService(self.verifier, pool), self.seed, self.retrieve)
 
 
@@ -43,4 +43,15 @@ def carried_out(
     if engine is not None and engine.spread:
         yield from engine.spread(problems, Work(solve, verifier.verifier, seed, retrieve))
     else:
-        yield from drive(((problem, solve(problem)) for problem in problems), engine, verifier, seed, retrieve)
+        solvers = ((problem, _started(solve, problem)) for problem in problems)
+        yield from drive(solvers, engine, verifier, seed, retrieve)
+
+
+def _started(solve: Callable[[Problem], Solver], problem: Problem) -> Solver:
+    """The generator of a problem; what is raised before there is one, as where `solve` has no yield, has a note."""
+    try:
+        return solve(problem)
+    except Exception as error:
+        name = getattr(solve, "__qualname__", "solve")
+        error.add_note(f"raised where {name} was called (problem {problem.id}): it has to be a generator")
+        raise

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from byheart.contracts import Session
 from byheart.files import read_records, write_records
+from byheart.progress import console
 from byheart.stages import Stage, stage
 from byheart.strategies.spreading import carried_out
 from byheart.types import Policy, Problem, Problems, RolloutGroup, Solver, Verdict, Verify, replace
+from byheart.verifiers.pool import FAILED
 from byheart.verifiers.service import VerifierService
 
 
@@ -33,6 +36,10 @@ def verify(
         engine.load(policy)
     verdicts = judged(work, problems.train, rollouts, engine, verifier)
     write_records(work.dir / "verdicts.jsonl", verdicts)
+    failures = Counter(verdict.reason for verdict in verdicts if verdict.reason.startswith(FAILED))
+    if failures:
+        [(reason, _)] = failures.most_common(1)
+        console.print(f"{failures.total()} of {len(verdicts)} responses are unjudged: {reason}", markup=False)
     return verdicts
 
 

@@ -19,15 +19,15 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from byheart import chat, models
+from byheart import chat, models, registry
 from byheart.contracts import Task
-from byheart.errors import ModelError, TaskError
+from byheart.errors import ByheartError, ModelError, TaskError
 from byheart.files import read_records, write_records
 from byheart.progress import console
 from byheart.records import LoadStats
 from byheart.stages import Earlier, Stage, stage
 from byheart.types import Message, Problem, Problems, Prompt, digest
-from byheart.wording import normalised, text_of
+from byheart.wording import normalised, shown, text_of, wrong_prompt
 
 _MAX_REPEATED = 1000
 """After this many repeated problems in a row, an endless source is taken to have nothing new."""
@@ -86,6 +86,11 @@ class Source(Iterator[Problem]):
                 f"task {self._name} can't read its problems: {reason}; what it reads has to be there and readable "
                 "(self.locate finds a path beside the recipe's file too)"
             ) from error
+        except ByheartError:
+            raise
+        except Exception as error:
+            error.add_note(f"raised in the problems of task {self._name}")
+            raise
 
     def _fresh(self, problems: Iterable[Problem], method: str) -> Iterator[Problem]:
         """Those of `problems`, which the task's `method` returned, that were not there before."""
@@ -260,25 +265,17 @@ def _key(prompt: Prompt) -> str:
 def _mistake(problem: Any) -> str:
     """What is wrong with something that a task yielded as a problem, and what to do; "" where nothing is."""
     if not isinstance(problem, Problem):
-        return f"it is {_shown(problem)} and no Problem; yield Problem.of(prompt, answer, verifier)"
+        return f"it is {shown(problem)} and no Problem; yield Problem.of(prompt, answer, verifier)"
     unchecked: Any = problem
     prompt, answer = unchecked.prompt, unchecked.answer
     if not isinstance(unchecked.id, str):
-        return f"its id is {_shown(unchecked.id)}; give text, as Problem.of does"
-    if not (prompt.strip() if isinstance(prompt, str) else isinstance(prompt, list) and prompt):
-        return f"its prompt is {_shown(prompt)}; give text, or a list of messages, that is not empty"
-    for turn in [] if isinstance(prompt, str) else prompt:
-        if not isinstance(turn, dict) or not all(isinstance(turn.get(key), str) for key in ("role", "content")):
-            return f"a message of its prompt is {_shown(turn)}; give a dict whose role and content are text"
+        return f"its id is {shown(unchecked.id)}; give text, as Problem.of does"
+    if wrong := wrong_prompt(prompt):
+        return f"its prompt is {wrong}"
     if not (answer is None or isinstance(answer, str)):
-        return f"its answer is {_shown(answer)}; give text, str(answer), or None where none is known"
-    if not isinstance(unchecked.verifier, str):
-        return f"its verifier is {_shown(unchecked.verifier)}; give its name, self.verifier.name"
+        return f"its answer is {shown(answer)}; give text, str(answer), or None where none is known"
+    if not isinstance(unchecked.verifier, str) or unchecked.verifier not in registry.known("verifiers"):
+        return f"its verifier is {shown(unchecked.verifier)}; give the name of one, self.verifier.name"
     if not isinstance(unchecked.meta, dict):
-        return f"its meta is {_shown(unchecked.meta)}; give a dict"
+        return f"its meta is {shown(unchecked.meta)}; give a dict"
     return ""
-
-
-def _shown(value: object) -> str:
-    """`value` and its type, for the message of an error."""
-    return f"{value!r:.60} ({type(value).__name__})"

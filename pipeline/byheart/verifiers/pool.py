@@ -28,6 +28,8 @@ from byheart.errors import VerifierError, described
 from byheart.types import Judgement, Problem
 
 GIB = 2**30
+FAILED = "the verifier failed"
+"""How the reason of a judgement begins where a verifier does what its contract does not allow."""
 
 
 class Pool:
@@ -99,15 +101,15 @@ def failed(error: Exception) -> Judgement:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         text = ": ".join([*filter(None, [".".join(map(str, first["loc"]))]), first["msg"]])
-    return Judgement(None, None, f"the verifier failed: {type(error).__name__}: {text[:200]}")
+    return Judgement(None, None, f"{FAILED}: {type(error).__name__}: {text[:200]}")
 
 
 def checked(judgement: object) -> Judgement:
     """What `verify` returned; unjudged, with the flaw as the reason, where that is no sound judgement."""
     if not isinstance(judgement, Judgement):
-        return Judgement(None, None, f"the verifier failed: verify returned {described(judgement)}, not a Judgement")
+        return Judgement(None, None, f"{FAILED}: verify returned {described(judgement)}, not a Judgement")
     wrong = flaw(judgement)
-    return Judgement(None, None, f"the verifier failed: verify returned {wrong}") if wrong else judgement
+    return Judgement(None, None, f"{FAILED}: verify returned {wrong}") if wrong else judgement
 
 
 def flaw(judgement: Judgement) -> str | None:
