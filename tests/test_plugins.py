@@ -196,6 +196,8 @@ def test_a_task_without_gold_answers_takes_no_verifier_that_needs_one() -> None:
         soundness.check(parsed(task={"name": "riddles", "verifier": "number"}))
     with pytest.raises(RecipeError, match="'all' needs gold answers and the task 'riddles' has none"):
         soundness.check(parsed(task={"name": "riddles"}, verifier={"name": "all", "of": ["consensus", "exact"]}))
+    with pytest.raises(RecipeError, match=r"task\.verifier: 'number' needs gold answers"):
+        soundness.check(parsed(task={"name": "riddles", "verifier": "number"}, verifier="consensus"))
 
 
 @pytest.mark.torch

@@ -212,7 +212,7 @@ def publish(
 
 @app.command("doctor")
 def doctor_() -> None:
-    """What was found on this machine, what is missing, and the command that mends it."""
+    """What was found on this machine, what is missing, and the command that installs it."""
     from byheart import doctor
 
     wanting = False

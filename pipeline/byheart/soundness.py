@@ -20,11 +20,12 @@ def check(recipe: Recipe) -> None:
         models.adapter(recipe.model)
     service.check(recipe.task.verifier, measures=True)
     service.check(recipe.train_verifier)
-    if not recipe.task.has_gold and recipe.train_verifier.requires_gold():
-        raise RecipeError(
-            f"verifier: {recipe.train_verifier.name!r} needs gold answers and the task {recipe.task.name!r} has none; "
-            "take one that needs none, such as consensus"
-        )
+    for key, verifier in (("verifier", recipe.train_verifier), ("task.verifier", recipe.task.verifier)):
+        if not recipe.task.has_gold and verifier.requires_gold():
+            raise RecipeError(
+                f"{key}: {verifier.name!r} needs gold answers and the task {recipe.task.name!r} has none; take one "
+                "that needs none, such as consensus"
+            )
     for n in range(1, recipe.num_different + 1):
         scheduled = recipe.at(n)
         if scheduled.task != recipe.task:

@@ -231,7 +231,7 @@ class Verdict(Record):
 class Branch(Record):
     """One step in the tree of a search, for people to look at; `parent` is its place in the list of all, -1 at the
     beginning. `value` is as in Step, `mean` what its `visits` brought back on average; `ended`, where it makes a whole
-    solution; `closed`, why the search went no further here; `selected`, whether the solution chosen goes through it.
+    solution; `closed`, why the search went no further here; `selected`, whether the selected solution goes through it.
     `scores` are what the search went by, such as f, g and h."""
 
     parent: int
