@@ -15,7 +15,7 @@ from byheart import models, recipe, soundness
 from byheart.contracts import CONTRACTS, Engine, Job, Objective, Strategy, Task
 from byheart.engines.lazy import Lazy
 from byheart.errors import RecipeError
-from byheart.tasks.splits import source
+from byheart.tasks.splits import source, split
 from byheart.types import Generate, Policy, Problem
 
 from tests.conftest import ROOT, verdicts_by
@@ -65,6 +65,15 @@ def test_the_task() -> None:
     for problem in problems:
         right, wrong = verdicts_by("number", problem, [f"It is {problem.answer}", f"It is {problem.answer}1"])
         assert (right.score, wrong.score) == (1.0, 0.0)
+
+
+def test_the_recipe(tmp_path: Path) -> None:
+    [text] = re.findall(r"```yaml\n# mine\.yaml\n(.*?)```", TEXT, re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(text)
+    chosen = recipe.read(tmp_path / "mine.yaml")
+    soundness.check(chosen)
+    splits = split(source(chosen.task, chosen.seed), chosen.task, 1).splits()
+    assert {name: len(part) for name, part in splits.items()} == {"train": 40, "dev": 20, "held_out": 20}
 
 
 def test_the_strategy() -> None:
