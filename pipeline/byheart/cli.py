@@ -275,7 +275,7 @@ def schema(
 def _work(
     recipe: Recipe, folder: Path, rounds: int | None, only: str | None = None, redo_from: int | None = None
 ) -> None:
-    from byheart import loop
+    from byheart import loop, storage
     from byheart.report.page import write_page
     from byheart.runs import Halt
 
@@ -287,6 +287,7 @@ def _work(
         typer.echo("byheart: stopped; what was finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
     write_page(folder)
+    storage.send(folder)
 
 
 def _folder(run_dir: str | None, recipe: Recipe) -> Path:

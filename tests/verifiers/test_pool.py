@@ -105,7 +105,7 @@ def test_workers_end_with_their_parent_even_where_one_is_busy_in_c() -> None:
     code = (
         "from tests.verifiers.test_pool import *\n"
         "pool = Pool()\n"
-        "print(*{one.answer for one in judged(pool, ['sleep 0.1'] * 4, UNHURRIED)}, flush=True)\n"
+        "print(*{one.answer for one in judged(pool, ['sleep 0.5'] * 4, UNHURRIED)}, flush=True)\n"
         "pool.submit(Misbehaving(time_limit=60.0, workers=2), PROBLEM, 'sleep 60')\n"
         "pool.submit(LIMITS, PROBLEM, 'hang')\n"
         "time.sleep(60)\n"
