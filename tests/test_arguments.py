@@ -66,7 +66,7 @@ def raw(**sections: Any) -> dict[str, Any]:
         ({"trainer_args": {"hub_model_id": "a/b"}}, "`byheart publish` pushes a round"),
         ({"engine_args": {"hf_token": "hf_secret"}}, "byheart downloads the model, with the token of"),
         ({"trainer_args": {"model_init_kwargs": None}}, "model_init_kwargs: a mapping is wanted, this is empty"),
-        ({"trainer_args": {"model_init_kwargs": 3}}, "model_init_kwargs: a mapping is wanted, this is a int"),
+        ({"trainer_args": {"model_init_kwargs": 3}}, "model_init_kwargs: a mapping is wanted, this is an int"),
         ({"trainer_args": {"model_init_kwargs": {"token": "hf_secret"}}}, "model_init_kwargs.token: byheart sets it"),
         ({"trainer_args": {"weight_decay": date(2024, 1, 1)}}, "trainer_args.weight_decay: input was not a valid JSON"),
     ],

@@ -381,7 +381,7 @@ def test_a_shipped_recipe_can_be_extended_and_its_files_are_found(tmp_path: Path
     [
         ("extends: recipe", "extends itself"),
         ("extends: adition", "no recipe 'adition', did you mean 'addition'?"),
-        ("extends: 3", "the name of a recipe is wanted, this is a int"),
+        ("extends: 3", "the name of a recipe is wanted, this is an int"),
     ],
 )
 def test_what_can_not_be_extended_is_refused(tmp_path: Path, text: str, words: str) -> None:

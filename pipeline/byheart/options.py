@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
 from byheart import registry
-from byheart.errors import RecipeError
+from byheart.errors import RecipeError, described
 
 SHIPPED = Path(str(files("byheart.recipes")))
 """The folder of the recipes that come with byheart: recipes/ of a checkout, byheart/recipes of an installed wheel."""
@@ -187,7 +187,7 @@ def named(key: str, description: str = "") -> Any:
 
 def kind_of(value: object) -> str:
     """What `value` is, in words, for the message of an error."""
-    return "empty" if value is None else f"a {type(value).__name__}"
+    return "empty" if value is None else described(value)
 
 
 class Mistake(NamedTuple):

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from byheart.errors import ByheartError, InputError, RunError
+from byheart.files import sha256
 
 LEFT_OUT = (".*", "*.part", "checkpoints-*", "merged", "published", "engine.log")
 """Files and directories that are not sent: they can be made again, or are incomplete while a command works."""
@@ -137,7 +138,7 @@ def _listed(fs: Any, root: str) -> Files:
             name = path.removeprefix(f"{root}/")
             if _is_sent(name):
                 with fs.open(path, "rb") as file:
-                    files[name] = _digest(file)
+                    files[name] = hashlib.file_digest(file, "sha256").hexdigest()
     if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts for path in files):
         raise RunError(f"{root}/{FILES} names files outside of the run")
     return files
@@ -148,13 +149,8 @@ def _digests(folder: Path) -> Files:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if _is_sent(name) and path.is_file():
-            with path.open("rb") as file:
-                files[name] = _digest(file)
+            files[name] = sha256(path)
     return files
-
-
-def _digest(file: Any) -> str:
-    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _name(files: Files) -> str:

@@ -18,10 +18,6 @@ class AnyOf(Several):
     """Right where one of several verifiers says so, and wrong where all say that it is wrong."""
 
     @override
-    def proves(self) -> bool:
-        return all(verifier.proves() for verifier in self.of)
-
-    @override
     def interact(self, problem: Problem, responses: Sequence[str]) -> Interaction:
         judged: dict[int, Judgement] = {}
         remaining = list(range(len(responses)))

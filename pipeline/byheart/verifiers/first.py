@@ -19,10 +19,6 @@ class FirstOf(Several):
         return all(verifier.requires_gold() for verifier in self.of)
 
     @override
-    def proves(self) -> bool:
-        return all(verifier.proves() for verifier in self.of)
-
-    @override
     def interact(self, problem: Problem, responses: Sequence[str]) -> Interaction:
         judged: dict[int, Judgement] = {}
         unjudged = list(range(len(responses)))

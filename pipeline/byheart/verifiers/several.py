@@ -24,6 +24,10 @@ class Several(Verifier):
     def requires_gold(self) -> bool:
         return any(verifier.requires_gold() for verifier in self.of)
 
+    @override
+    def proves(self) -> bool:
+        return all(verifier.proves() for verifier in self.of)
+
     def _ask(
         self, problem: Problem, responses: Sequence[str], verifier: Verifier, indices: Sequence[int]
     ) -> Generator[Sequence[Request], Any, dict[int, Judgement]]:
