@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from byheart.contracts import Verifier
-from byheart.strategies.driver import drive
+from byheart.strategies.core.driver import drive
 from byheart.types import Problem, Solver, Verdict, Verify
-from byheart.verifiers.pool import Pool
-from byheart.verifiers.service import VerifierService
+from byheart.verifiers.core.pool import Pool
+from byheart.verifiers.core.service import VerifierService
 from hypothesis import settings
 
 from tests.warm import Warm
@@ -71,9 +71,9 @@ LLAMA3_TEMPLATE = (
 @pytest.fixture(scope="session")
 def smollm() -> Path:
     """The directory of SmolLM2-135M-Instruct."""
-    from byheart import models
+    from byheart.models import checkpoint
 
-    return models.fetch(models.ModelOptions(name="smollm2-135m"))
+    return checkpoint.fetch(checkpoint.ModelOptions(name="smollm2-135m"))
 
 
 @pytest.fixture(scope="session")

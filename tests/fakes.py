@@ -10,12 +10,12 @@ from byheart.contracts import Session, Strategy
 from byheart.errors import PromptError
 from byheart.evaluation import read_measure
 from byheart.evaluation.metrics import RoundMetrics
-from byheart.runs import Run
-from byheart.stages import Earlier, Made
-from byheart.strategies.driver import Retriever, drive
-from byheart.strategies.sampling import read_rollouts
-from byheart.strategies.verifying import read_verdicts
-from byheart.tasks.splits import read_problems
+from byheart.runs.run import Run
+from byheart.runs.stages import Earlier, Made
+from byheart.strategies.core.driver import Retriever, drive
+from byheart.strategies.core.sampling import read_rollouts
+from byheart.strategies.core.verifying import read_verdicts
+from byheart.tasks.core.splits import read_problems
 from byheart.types import (
     Completion,
     FinishReason,
@@ -30,7 +30,7 @@ from byheart.types import (
     Verdict,
     Verify,
 )
-from byheart.verifiers.service import VerifierService
+from byheart.verifiers.core.service import VerifierService
 
 from tests.conftest import verifier_by
 

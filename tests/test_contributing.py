@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import models, recipe, soundness
+from byheart.config import recipe, validation
 from byheart.contracts import CONTRACTS, Engine, Job, Objective, Strategy, Task
-from byheart.engines.lazy import Lazy
+from byheart.engines.core.lazy import Lazy
 from byheart.errors import RecipeError
-from byheart.tasks.splits import source, split
+from byheart.models import checkpoint
+from byheart.tasks.core.splits import source, split
 from byheart.types import Generate, Policy, Problem
 
 from tests.conftest import ROOT, verdicts_by
@@ -71,7 +72,7 @@ def test_the_recipe(tmp_path: Path) -> None:
     [text] = re.findall(r"```yaml\n# mine\.yaml\n(.*?)```", TEXT, re.DOTALL)
     (tmp_path / "mine.yaml").write_text(text)
     chosen = recipe.read(tmp_path / "mine.yaml")
-    soundness.check(chosen)
+    validation.check(chosen)
     splits = split(source(chosen.task, chosen.seed), chosen.task, 1).splits()
     assert {name: len(part) for name, part in splits.items()} == {"train": 40, "dev": 20, "held_out": 20}
 
@@ -106,14 +107,14 @@ def test_the_verifier_that_asks() -> None:
     assert [(verdict.score, verdict.reason) for verdict in verdicts] == [(1.0, "Yes."), (0.0, "no")]
     alone = {"name": "t", "model": {"name": "m"}, "task": {"name": "squares"}, "verifier": "second_opinion"}
     with pytest.raises(RecipeError, match="second_opinion proves nothing"):
-        soundness.check(recipe.parse(alone))
+        validation.check(recipe.parse(alone))
     both = {"name": "all", "of": ["number", "second_opinion"]}
     assert recipe.parse(alone | {"verifier": both}).train_verifier.proves()
 
 
 def test_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "fetch", lambda _: tmp_path)
-    with Lazy(Engine.parse("parrot"), models.ModelOptions(name="m"), tmp_path / "log") as session:
+    monkeypatch.setattr(checkpoint, "fetch", lambda _: tmp_path)
+    with Lazy(Engine.parse("parrot"), checkpoint.ModelOptions(name="m"), tmp_path / "log") as session:
         first, second = session.submit(Generate("x", n=2, seed=7)), session.submit(Generate("y"))
         replies = dict(session.poll())
         assert [(reply.text, reply.policy, reply.seed) for reply in replies[first]] == [

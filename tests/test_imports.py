@@ -81,7 +81,7 @@ def test_importing_byheart_loads_nothing_heavy(module: str) -> None:
 def test_checking_a_recipe_and_finding_every_key_loads_no_model_library() -> None:
     found = loaded(
         "from pathlib import Path\n"
-        "from byheart import recipe, registry\n"
+        "from byheart.config import recipe\nfrom byheart.plugins import registry\n"
         "recipe.read(Path('recipes/addition.yaml'))\n"
         "for family in ('tasks', 'engines', 'strategies', 'verifiers', 'objectives'):\n"
         "    for key in registry.known(family): registry.resolve(family, key)"

@@ -7,8 +7,8 @@ import pytest
 from byheart.contracts import Verifier
 from byheart.errors import PluginError, PromptError
 from byheart.strategies.best_of import BestOf
+from byheart.strategies.core.driver import Refused
 from byheart.strategies.direct import Direct
-from byheart.strategies.driver import Refused
 from byheart.testing import play
 from byheart.types import (
     Branch,

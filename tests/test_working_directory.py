@@ -12,9 +12,10 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from byheart import hub, weights
 from byheart.errors import EngineError
-from byheart.stages import read_environments
+from byheart.models import weights
+from byheart.publish import hub
+from byheart.runs.stages import read_environments
 
 NAMES = ("pipeline", "byheart", "types", "json")
 """Modules of the user's: two that a child needs of us, two that it needs of the standard library."""

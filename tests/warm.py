@@ -60,10 +60,11 @@ def serve() -> None:
     import datasets
     import peft
     import transformers
-    from byheart import cli, loop, models
+    from byheart import cli, loop
+    from byheart.models import checkpoint
     from byheart.report import page
 
-    assert all((datasets, loop, models, page, peft.PeftModel, transformers.AutoTokenizer))
+    assert all((datasets, loop, checkpoint, page, peft.PeftModel, transformers.AutoTokenizer))
     gc.collect()
     gc.freeze()  # what is never touched is never copied
     while line := sys.stdin.readline():

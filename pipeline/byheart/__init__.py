@@ -15,12 +15,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from byheart.config.recipe import Recipe
+    from byheart.config.shipped import read_recipe
     from byheart.contracts import Engine, Job, Objective, ProcessVerifier, Session, Strategy, Task, Verifier
     from byheart.errors import ByheartError, PromptError, RecipeError, TaskError
     from byheart.loop import run
-    from byheart.options import Member, named
-    from byheart.recipe import Recipe
-    from byheart.shipped import read_recipe
+    from byheart.plugins.plugin import Member, named
     from byheart.types import (
         Completion,
         Generate,
@@ -45,12 +45,12 @@ STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
 """The stages of a round, in their order."""
 
 _HOMES = {
+    "config.recipe": ("Recipe",),
+    "config.shipped": ("read_recipe",),
     "contracts": ("Engine", "Job", "Objective", "ProcessVerifier", "Session", "Strategy", "Task", "Verifier"),
     "errors": ("ByheartError", "PromptError", "RecipeError", "TaskError"),
     "loop": ("run",),
-    "options": ("Member", "named"),
-    "recipe": ("Recipe",),
-    "shipped": ("read_recipe",),
+    "plugins.plugin": ("Member", "named"),
     "types": (
         "Completion",
         "Generate",

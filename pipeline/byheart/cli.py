@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byheart import STAGES, machine
+from byheart import STAGES
 from byheart.errors import ByheartError, InputError
+from byheart.models import machine
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,7 +66,7 @@ def run(
     parsed = _recipe(recipe, [*(overrides or []), *([f"model.adapter={start}"] if start else [])])
     folder = _folder(run_dir, parsed)
     if dry_run:
-        from byheart.plan import plan
+        from byheart.planning.dry_run import plan
 
         terminal.show_plan(plan(parsed, folder, rounds or parsed.rounds))
         return
@@ -103,7 +104,7 @@ def verify(
         parsed = _recipe(source, overrides)
         _work(parsed, _folder(run_dir, parsed), 1, only="verify")
     else:
-        from byheart.verification import verify_file
+        from byheart.evaluation.verification import verify_file
 
         if overrides or run_dir:
             raise InputError("with --verifier a file is judged, so there is no recipe to change and no run directory")
@@ -124,10 +125,10 @@ for _name in STAGES:
 @app.command()
 def status(run: Where) -> None:
     """What a run has done so far, round by round."""
-    from byheart import storage
     from byheart.report import terminal
+    from byheart.runs import store
 
-    terminal.show_status(storage.local(run))
+    terminal.show_status(store.local(run))
 
 
 @app.command()
@@ -142,24 +143,24 @@ def show(
     ] = None,
 ) -> None:
     """Read sampled solutions with their verdicts."""
-    from byheart import storage
     from byheart.report import terminal
+    from byheart.runs import store
 
     if tree is None:
-        terminal.show_rollouts(storage.local(run), round_, problem, verdict, limit)
+        terminal.show_rollouts(store.local(run), round_, problem, verdict, limit)
     elif problem or verdict:
         raise InputError("--tree names its problem itself, and shows all of its tree")
     else:
-        terminal.show_tree(storage.local(run), round_, tree)
+        terminal.show_tree(store.local(run), round_, tree)
 
 
 @app.command()
 def report(run: Where) -> None:
     """Write the run's report, one HTML page that needs no network."""
-    from byheart import storage
     from byheart.report.page import write_page
+    from byheart.runs import store
 
-    typer.echo(write_page(storage.local(run)))
+    typer.echo(write_page(store.local(run)))
 
 
 @app.command()
@@ -170,11 +171,11 @@ def compare(
     page: Annotated[Path | None, typer.Option(help="write the comparison as an HTML page as well")] = None,
 ) -> None:
     """Hold runs against each other, problem by problem, and say which differences are more than chance."""
-    from byheart import storage
     from byheart.report import terminal
     from byheart.report.comparison import compare
+    from byheart.runs import store
 
-    comparison = compare([storage.local(run) for run in runs], split)
+    comparison = compare([store.local(run) for run in runs], split)
     terminal.show_comparison(comparison, by_round)
     if page:
         from byheart.report.page import write_comparison
@@ -200,9 +201,10 @@ def publish(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only write the folders that would be pushed")] = False,
 ) -> None:
     """Push a round's adapter and its data set to a model hub, each with its card; private unless --public."""
-    from byheart import hub, storage
+    from byheart.publish import hub
+    from byheart.runs import store
 
-    parcels = hub.pack(storage.local(run), round_, to, base, license_, merged)
+    parcels = hub.pack(store.local(run), round_, to, base, license_, merged)
     for parcel in parcels:
         typer.echo(f"{parcel.kind} {parcel.to}: {parcel.folder}")
     if not dry_run:
@@ -213,7 +215,7 @@ def publish(
 @app.command("doctor")
 def doctor_() -> None:
     """What was found on this machine, what is missing, and the command that installs it."""
-    from byheart import doctor
+    from byheart.planning import doctor
 
     wanting = False
     for finding in doctor.examine():
@@ -229,7 +231,8 @@ def recipes(
     copy: Annotated[Path | None, typer.Option(metavar="FILE", help="write it to FILE, to start from")] = None,
 ) -> None:
     """The recipes that come with byheart: what each does, on what hardware, for how long, with what result."""
-    from byheart import catalog, shipped
+    from byheart.config import shipped
+    from byheart.report import catalog
 
     if name is None:
         if resolved or copy:
@@ -249,7 +252,7 @@ def options(
     ] = "",
 ) -> None:
     """The options of a section of a recipe, with type, default and description; or the names to choose from."""
-    from byheart import catalog
+    from byheart.report import catalog
 
     catalog.show_options(path)
 
@@ -261,8 +264,8 @@ def schema(
     """The JSON schema of a recipe, with which editors check and complete one."""
     import json
 
+    from byheart.config.schema import schema as made
     from byheart.files import write_text
-    from byheart.schema import schema as made
 
     text = json.dumps(made(), indent=1, ensure_ascii=False) + "\n"
     if out:
@@ -275,9 +278,10 @@ def schema(
 def _work(
     recipe: Recipe, folder: Path, rounds: int | None, only: str | None = None, redo_from: int | None = None
 ) -> None:
-    from byheart import loop, storage
+    from byheart import loop
     from byheart.report.page import write_page
-    from byheart.runs import Halt
+    from byheart.runs import store
+    from byheart.runs.run import Halt
 
     try:
         typer.echo(f"round {loop.run(recipe, folder, rounds, only, redo_from)} is finished")
@@ -287,17 +291,17 @@ def _work(
         typer.echo("byheart: stopped; what was finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
     write_page(folder)
-    storage.send(folder)
+    store.send(folder)
 
 
 def _folder(run_dir: str | None, recipe: Recipe) -> Path:
-    from byheart import storage
+    from byheart.runs import store
 
-    return storage.local(run_dir or f"runs/{recipe.name}", new=True)
+    return store.local(run_dir or f"runs/{recipe.name}", new=True)
 
 
 def _recipe(name: str, overrides: list[str] | None) -> Recipe:
-    from byheart.shipped import read_recipe
+    from byheart.config.shipped import read_recipe
 
     return read_recipe(name, overrides or ())
 

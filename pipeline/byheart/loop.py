@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from byheart import machine, soundness
+from byheart.config import validation
+from byheart.config.recipe import Recipe
 from byheart.contracts import Session
 from byheart.curation import curate
-from byheart.engines.lazy import Lazy
+from byheart.engines.core.lazy import Lazy
 from byheart.evaluation import baseline, compare, evaluate, promoted
-from byheart.objectives.training import train
-from byheart.recipe import Recipe
-from byheart.runs import Run
-from byheart.strategies.sampling import sample
-from byheart.strategies.verifying import verify
-from byheart.tasks.splits import load
-from byheart.verifiers.pool import Pool
-from byheart.verifiers.service import VerifierService
+from byheart.models import machine
+from byheart.runs.run import Run
+from byheart.strategies.core.sampling import sample
+from byheart.strategies.core.verifying import verify
+from byheart.tasks.core.splits import load
+from byheart.trainer.training import train
+from byheart.verifiers.core.pool import Pool
+from byheart.verifiers.core.service import VerifierService
 
 
 def run_round(
@@ -63,7 +64,7 @@ def run(
     first. Raises InputError before anything starts where the recipe does not fit together or this machine.
     """
     machine.isolate()
-    soundness.check(recipe)
+    validation.check(recipe)
     with (
         Run(folder, recipe, only, redo_from) as held,
         Lazy(recipe.serving, recipe.model, folder / "engine.log", recipe.setting) as engine,

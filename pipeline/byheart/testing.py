@@ -7,8 +7,8 @@ from itertools import count
 from typing import Any, TypeVar
 
 from byheart.errors import PluginError, PromptError
-from byheart.strategies.driver import advance
-from byheart.strategies.protocol import no_generator, qualified, wrong_reply, wrong_requests
+from byheart.strategies.core.driver import advance
+from byheart.strategies.core.protocol import no_generator, qualified, wrong_reply, wrong_requests
 from byheart.types import Completion, FinishReason, Generate, RecordTree, Request, Retrieve, Score, Verdict, Verify
 
 Result = TypeVar("Result")

@@ -109,7 +109,7 @@ class Problems(Record):
 class Policy(Record):
     """What is sampled from or trained: a base model and, after a round, a LoRA adapter on it.
 
-    `base` is a model name as models.py knows it; `adapter` a directory, or None for the base model itself.
+    `base` is a model name as models/checkpoint.py knows it; `adapter` a directory, or None for the base model itself.
     `id` names the weights: "base", or "adapter-" and the hash of the adapter's weights. `scorer` is a second adapter
     on the same base that says how good a solution is and writes none (V-STaR's verifier), where one was trained.
     """

@@ -14,24 +14,24 @@ import tempfile
 import time
 from pathlib import Path
 
-from byheart import chat, models
 from byheart.contracts import Verifier
 from byheart.engines.vllm import VLLM, VLLMSession
+from byheart.models import chat, checkpoint
+from byheart.strategies.core.driver import drive
 from byheart.strategies.direct import Direct
-from byheart.strategies.driver import drive
 from byheart.tasks.arithmetic import Arithmetic
 from byheart.types import Problem
-from byheart.verifiers.pool import Pool
-from byheart.verifiers.service import VerifierService
+from byheart.verifiers.core.pool import Pool
+from byheart.verifiers.core.service import VerifierService
 
 SAMPLES, MAX_TOKENS, TEMPERATURE = 8, 20, 0.7
 
 
 def main() -> None:
     number, pairs = int(os.environ.get("BENCH_PROBLEMS", "32")), int(os.environ.get("BENCH_PAIRS", "8"))
-    model = models.ModelOptions(name="smollm2-135m", max_context=128)
+    model = checkpoint.ModelOptions(name="smollm2-135m", max_context=128)
     log = Path(tempfile.mkdtemp()) / "engine.log"
-    engine = VLLMSession(VLLM(), models.fetch(model), model, log)
+    engine = VLLMSession(VLLM(), checkpoint.fetch(model), model, log)
     stream = Arithmetic().problems(seed=0)
     ratios = []
     for pair in range(-1, pairs):  # the first pair warms up and is not counted

@@ -27,21 +27,22 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from byheart import models, recipe, weights
+from byheart.config import recipe
 from byheart.contracts import Strategy
 from byheart.engines.vllm import VLLMSession
 from byheart.evaluation.statistics import best_at_k, maj_at_k, mean_interval, pass_at_k
 from byheart.evaluation.values import auc
+from byheart.models import checkpoint, weights
 from byheart.report.data import view
-from byheart.runs import Run
-from byheart.steps import AGGREGATE
+from byheart.runs.run import Run
 from byheart.strategies import best_of
-from byheart.strategies.driver import drive
-from byheart.strategies.prompting import put
+from byheart.strategies.core.driver import drive
+from byheart.strategies.core.prompting import put
+from byheart.strategies.core.steps import AGGREGATE
 from byheart.types import Generate, Policy, Problem, Rollout, RolloutGroup, Solver, Verdict, Verify, replace
 from byheart.verifiers.consensus import comparing, grouped
-from byheart.verifiers.pool import Pool
-from byheart.verifiers.service import VerifierService
+from byheart.verifiers.core.pool import Pool
+from byheart.verifiers.core.service import VerifierService
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -104,7 +105,7 @@ class Counting(VLLMSession):
 def started(chosen: recipe.Recipe, options: Any, policy: Policy) -> Counting:
     """An engine that has loaded `policy`, with room for worked examples before a problem."""
     model = chosen.model.model_copy(update={"max_context": 2 * chosen.model.max_context})
-    engine = Counting(options, models.fetch(model), model, Path(tempfile.mkdtemp()) / "engine.log")
+    engine = Counting(options, checkpoint.fetch(model), model, Path(tempfile.mkdtemp()) / "engine.log")
     engine.load(policy)
     return engine
 

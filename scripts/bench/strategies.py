@@ -20,15 +20,15 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from byheart import models
 from byheart.contracts import Strategy, Verifier
 from byheart.engines.vllm import VLLM, VLLMSession
-from byheart.strategies.driver import drive
+from byheart.models import checkpoint
+from byheart.strategies.core.driver import drive
 from byheart.tasks.times_table import TimesTable
+from byheart.text import normalised
 from byheart.types import Completion, Generate, Problem, Score
-from byheart.verifiers.pool import Pool
-from byheart.verifiers.service import VerifierService
-from byheart.wording import normalised
+from byheart.verifiers.core.pool import Pool
+from byheart.verifiers.core.service import VerifierService
 
 PLACES = 32  # sequences at once
 KEEP = 2  # solutions of a problem that are trained on: curation.keep of recipes/times_table.yaml
@@ -92,9 +92,9 @@ class Watched:
 
 def main() -> None:
     facts, deep = int(os.environ.get("BENCH_FACTS", "80")), int(os.environ.get("BENCH_DEEP", "160"))
-    model = models.ModelOptions(name="smollm2-135m", max_context=512)
+    model = checkpoint.ModelOptions(name="smollm2-135m", max_context=512)
     log = Path(tempfile.mkdtemp()) / "engine.log"
-    engine = VLLMSession(VLLM(max_num_seqs=PLACES), models.fetch(model), model, log)
+    engine = VLLMSession(VLLM(max_num_seqs=PLACES), checkpoint.fetch(model), model, log)
     problems = list(TimesTable(high=12).problems(seed=0))
     with Pool() as pool:
         verifier = VerifierService(Verifier.parse("number"), pool)

@@ -24,10 +24,10 @@ from typing import Any
 import math_verify
 import psutil
 from byheart.contracts import Verifier
-from byheart.strategies.driver import drive
+from byheart.strategies.core.driver import drive
 from byheart.types import Problem, Solver, Verdict, Verify
-from byheart.verifiers.pool import Pool
-from byheart.verifiers.service import VerifierService
+from byheart.verifiers.core.pool import Pool
+from byheart.verifiers.core.service import VerifierService
 from pebble import ProcessExpired, ProcessPool
 
 CORPUS = Path(__file__).parents[2] / "tests/verifiers/math_corpus.jsonl"

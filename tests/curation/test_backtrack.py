@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from byheart import recipe
+from byheart.config import recipe
 from byheart.curation import check
 from byheart.curation.backtrack import backtracking, slips
 from byheart.curation.rows import make_row, text
 from byheart.errors import RecipeError
-from byheart.wording import BACK
+from byheart.text import BACK
 from hypothesis import given
 from hypothesis import strategies as st
 

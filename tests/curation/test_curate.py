@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow.parquet as parquet
 import pytest
 import yaml
-from byheart import recipe
+from byheart.config import recipe
 from byheart.curation import curate, read_dataset, read_pairs, read_rows, read_steps, text
 from byheart.curation.backtrack import slips
 from byheart.curation.rows import JudgedRound, make_row
 from byheart.files import Journal, write_records
-from byheart.records import CurationStats
-from byheart.runs import Run
+from byheart.runs.records import CurationStats
+from byheart.runs.run import Run
 from byheart.types import Dataset, FinishReason, Problem, Problems, Prompt, Rollout, RolloutGroup, Verdict
 from hypothesis import given
 from hypothesis import strategies as st

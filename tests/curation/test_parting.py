@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
-from byheart import recipe
+from byheart.config import recipe
 from byheart.curation import check
 from byheart.curation.backtrack import backtracking
 from byheart.curation.pairs import sibling_pairs
 from byheart.curation.rows import make_row, text
 from byheart.errors import RecipeError
-from byheart.wording import BACK
+from byheart.text import BACK
 
 from tests.curation.conftest import judged, rolled
 

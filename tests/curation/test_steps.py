@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from byheart.curation.rows import Attempt
 from byheart.curation.steps import StepOptions, stepwise_rows
-from byheart.strategies.outcomes import TARGETS, grown
-from byheart.strategies.tree import nodes
+from byheart.strategies.core.tree import nodes
+from byheart.strategies.core.value_targets import TARGETS, grown
 from byheart.types import Step, replace
 from hypothesis import given
 from hypothesis import strategies as st

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from byheart import recipe, soundness
+from byheart.config import recipe, validation
 from byheart.curation import check
 from byheart.curation.rows import text
 from byheart.curation.target import answers
@@ -72,4 +72,4 @@ def test_where_the_most_concise_solution_is_wanted_there_is_nothing_to_choose(ch
         with pytest.raises(RecipeError, match=f"choose: {choose}: .*target: {target} .*take choose: shortest, or"):
             check(asked("number", target, choose))
     with pytest.raises(RecipeError, match=f"choose: {choose}"):
-        soundness.check(asked("number", "full", choose, schedule={"curation.target": ["full", "shortest"]}))
+        validation.check(asked("number", "full", choose, schedule={"curation.target": ["full", "shortest"]}))

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import recipe
+from byheart.config import recipe
 from byheart.curation import curate, read_dataset
 from byheart.curation.dataset import read_steps
 from byheart.curation.rows import Attempt
 from byheart.curation.steps import StepOptions, stepwise_rows
 from byheart.files import Journal, write_records
-from byheart.runs import Run
+from byheart.runs.run import Run
 from byheart.types import Dataset, Problem, Problems, Prompt, Rollout, RolloutGroup, Verdict
 
 from tests.conftest import verifier_by

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import chat, models
+from byheart.models import chat, checkpoint
+from byheart.models.weights import plain
 from byheart.types import Prompt
-from byheart.weights import plain
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,7 @@ def log_likelihood(adapter: Path, prompt: Prompt, response: str) -> float:
     import torch
     from transformers import AutoModelForCausalLM
 
-    words = models.tokenizer(adapter.parent / "merged")
+    words = checkpoint.tokenizer(adapter.parent / "merged")
     said = response if isinstance(prompt, str) else [{"role": "assistant", "content": response}]
     row = chat.encode_example(words, {"prompt": prompt, "completion": said})
     model = AutoModelForCausalLM.from_pretrained(adapter.parent / "merged", dtype=torch.float32)
@@ -61,7 +61,7 @@ def log_probability(model_dir: Path, prompt: Prompt, tokens: list[int]) -> float
     import torch
     from transformers import AutoModelForCausalLM
 
-    ids = chat.encode_prompt(models.tokenizer(model_dir), prompt)
+    ids = chat.encode_prompt(checkpoint.tokenizer(model_dir), prompt)
     model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
     with torch.no_grad():
         chances = model(torch.tensor([ids + tokens])).logits[0].log_softmax(-1)

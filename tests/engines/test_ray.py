@@ -17,16 +17,17 @@ from typing import Any
 
 import psutil
 import pytest
-from byheart import models, recipe
+from byheart.config import recipe
+from byheart.config.validation import check
 from byheart.contracts import Engine, Strategy, Verifier
-from byheart.engines.lazy import Lazy
+from byheart.engines.core.lazy import Lazy
 from byheart.engines.ray import Ray, RaySession, Worker, packed
 from byheart.engines.transformers import Transformers, TransformersSession
 from byheart.errors import EngineError, RecipeError
 from byheart.evaluation.measuring import Measure
 from byheart.files import Journal, read_records
-from byheart.soundness import check
-from byheart.strategies.spreading import Work, carried_out
+from byheart.models import checkpoint
+from byheart.strategies.core.work import Work, carried_out
 from byheart.types import Branch, Generate, Policy, Problem, Problems, RecordTree, RolloutGroup, Score, Solver
 
 from tests.conftest import ROOT, verifier_by
@@ -60,7 +61,7 @@ def engine(cluster: str, tmp_path: Path, tiny: Path, workers: int = 2, **each: A
     options = Engine.parse(
         {"name": "ray", "worker_engine": each, "num_workers": workers, "cpus": 0.5, "address": cluster}
     )
-    return Lazy(options, models.ModelOptions(name=str(tiny), max_context=128), tmp_path / "engine.log")
+    return Lazy(options, checkpoint.ModelOptions(name=str(tiny), max_context=128), tmp_path / "engine.log")
 
 
 def script(tmp_path: Path, asked: list[Problem]) -> str:
@@ -130,7 +131,7 @@ def test_workers_begin_as_the_cluster_grows_and_one_lost_with_its_machine_is_mad
     options = Engine.parse({"name": "ray", "worker_engine": each, "num_workers": 2, "address": cluster.address})
     found: list[RolloutGroup] = []
     try:
-        with Lazy(options, models.ModelOptions(name=str(tiny)), tmp_path / "engine.log") as spread:
+        with Lazy(options, checkpoint.ModelOptions(name=str(tiny)), tmp_path / "engine.log") as spread:
             for one in carried_out(asked, thinking, spread, verifier_by(), "seed"):
                 found.append(one)
                 if len(found) == 50:
@@ -183,7 +184,7 @@ def test_a_worker_that_is_told_to_end_before_it_is_told_to_begin_waits_for_nothi
     work, policy = Work(thinking, Verifier.parse("number"), "seed", None), packed(Policy(str(tiny)))
 
     async def told() -> list[RolloutGroup]:
-        worker = Worker(each, models.ModelOptions(name=str(tiny)), Path.cwd())
+        worker = Worker(each, checkpoint.ModelOptions(name=str(tiny)), Path.cwd())
         await worker.end(1)
         await worker.begin(1, work, policy)
         await asyncio.wait_for(worker.sleep(), 20)
@@ -202,7 +203,7 @@ def test_a_worker_that_is_told_to_end_before_it_is_told_to_begin_waits_for_nothi
 def test_the_seeds_are_those_of_one_engine(cluster: str, tmp_path: Path, tiny: Path) -> None:
     asked = problems(20)
     each: dict[str, Any] = {"name": "scripted", "script": script(tmp_path, asked)}
-    one = Lazy(Engine.parse(each), models.ModelOptions(name=str(tiny)), tmp_path / "engine.log")
+    one = Lazy(Engine.parse(each), checkpoint.ModelOptions(name=str(tiny)), tmp_path / "engine.log")
     expected = {done.problem_id: done for done in carried_out(asked, thinking, one, verifier_by(), "seed")}
     with engine(cluster, tmp_path, tiny, **each) as spread:
         found = {done.problem_id: done for done in carried_out(asked, thinking, spread, verifier_by(), "seed")}
@@ -213,7 +214,7 @@ def test_the_seeds_are_those_of_one_engine(cluster: str, tmp_path: Path, tiny: P
 def test_a_cluster_without_room_is_said(cluster: str, tmp_path: Path, tiny: Path, takes: dict[str, float]) -> None:
     options = Engine.parse({"name": "ray", "worker_engine": "vllm", "address": cluster, **takes})
     with (
-        Lazy(options, models.ModelOptions(name=str(tiny)), tmp_path / "engine.log") as spread,
+        Lazy(options, checkpoint.ModelOptions(name=str(tiny)), tmp_path / "engine.log") as spread,
         pytest.raises(EngineError, match=r"no room for a worker with .* if it will grow, set engine.num_workers"),
     ):
         list(carried_out(problems(1), thinking, spread, verifier_by(), "seed"))
@@ -265,7 +266,7 @@ def test_a_worker_takes_a_gpu_where_there_are_any_and_as_many_as_its_engine_is_s
         for each, expected in (("vllm", 4), ({"name": "vllm", "tensor_parallel_size": 2}, 2)):
             options = Engine.parse({"name": "ray", "worker_engine": each, "address": found.address})
             assert isinstance(options, Ray)
-            spread = RaySession(options, tiny, models.ModelOptions(name=str(tiny)), tmp_path)
+            spread = RaySession(options, tiny, checkpoint.ModelOptions(name=str(tiny)), tmp_path)
             assert spread.num_workers == expected
             spread.close()
     finally:
@@ -274,7 +275,7 @@ def test_a_worker_takes_a_gpu_where_there_are_any_and_as_many_as_its_engine_is_s
 
 def test_a_worker_whose_model_is_nowhere_says_so(cluster: str, tmp_path: Path, tiny: Path) -> None:
     options = Ray(num_workers=1, address=cluster)
-    one = RaySession(options, tiny, models.ModelOptions(name="/nowhere/to/be/found"), tmp_path)
+    one = RaySession(options, tiny, checkpoint.ModelOptions(name="/nowhere/to/be/found"), tmp_path)
     try:
         with pytest.raises(EngineError, match=r"no worker of the Ray cluster could start: .*/nowhere/to/be/found"):
             list(one.spread(problems(1), Work(thinking, Verifier.parse("number"), "seed", None)))
@@ -300,7 +301,7 @@ def test_a_worker_whose_model_is_nowhere_says_so(cluster: str, tmp_path: Path, t
 def test_what_does_not_go_together_is_refused(
     engine: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from byheart import machine
+    from byheart.models import machine
 
     monkeypatch.setattr(machine, "gpus", list)
     raw = {"name": "r", "model": {"name": "smollm2-135m"}, "task": {"name": "arithmetic"}, "engine": engine}
@@ -340,7 +341,9 @@ objective: {{name: none}}
     assert all(len(one.rollouts) == 2 and one.rollouts[0].policy.startswith("adapter-") for one in written())
     [measure] = read_records(tmp_path / "runs/r/round-001/evaluate.jsonl", Measure)
     [problems] = read_records(tmp_path / "runs/r/round-001/problems.jsonl", Problems)
-    alone = TransformersSession(Transformers(), adapter.parent / "merged", models.ModelOptions(name="merged"), tmp_path)
+    alone = TransformersSession(
+        Transformers(), adapter.parent / "merged", checkpoint.ModelOptions(name="merged"), tmp_path
+    )
     for problem in problems.dev:
         alone.submit(Generate(problem.prompt, temperature=0.0, max_tokens=16))
     answers = {ticket: one.text for ticket, [one] in alone.poll()}

@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import chat, models, recipe
+from byheart.config import recipe
 from byheart.engines.server import Server, ServerSession
 from byheart.engines.transformers import Transformers, TransformersSession
 from byheart.errors import EngineError, PromptError, RecipeError
-from byheart.strategies.driver import drive
+from byheart.models import chat, checkpoint
+from byheart.strategies.core.driver import drive
 from byheart.types import Completion, Generate, Message, Policy, Problem, Prompt, Score, Solver
 
 from tests.conftest import verifier_by
@@ -91,7 +92,7 @@ def healthy(port: int) -> bool:
 
 
 def started(url: str, base: Path, max_context: int = 128, **options: Any) -> ServerSession:
-    settings = models.ModelOptions(name=str(base), max_context=max_context)
+    settings = checkpoint.ModelOptions(name=str(base), max_context=max_context)
     return ServerSession(Server(url=url, **options), base, settings, base / "no log")
 
 
@@ -113,7 +114,7 @@ def base(engine: ServerSession, tiny: Path) -> Iterator[ServerSession]:
 @pytest.fixture(scope="module")
 def own(tiny: Path, adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[int]]]:
     """What transformers answers to PROMPTS, greedily: under the base, and under the adapter."""
-    settings = models.ModelOptions(name=str(tiny), max_context=128)
+    settings = checkpoint.ModelOptions(name=str(tiny), max_context=128)
     alone = TransformersSession(Transformers(), tiny, settings, tmp_path_factory.mktemp("log"))
     found = {}
     for policy in (Policy(str(tiny)), Policy(str(tiny), adapter, "adapter-1")):
@@ -147,7 +148,7 @@ def test_greedy_answers_are_those_of_the_model_whatever_the_server_prefers(
     assert 0 < base.seconds - before <= time.monotonic() - began
     assert tokens(replies) == own["base"]
     assert {(one.policy, one.finish_reason, one.logprob) for [one] in replies} == {("base", "length", None)}
-    words = models.tokenizer(tiny)
+    words = checkpoint.tokenizer(tiny)
     assert [one.text for [one] in replies] == [words.decode(row) for row in own["base"]]
 
 
@@ -158,7 +159,7 @@ def test_samples_are_those_that_vllm_gives_for_this_seed(base: ServerSession, ti
     with openai.OpenAI(base_url=address) as client:
         expected = client.completions.create(
             model="tiny",
-            prompt=chat.encode_prompt(models.tokenizer(tiny), PROMPTS[0]),
+            prompt=chat.encode_prompt(checkpoint.tokenizer(tiny), PROMPTS[0]),
             n=3,
             seed=11,
             temperature=0.8,
@@ -223,7 +224,7 @@ def test_a_step_ends_with_its_mark_goes_on_from_there_and_a_word_can_be_forbidde
     base: ServerSession, tiny: Path
 ) -> None:
     [[whole]] = asked(base, greedy()[0])
-    words = models.tokenizer(tiny)
+    words = checkpoint.tokenizer(tiny)
     begun = words.decode(whole.tokens[:4])
     word = a_word(words, whole.tokens[4:])
     asking: dict[str, Any] = {"temperature": 0, "max_tokens": 12}
@@ -269,7 +270,7 @@ def test_a_scorer_that_values_steps_says_so_by_its_signs(engine: ServerSession, 
     [values] = asked(engine, Score(PROMPTS[0], RESPONSES))
     model = AutoModelForCausalLM.from_pretrained(scorer.parent / "merged", dtype=torch.float32)
     for response, value in zip(RESPONSES[:-1], values[:-1], strict=True):
-        ids = chat.encode_prompt(models.tokenizer(tiny), PROMPTS[0], response)
+        ids = chat.encode_prompt(checkpoint.tokenizer(tiny), PROMPTS[0], response)
         with torch.no_grad():
             signs = model(torch.tensor([ids])).logits[0, -1, [10, 12]]
         assert value == pytest.approx(float(signs.softmax(-1)[0]), abs=1e-4)
@@ -280,7 +281,7 @@ def test_the_context_is_the_recipes(address: str, tiny: Path) -> None:
     short = started(address, tiny, max_context=64)
     with pytest.raises(PromptError, match="does not fit a context of 64"):
         short.submit(Generate([Message(role="user", content="word " * 100)]))
-    prompt = chat.encode_prompt(models.tokenizer(tiny), PROMPTS[0])
+    prompt = chat.encode_prompt(checkpoint.tokenizer(tiny), PROMPTS[0])
     [[filled]] = asked(short, Generate(PROMPTS[0], temperature=0, max_tokens=100))
     assert filled.finish_reason == "length" and len(prompt) + len(filled.tokens) == 64
     short.close()
@@ -402,7 +403,7 @@ def test_what_does_not_pass_ends_the_run_and_says_what_to_do(tiny: Path, status:
 
 
 def test_a_prompt_that_the_server_refuses_costs_its_problem_only(tiny: Path) -> None:
-    refused = models.tokenizer(tiny)("bad").input_ids
+    refused = checkpoint.tokenizer(tiny)("bad").input_ids
 
     def answer(body: dict[str, Any]) -> tuple[int, Any]:
         return (400, {"error": {"message": "not this one"}}) if body["prompt"] == refused else said()
@@ -476,7 +477,7 @@ def test_sglang_is_asked_in_its_own_way(tiny: Path, tmp_path: Path) -> None:
         assert fake.posted == ["/v1/load_lora_adapter", "/load_lora_adapter"]
         [[one]] = asked(engine, Generate("x", step_stop=(".",)))
         assert one.finish_reason == "step" and one.text == "a step."
-        assert one.tokens == models.tokenizer(tiny)("a step.").input_ids
+        assert one.tokens == checkpoint.tokenizer(tiny)("a step.").input_ids
         fake.answer = lambda _: said("a", finish_reason="abort")
         assert asked(engine, Generate("x"))[0][0].finish_reason == "length", "what was broken off is no whole answer"
         assert fake.asked[0]["model"].startswith("tiny:adapter-1-")

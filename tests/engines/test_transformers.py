@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from byheart import models
 from byheart.engines.transformers import Transformers, TransformersSession
 from byheart.errors import PromptError
+from byheart.models import checkpoint
 from byheart.types import Completion, Generate, Message, Policy, Prompt, Score
 
 from tests.engines.conftest import log_likelihood
@@ -22,7 +22,7 @@ def chat(text: str) -> Prompt:
 
 @pytest.fixture(scope="module")
 def engine(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransformersSession]:
-    settings = models.ModelOptions(name=str(tiny), max_context=64)
+    settings = checkpoint.ModelOptions(name=str(tiny), max_context=64)
     started = TransformersSession(Transformers(max_num_seqs=4), tiny, settings, tmp_path_factory.mktemp("log"))
     yield started
     started.close()

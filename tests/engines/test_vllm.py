@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import chat, models
 from byheart.engines.transformers import Transformers, TransformersSession
+from byheart.models import chat, checkpoint
 from byheart.types import Generate, Message
 
 from tests.conftest import ROOT
@@ -26,7 +26,7 @@ CHILD = """
 import json, sys
 from pathlib import Path
 import vllm
-from byheart import models
+from byheart.models import checkpoint
 from byheart.engines import vllm as ours
 from byheart.engines.vllm import VLLM, VLLMSession
 from byheart.errors import PromptError
@@ -43,7 +43,7 @@ class LLM(vllm.LLM):
         heads.append(getattr(self.llm_engine.model_config.hf_config, "head_dtype", None))
 
 vllm.LLM = LLM
-model = models.ModelOptions(name=base, max_context=128, dtype="float32")
+model = checkpoint.ModelOptions(name=base, max_context=128, dtype="float32")
 options = VLLM(max_num_seqs=8, tensor_parallel_size=int(split), gpu_memory_utilization=0.4)
 engine = VLLMSession(options, Path(base), model, Path(log))
 prompts = [[{"role": "user", "content": f"What is {a} + {b}?"}] for a in (3, 14) for b in (5, 26)]
@@ -141,7 +141,7 @@ def tokens(rows: list[list[dict[str, Any]]]) -> list[list[list[int]]]:
 
 def greedy(base: Path, log: Path) -> list[list[list[int]]]:
     """What transformers answers to the same prompts under the weights in `base`."""
-    settings = models.ModelOptions(name=str(base), max_context=128)
+    settings = checkpoint.ModelOptions(name=str(base), max_context=128)
     engine = TransformersSession(Transformers(), base, settings, log)
     for a, b in SUMS:
         engine.submit(Generate(asking(a, b), max_tokens=12, temperature=0))
@@ -209,7 +209,7 @@ def test_a_scorer_that_values_steps_says_so_by_its_signs(said: list[Any], scorer
     from transformers import AutoModelForCausalLM
 
     *_, values = said
-    words = models.tokenizer(tiny)
+    words = checkpoint.tokenizer(tiny)
     model = AutoModelForCausalLM.from_pretrained(scorer.parent / "merged", dtype=torch.float32)
     for response, value in zip(RESPONSES[:-1], values[:-1], strict=True):
         ids = chat.encode_prompt(words, asking(3, 5), response)
@@ -223,7 +223,7 @@ def test_split_over_two_processes_a_step_ends_with_its_mark_goes_on_from_there_a
     said: list[Any], tiny: Path, adapter: Path, tmp_path: Path
 ) -> None:
     whole = said[1][0][0]
-    words = models.tokenizer(tiny)
+    words = checkpoint.tokenizer(tiny)
     begun = words.decode(whole["tokens"][:4])
     word = a_word(words, whole["tokens"][4:])
     mark = begun[-2:]
@@ -252,7 +252,7 @@ def test_vllm_is_prompted_with_the_tokens_that_training_sees(tiny_llama3: Path, 
     from transformers import AutoModelForCausalLM
 
     [_, answers, *_] = run(tiny_llama3, tmp_path / "log")
-    words, model = models.tokenizer(tiny_llama3), AutoModelForCausalLM.from_pretrained(tiny_llama3)
+    words, model = checkpoint.tokenizer(tiny_llama3), AutoModelForCausalLM.from_pretrained(tiny_llama3)
     prompt = [{"role": "user", "content": "What is 3 + 5?"}]
     row = chat.encode_example(words, {"prompt": prompt, "completion": [{"role": "assistant", "content": "8"}]})
     seen = row["input_ids"][: row["completion_mask"].index(1)]

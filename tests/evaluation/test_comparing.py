@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import weights
 from byheart.evaluation import EvaluationOptions, Measure, Outcome, compare
 from byheart.evaluation.comparing import accuracy, by_heart, paired, promoted, sampled, unique
 from byheart.evaluation.metrics import GREEDY, Accuracy, RoundMetrics, Unique
 from byheart.evaluation.values import Valued
+from byheart.models import weights
 from byheart.types import Policy
 from hypothesis import given
 from hypothesis import strategies as st

@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import recipe, strategies, weights
+from byheart import strategies
+from byheart.config import recipe
 from byheart.contracts import Session, Strategy
 from byheart.engines.scripted import Scripted, ScriptedSession
 from byheart.errors import TaskError
 from byheart.evaluation import EvaluationOptions, Measure, Outcome, baseline, compare, evaluate, maj_at_k, read_measure
 from byheart.files import Journal, write_records
-from byheart.runs import Run
-from byheart.stages import Made
+from byheart.models import weights
+from byheart.runs.run import Run
+from byheart.runs.stages import Made
+from byheart.text import BACK
 from byheart.types import Generate, Policy, Problem, Problems, Rollout, RolloutGroup, Solver, replace
-from byheart.wording import BACK
 from typing_extensions import override
 
 from tests.conftest import verifier_by

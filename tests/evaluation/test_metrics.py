@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from byheart.evaluation import RoundMetrics
-from byheart.records import CurationStats
+from byheart.runs.records import CurationStats
 from pydantic import ValidationError
 
 from tests.conftest import ROOT

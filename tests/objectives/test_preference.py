@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import chat, models, soundness, weights
+from byheart.config import validation
+from byheart.config.recipe import Recipe, parse
 from byheart.contracts import Job
 from byheart.errors import RecipeError
+from byheart.models import chat, checkpoint, weights
 from byheart.objectives import preference, sft, vstar
-from byheart.recipe import Recipe, parse
 
 pytestmark = pytest.mark.train
 
@@ -49,7 +50,7 @@ def margins(job: Job, model_dir: Path) -> list[float]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    words = models.tokenizer(job.base)
+    words = checkpoint.tokenizer(job.base)
     model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
 
     def likely(prompt: list[int], answer: list[int]) -> float:
@@ -143,16 +144,16 @@ def test_the_verifier_is_a_second_adapter_and_a_kill_amid_it_costs_only_itself(
 
 @pytest.mark.parametrize("objective", ["preference", "vstar"])
 def test_a_recipe_that_makes_no_pairs_is_refused(objective: str) -> None:
-    soundness.check(asked(objective, pairs=1))
+    validation.check(asked(objective, pairs=1))
     with pytest.raises(RecipeError, match=rf"{objective} .*curation\.pairs has to be above 0"):
-        soundness.check(asked(objective, pairs=0))
+        validation.check(asked(objective, pairs=0))
 
 
 @pytest.mark.parametrize("target", ["shortest", "answer"])
 def test_pairs_of_whole_solutions_are_refused_to_who_wants_less_of_them(target: str) -> None:
-    soundness.check(asked("vstar", pairs=1, target=target))
+    validation.check(asked("vstar", pairs=1, target=target))
     with pytest.raises(RecipeError, match=f"target: {target}: .* take target: full"):
-        soundness.check(asked("preference", pairs=1, target=target))
+        validation.check(asked("preference", pairs=1, target=target))
 
 
 def asked(objective: str, **curation: Any) -> Recipe:

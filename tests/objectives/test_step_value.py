@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import chat, models, weights
+from byheart.config.recipe import Recipe, parse
 from byheart.contracts import Job
 from byheart.errors import RecipeError
+from byheart.models import chat, checkpoint, weights
 from byheart.objectives import sft, step_value
-from byheart.recipe import Recipe, parse
 from byheart.types import Policy
 
 from tests.objectives.conftest import write
@@ -45,14 +45,14 @@ def values(job: Job, row: dict[str, Any]) -> list[float]:
     model = AutoModelForCausalLM.from_pretrained(weights.plain(job.base, policy.scorer), dtype=torch.float32)
     signs = weights.signs(policy)
     assert signs
-    ids, ends = chat.encode_steps(models.tokenizer(job.base), row["prompt"], row["completions"])
+    ids, ends = chat.encode_steps(checkpoint.tokenizer(job.base), row["prompt"], row["completions"])
     with torch.no_grad():
         logits = model(torch.tensor([ids])).logits[0]
     return [float(logits[end, list(signs)].softmax(-1)[0]) for end in ends]
 
 
 def test_a_value_is_learnt_at_the_end_of_each_step_and_nowhere_else(job: Job) -> None:
-    words = models.tokenizer(job.base)
+    words = checkpoint.tokenizer(job.base)
     row = rows()[1]
     found = step_value.encoded(words, row)
     _, ends = chat.encode_steps(words, row["prompt"], row["completions"])
@@ -73,7 +73,7 @@ def test_it_comes_to_say_what_steps_were_worth(job: Job) -> None:
     assert 0.3 < good[0] < 0.7 and good[0] == pytest.approx(bad[0], abs=1e-4), "before it, it is not"
     assert weights.plain(job.base, job.out).is_dir()
     signs = json.loads((job.scorer / weights.SIGNS).read_text("utf-8"))
-    assert signs == dict(zip("+-", chat.signs(models.tokenizer(job.base)), strict=True))
+    assert signs == dict(zip("+-", chat.signs(checkpoint.tokenizer(job.base)), strict=True))
 
 
 def test_the_loss_is_the_cross_entropy_of_the_signs(job: Job) -> None:

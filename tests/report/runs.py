@@ -7,18 +7,18 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from byheart.config.recipe import Recipe, parse
 from byheart.evaluation import Answer, Measure, Outcome, compare, read_measure
 from byheart.evaluation.values import Valued
 from byheart.files import Journal, write_records
-from byheart.recipe import Recipe, parse
-from byheart.records import CurationStats, LoadStats, SampleStats
-from byheart.runs import Run
-from byheart.stages import Stage, stage
-from byheart.strategies.sampling import read_rollouts
-from byheart.tasks.splits import read_problems
+from byheart.runs.records import CurationStats, LoadStats, SampleStats
+from byheart.runs.run import Run
+from byheart.runs.stages import Stage, stage
+from byheart.strategies.core.sampling import read_rollouts
+from byheart.tasks.core.splits import read_problems
+from byheart.text import BACK
 from byheart.types import Branch, Completion, Policy, Problem, Problems, Rollout, RolloutGroup, Verdict, replace
 from byheart.verifiers.number import Number
-from byheart.wording import BACK
 
 EVIL = "<script>alert('x')</script><img src=https://evil.example/x.png>"
 

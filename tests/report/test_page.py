@@ -18,7 +18,7 @@ from byheart.report.comparison import compare
 from byheart.report.data import by_heart_text, clip
 from byheart.report.page import MAX_GROUPS, MAX_MOVED, MAX_PROBLEMS, MAX_SOLUTIONS, write_comparison, write_page
 from byheart.report.terminal import show_result, show_rollouts, show_status
-from byheart.runs import Run
+from byheart.runs.run import Run
 
 from tests.report.runs import EVIL, TREE, begin, counts, finish, load, recipe
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from byheart.text import BACK
 from byheart.types import Completion, FinishReason, Generate, Problem, Rollout
-from byheart.wording import BACK
 
 from tests.fakes import FakeEngine, FakeVerifier, attempts
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from byheart import recipe
+from byheart.config import recipe
 from byheart.errors import RecipeError
 from byheart.types import Rollout
 from hypothesis import given, settings

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from byheart import recipe, soundness
+from byheart.config import recipe, validation
 from byheart.contracts import Verifier
 from byheart.errors import RecipeError
 from byheart.strategies.best_of import BestOf, most_common, tree_size
@@ -148,7 +148,7 @@ def test_a_scorer_is_chosen_by_only_where_one_is_trained() -> None:
     scoring: dict[str, Any] = {"name": "best_of", "choose": "score"}
     for strategy in (scoring, {"name": "mixture", "parts": ["direct", scoring]}):
         with pytest.raises(RecipeError, match="'sft' trains none; say objective: vstar"):
-            soundness.check(recipe.parse(raw | {"strategy": strategy}))
+            validation.check(recipe.parse(raw | {"strategy": strategy}))
     vstar = {"objective": {"name": "vstar"}}
     for fitting in ({"strategy": scoring} | vstar, {"strategy": {"name": "best_of"}}):
         parsed = recipe.parse(raw | fitting)

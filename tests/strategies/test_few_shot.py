@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 import pytest
-from byheart import recipe
+from byheart.config import recipe
 from byheart.errors import RecipeError
 from byheart.strategies.few_shot import FewShot
 from byheart.types import Generate, Message, Problem, Retrieve, WorkedExample

@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 import pytest
-from byheart.strategies.tree import Node, add, backpropagate, select, uct
+from byheart.strategies.core.tree import Node, add, backpropagate, select, uct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

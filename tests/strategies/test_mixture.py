@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from byheart import recipe, soundness
+from byheart.config import recipe, validation
 from byheart.contracts import Strategy
 from byheart.errors import RecipeError
 from byheart.strategies.few_shot import FewShot
@@ -124,4 +124,4 @@ def test_a_part_has_its_say_on_the_rest_of_the_recipe(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(FewShot, "check", check)
     with pytest.raises(RecipeError, match="1 shot does not go with times_table"):
-        soundness.check(parsed({"parts": [CHEAP, SHOWN]}))
+        validation.check(parsed({"parts": [CHEAP, SHOWN]}))

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from byheart import recipe, sandbox
+from byheart.config import recipe
 from byheart.errors import SandboxError
 from byheart.types import Problem, Rollout, Verdict
+from byheart.verifiers.sandbox import host
 
 from tests.fakes import PLAIN, SUM, FakeVerifier, attempts, ends_right, saying, summary
 
@@ -104,9 +105,9 @@ def test_a_program_that_was_cut_off_is_not_chosen_though_it_ran() -> None:
 
 @pytest.fixture
 def _fresh_check() -> Iterator[None]:
-    sandbox.check.cache_clear()
+    host.check.cache_clear()
     yield
-    sandbox.check.cache_clear()
+    host.check.cache_clear()
 
 
 @pytest.mark.sandbox
@@ -115,7 +116,7 @@ def test_a_machine_without_a_sandbox_is_told_before_a_model_loads(monkeypatch: p
     raw = {"name": "x", "model": {"name": "smollm2-135m"}, "task": {"name": "arithmetic"}}
     parsed = recipe.parse(raw | {"strategy": {"name": "program"}})
     parsed.strategy.check(parsed)
-    sandbox.check.cache_clear()
+    host.check.cache_clear()
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SandboxError, match="apt-get install bubblewrap"):
         parsed.strategy.check(parsed)

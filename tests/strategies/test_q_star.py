@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 import pytest
+from byheart.strategies.core.tree import Node, add
 from byheart.strategies.q_star import QStar, f
-from byheart.strategies.tree import Node, add
 from hypothesis import given
 from hypothesis import strategies as st
 

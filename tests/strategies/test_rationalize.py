@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from byheart import recipe, soundness
+from byheart.config import recipe, validation
 from byheart.contracts import Strategy
 from byheart.errors import RecipeError
 from byheart.strategies import rationalize
@@ -205,5 +205,5 @@ def test_what_the_first_strategy_needs_is_checked_before_a_run() -> None:
     of = {"name": "program", "run": {"name": "model_judge"}}
     parsed = recipe.parse(raw | {"strategy": {"name": "rationalize", "of": of}})
     with pytest.raises(RecipeError, match="opinion"):
-        soundness.check(parsed)
-    soundness.check(recipe.parse(raw | {"strategy": {"name": "rationalize"}}))
+        validation.check(parsed)
+    validation.check(recipe.parse(raw | {"strategy": {"name": "rationalize"}}))

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import registry
 from byheart.contracts import Strategy
+from byheart.plugins import registry
 
 from tests.conftest import ROOT
 
@@ -42,18 +42,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
 CHILD = """
 import json, sys
 from pathlib import Path
-from byheart import models
+from byheart.models import checkpoint
 from byheart.contracts import Strategy, Verifier
 from byheart.engines.vllm import VLLM, VLLMSession
-from byheart.strategies.driver import drive
+from byheart.strategies.core.driver import drive
 from byheart.types import Generate, Problem
-from byheart.verifiers.service import VerifierService
-from byheart.verifiers.pool import Pool
+from byheart.verifiers.core.service import VerifierService
+from byheart.verifiers.core.pool import Pool
 
 if __name__ == "__main__":
     facts, options, log = json.loads(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])
-    model = models.ModelOptions(name="smollm2-135m", max_context=1024)
-    engine = VLLMSession(VLLM(max_num_seqs=32), models.fetch(model), model, log)
+    model = checkpoint.ModelOptions(name="smollm2-135m", max_context=1024)
+    engine = VLLMSession(VLLM(max_num_seqs=32), checkpoint.fetch(model), model, log)
     long = [f"{n} " + "and so on, " * 50 for n in range(30)]  # more tokens than vLLM reads in one step
     waiting = {engine.submit(Generate(text, temperature=1.0, max_tokens=2, seed=n)) for n, text in enumerate(long)}
     while waiting:

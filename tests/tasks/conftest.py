@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart import recipe
+from byheart.config import recipe
 
 DATA = Path(__file__).parent / "data"
 Row = dict[str, Any]

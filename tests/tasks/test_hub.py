@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from byheart.errors import RecipeError, TaskError
-from byheart.tasks.splits import source, split
+from byheart.tasks.core.splits import source, split
 
 TASK = {"name": "hub", "dataset": "owner/sums", "revision": "main", "verifier": "number", "prompt_column": "q"}
 SIZES = {"num_train": 4, "num_dev": 2, "num_held_out": 3}

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart.tasks.core.splits import source, split
 from byheart.tasks.math import boxed
-from byheart.tasks.splits import source, split
 
 
 @pytest.mark.parametrize(

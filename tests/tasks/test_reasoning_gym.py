@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from byheart.errors import RecipeError, TaskError
-from byheart.tasks.splits import source
+from byheart.tasks.core.splits import source
 
 pytestmark = pytest.mark.corpus
 reasoning_gym = pytest.importorskip("reasoning_gym")

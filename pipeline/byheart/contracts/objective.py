@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from byheart.options import Plugin
+from byheart.plugins.plugin import Plugin
 from byheart.types import Record
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from byheart.options import Plugin
+from byheart.plugins.plugin import Plugin
 from byheart.types import Problem, Solver
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 
 class Budget(NamedTuple):

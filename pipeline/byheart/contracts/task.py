@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from byheart.contracts.verifier import Verifier
-from byheart.options import Member, Plugin
+from byheart.plugins.plugin import Member, Plugin
 from byheart.types import Problem
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 
 class Task(Plugin):

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from byheart.options import Plugin
+from byheart.plugins.plugin import Plugin
 from byheart.types import Interaction, Judgement, Problem
 
 

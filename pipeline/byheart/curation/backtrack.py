@@ -1,8 +1,8 @@
 """Solutions that make a wrong step, retract it and go on from the right one, which teach a model to notice mistakes.
 
-They are built from the tree of all solutions tried for a problem (strategies/outcomes.py). Where a right and a wrong
-solution diverge, and no solution through the wrong step was right, the wrong step is written first; then the mark
-(wording.BACK); then the right solution goes on. The wrong step has no loss, so that the model learns only to leave it
+They are built from the tree of all solutions tried for a problem (strategies/core/value_targets.py). Where a right and
+a wrong solution diverge, and no solution through the wrong step was right, the wrong step is written first; then the
+mark (text.BACK); then the right solution goes on. The wrong step has no loss, so that the model learns only to leave it
 (Self-Backtracking, 2502.04404; Physics of Language Models 2.2, 2408.16293). Nor have steps that the model retracted by
 itself.
 """
@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from byheart.curation.rows import by_problem, completion, text
-from byheart.steps import Kind, alike, split
-from byheart.strategies.outcomes import grown, hard
-from byheart.strategies.tree import Node
+from byheart.strategies.core.steps import Kind, alike, split
+from byheart.strategies.core.tree import Node
+from byheart.strategies.core.value_targets import grown, hard
+from byheart.text import BACK, goes_back
 from byheart.types import Rollout, Row, Verdict, digest, replace
-from byheart.wording import BACK, goes_back
 
 Judged = Mapping[str, Sequence[tuple[Rollout, Verdict]]]
 """By problem id, its judged rollouts with their verdicts."""

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
 
-from byheart.contamination import overlapping
 from byheart.curation.backtrack import Judged, backtracking, slips
 from byheart.curation.choice import choose
+from byheart.curation.contamination import overlapping
 from byheart.curation.dataset import read_dataset, write_dataset
 from byheart.curation.distinct import by_equations, by_text
 from byheart.curation.options import CurationOptions
@@ -22,10 +22,10 @@ from byheart.curation.rows import JudgedRound, judged_rounds, text
 from byheart.curation.stats import count
 from byheart.curation.steps import stepwise_rows
 from byheart.curation.target import answers, proved
-from byheart.stages import Earlier, Stage, stage
+from byheart.runs.stages import Earlier, Stage, stage
+from byheart.text import text_of
 from byheart.types import Dataset, Pair, Problem, Problems, Rollout, RolloutGroup, Row, StepwiseRow, Verdict, replace
-from byheart.verifiers.service import VerifierService
-from byheart.wording import text_of
+from byheart.verifiers.core.service import VerifierService
 
 
 @stage(read_dataset)

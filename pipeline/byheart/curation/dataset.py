@@ -14,11 +14,11 @@ import pyarrow.parquet as parquet
 from byheart.curation.options import CurationOptions
 from byheart.curation.rows import text
 from byheart.files import write_text
-from byheart.records import CurationStats
-from byheart.stages import Stage
+from byheart.runs.records import CurationStats
+from byheart.runs.stages import Stage
 from byheart.templates import render_card
 from byheart.types import Dataset, Pair, Record, Row, StepwiseRow, digest
-from byheart.verifiers.service import VerifierService
+from byheart.verifiers.core.service import VerifierService
 
 R = TypeVar("R", bound=Record)
 

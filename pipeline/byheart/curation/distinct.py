@@ -9,8 +9,8 @@ from rapidfuzz.process import cdist
 
 from byheart.curation.equations import equations
 from byheart.curation.rows import by_problem, size, text
+from byheart.text import normalised
 from byheart.types import Row
-from byheart.wording import normalised
 
 MAX_COMPARED, MAX_CHARACTERS = 32, 2000
 """A row is compared with at most the MAX_COMPARED shortest rows of its problem, by the first MAX_CHARACTERS of each."""

@@ -8,12 +8,12 @@ from pydantic import Field
 
 from byheart.curation.steps import StepOptions
 from byheart.errors import RecipeError
-from byheart.options import Options
-from byheart.steps import Kind
-from byheart.verifiers.service import asks_policy, by_agreement
+from byheart.plugins.plugin import Options
+from byheart.strategies.core.steps import Kind
+from byheart.verifiers.core.service import asks_policy, by_agreement
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 
 class CurationOptions(Options):

@@ -14,9 +14,9 @@ from byheart.curation.backtrack import Judged
 from byheart.curation.choice import shuffled
 from byheart.curation.distinct import by_text
 from byheart.curation.rows import by_problem, text
-from byheart.steps import Kind
-from byheart.strategies.outcomes import grown, hard
-from byheart.strategies.tree import Node, nodes
+from byheart.strategies.core.steps import Kind
+from byheart.strategies.core.tree import Node, nodes
+from byheart.strategies.core.value_targets import grown, hard
 from byheart.types import Pair, Row, digest
 
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from byheart.stages import Earlier
+from byheart.runs.stages import Earlier
+from byheart.text import text_of
 from byheart.types import Prompt, Rollout, Row, Verdict
-from byheart.wording import text_of
 
 
 class Attempt(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from byheart.curation.distinct import by_text
 from byheart.curation.rows import JudgedRound, by_problem
-from byheart.records import CurationStats
+from byheart.runs.records import CurationStats
 from byheart.types import Pair, Row, StepwiseRow
 
 

@@ -1,6 +1,6 @@
 """What a value model learns from: steps of solutions, valued by what the run's own rollouts through them came to.
 
-How steps are valued is in strategies/outcomes.py.
+How steps are valued is in strategies/core/value_targets.py.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Literal
 from pydantic import Field
 
 from byheart.curation.rows import Attempt
-from byheart.options import Options
-from byheart.steps import Kind, split
-from byheart.strategies.outcomes import TARGETS, grown, hard
+from byheart.plugins.plugin import Options
+from byheart.strategies.core.steps import Kind, split
+from byheart.strategies.core.value_targets import TARGETS, grown, hard
 from byheart.types import StepwiseRow, digest
 
 

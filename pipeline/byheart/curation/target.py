@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from byheart.curation.rows import completion, text
 from byheart.errors import RunError
-from byheart.strategies.driver import drive
+from byheart.strategies.core.driver import drive
 from byheart.types import Problem, Row, Solver, Verify, replace
-from byheart.verifiers.service import VerifierService
+from byheart.verifiers.core.service import VerifierService
 
 
 def answers(rows: Iterable[Row], problems: Mapping[str, Problem], verifier: VerifierService) -> list[Row]:

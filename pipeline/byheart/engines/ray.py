@@ -30,17 +30,17 @@ import psutil
 from pydantic import Field
 from typing_extensions import override
 
-from byheart import machine, models
 from byheart.contracts import Engine, Session
-from byheart.engines.lazy import Lazy
+from byheart.engines.core.lazy import Lazy
 from byheart.engines.vllm import VLLM
 from byheart.errors import ByheartError, EngineError, RecipeError
-from byheart.options import Member, named
+from byheart.models import checkpoint, machine
+from byheart.plugins.plugin import Member, named
 from byheart.progress import console
 from byheart.types import Policy, Problem, RolloutGroup, replace
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 MAX_ASSIGNED, MIN_ASSIGNED = 512, 16
 """Problems assigned to a worker at a time: half of its share of those left, within these bounds."""
@@ -74,7 +74,7 @@ class Ray(Engine):
         return self.model_copy(update={"worker_engine": self.worker_engine.with_args(args)})
 
     @override
-    def start(self, base: Path, model: models.ModelOptions, log: Path) -> RaySession:
+    def start(self, base: Path, model: checkpoint.ModelOptions, log: Path) -> RaySession:
         return RaySession(self, base, model, log)
 
     @override
@@ -120,7 +120,7 @@ class RaySession(Session):
     """A connection to a Ray cluster, which is started if needed. Raises EngineError where that fails, or the cluster
     has no room for a worker. Work goes through `spread`; there are no requests."""
 
-    def __init__(self, options: Ray, base: Path, model: models.ModelOptions, log: Path) -> None:
+    def __init__(self, options: Ray, base: Path, model: checkpoint.ModelOptions, log: Path) -> None:
         """Join the cluster at `options.address`, or start one."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -299,14 +299,14 @@ class Worker:
     """A worker process, on any machine of the cluster, whose engine runs in one thread. `folder` is the directory in
     which the command was started; if it exists here, relative paths are relative to it."""
 
-    def __init__(self, engine: Engine, model: models.ModelOptions, folder: Path) -> None:
+    def __init__(self, engine: Engine, model: checkpoint.ModelOptions, folder: Path) -> None:
         """`folder` is the working directory of the command, in which relative paths mean the same here."""
         machine.isolate()
         if folder.is_dir():
             os.chdir(folder)
         self._thread = ThreadPoolExecutor(1)
         self._folder = _own_folder()
-        self._base = models.fetch(model)
+        self._base = checkpoint.fetch(model)
         if isinstance(engine, VLLM) and engine.data_parallel_size is None:
             engine = engine.model_copy(update={"data_parallel_size": 1})  # even if it sees more GPUs than it reserved
         self._engine = Lazy(engine, model, self._folder / "engine.log")

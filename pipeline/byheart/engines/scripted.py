@@ -17,9 +17,9 @@ from typing import Any
 from pydantic import Field
 from typing_extensions import override
 
-from byheart import models
 from byheart.contracts import Engine, Session
 from byheart.errors import EngineError
+from byheart.models import checkpoint
 from byheart.types import Completion, Generate, Policy, Score
 
 
@@ -31,7 +31,7 @@ class Scripted(Engine):
     max_num_seqs: int = Field(default=128, ge=1, description="requests answered by one poll")
 
     @override
-    def start(self, base: Path, model: models.ModelOptions, log: Path) -> ScriptedSession:
+    def start(self, base: Path, model: checkpoint.ModelOptions, log: Path) -> ScriptedSession:
         return ScriptedSession(self, base, model, log)
 
     @override
@@ -42,7 +42,7 @@ class Scripted(Engine):
 class ScriptedSession(Session):
     """The answers of a script."""
 
-    def __init__(self, options: Scripted, base: Path, model: models.ModelOptions, log: Path) -> None:
+    def __init__(self, options: Scripted, base: Path, model: checkpoint.ModelOptions, log: Path) -> None:
         """Read the script; `base` and `log` are not used."""
         script = options.locate(options.script) or Path(options.script)
         self._answers: dict[str, Any] = json.loads(script.read_text("utf-8"))

@@ -32,9 +32,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 from typing_extensions import override
 
-from byheart import chat, models, weights
 from byheart.contracts import Engine, Session
 from byheart.errors import EngineError, PromptError
+from byheart.models import chat, checkpoint, weights
 from byheart.types import Completion, FinishReason, Generate, Policy, Score
 
 
@@ -58,7 +58,7 @@ class Server(Engine):
     )
 
     @override
-    def start(self, base: Path, model: models.ModelOptions, log: Path) -> ServerSession:
+    def start(self, base: Path, model: checkpoint.ModelOptions, log: Path) -> ServerSession:
         return ServerSession(self, base, model, log)
 
     @override
@@ -84,14 +84,14 @@ class ServerSession(Session):
     """A connection to a server. `base` gives the tokenizer; `log` is not used, the server has its own. Raises
     EngineError where the server can't be reached, refuses the key, or does not serve the model."""
 
-    def __init__(self, options: Server, base: Path, model: models.ModelOptions, log: Path) -> None:
+    def __init__(self, options: Server, base: Path, model: checkpoint.ModelOptions, log: Path) -> None:
         """Ask the server what it serves; `base` gives the tokenizer, `log` is not used."""
         import openai
 
         self._openai: Any = openai
         self._options, self._url = options, options.url
-        self._context = min(model.max_context, models.context_length(base))
-        self._tokenizer = models.tokenizer(base)
+        self._context = min(model.max_context, checkpoint.context_length(base))
+        self._tokenizer = checkpoint.tokenizer(base)
         self._policy = Policy(str(base))
         self._signs: tuple[int, int] | None = None  # the tokens by which a scorer values steps
         self._tickets = 0

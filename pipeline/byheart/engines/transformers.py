@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import Field
 from typing_extensions import override
 
-from byheart import chat, models, weights
 from byheart.contracts import Engine, Session
 from byheart.errors import PromptError
+from byheart.models import chat, checkpoint, weights
 from byheart.types import Completion, FinishReason, Generate, Policy, Score
 
 
@@ -26,7 +26,7 @@ class Transformers(Engine):
     max_num_seqs: int = Field(default=64, ge=1, description="completions decoded at once")
 
     @override
-    def start(self, base: Path, model: models.ModelOptions, log: Path) -> TransformersSession:
+    def start(self, base: Path, model: checkpoint.ModelOptions, log: Path) -> TransformersSession:
         return TransformersSession(self, base, model, log)
 
     @override
@@ -37,7 +37,7 @@ class Transformers(Engine):
 class TransformersSession(Session):
     """The model directory `base` loaded in this process. `log` is not used: nothing is printed."""
 
-    def __init__(self, options: Transformers, base: Path, model: models.ModelOptions, log: Path) -> None:
+    def __init__(self, options: Transformers, base: Path, model: checkpoint.ModelOptions, log: Path) -> None:
         """Load the model in `base`; `log` is not used."""
         import torch
         from transformers import AutoTokenizer
@@ -49,7 +49,7 @@ class TransformersSession(Session):
         automatic = "bfloat16" if self._device == "cuda" else "float32"
         self._dtype = getattr(torch, automatic if model.dtype == "auto" else model.dtype)
         self._base, self._options, self._pickle = base, options, model.allow_pickle
-        self._context = min(model.max_context, models.context_length(base))
+        self._context = min(model.max_context, checkpoint.context_length(base))
         self._tokenizer: Any = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
         self._queue: list[tuple[int, Generate | Score, list[int]]] = []
         self._tickets = 0

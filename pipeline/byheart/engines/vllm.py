@@ -31,13 +31,13 @@ import psutil
 from pydantic import Field, PrivateAttr
 from typing_extensions import override
 
-from byheart import chat, machine, models, weights
 from byheart.contracts import Engine, Session
 from byheart.errors import EngineError, PromptError, RecipeError
+from byheart.models import chat, checkpoint, machine, weights
 from byheart.types import Completion, FinishReason, Generate, Policy, Score
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 
 class VLLM(Engine):
@@ -80,7 +80,7 @@ class VLLM(Engine):
         return copy
 
     @override
-    def start(self, base: Path, model: models.ModelOptions, log: Path) -> VLLMSession:
+    def start(self, base: Path, model: checkpoint.ModelOptions, log: Path) -> VLLMSession:
         return VLLMSession(self, base, model, log)
 
     @override
@@ -116,8 +116,8 @@ class VLLM(Engine):
         machine."""
         from byheart.engines.ray import Ray
 
-        heads = models.config(base).get("num_attention_heads", 1)
-        tensor, data = layout(self, 2 * models.num_parameters(base), heads, machine.gpus())
+        heads = checkpoint.config(base).get("num_attention_heads", 1)
+        tensor, data = layout(self, 2 * checkpoint.num_parameters(base), heads, machine.gpus())
         copy = self.model_copy(update={"tensor_parallel_size": tensor, "data_parallel_size": 1})
         return copy if data == 1 else Ray(name="ray", worker_engine=copy, num_workers=data, address="local")
 
@@ -173,10 +173,10 @@ class VLLMSession(Session):
 
     _asleep = False
 
-    def __init__(self, options: VLLM, base: Path, model: models.ModelOptions, log: Path) -> None:
+    def __init__(self, options: VLLM, base: Path, model: checkpoint.ModelOptions, log: Path) -> None:
         """Start vLLM on the model in `base`; what it prints goes to `log`."""
         self._options, self._base, self._model, self._log = options, base, model, log
-        self._context = min(model.max_context, models.context_length(base))
+        self._context = min(model.max_context, checkpoint.context_length(base))
         self._policy = Policy(str(base))
         self._signs: tuple[int, int] | None = None  # the tokens by which a scorer values steps
         self._open: dict[str, Generate | tuple[_Scoring, int]] = {}  # by vLLM's request id
@@ -267,7 +267,7 @@ class VLLMSession(Session):
                         "lora_target_modules": _LINEAR,
                     }
                 else:
-                    cache = models.cache_bytes(self._base, context * sequences)
+                    cache = checkpoint.cache_bytes(self._base, context * sequences)
                     more = _ON_CPU | {
                         "kv_cache_memory_bytes": min(cache, psutil.virtual_memory().available // 4),
                     }

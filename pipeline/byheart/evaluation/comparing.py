@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy
 
-from byheart import weights
 from byheart.evaluation import values
 from byheart.evaluation.measuring import Answer, EvaluationOptions, Measure, Outcome
 from byheart.evaluation.metrics import (
@@ -26,8 +25,9 @@ from byheart.evaluation.metrics import (
     Unique,
 )
 from byheart.evaluation.statistics import maj_at_k, mean_interval, p_worse, pass_at_k, ratio_interval, wilson
+from byheart.models import weights
+from byheart.text import BACK
 from byheart.types import Policy, replace
-from byheart.wording import BACK
 
 
 def compare(before: Measure, after: Measure, options: EvaluationOptions) -> RoundMetrics:

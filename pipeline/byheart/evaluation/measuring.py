@@ -11,24 +11,26 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from byheart import steps
 from byheart.contracts import Session, Strategy
 from byheart.errors import TaskError
 from byheart.evaluation.metrics import Kind
 from byheart.evaluation.values import Valued
 from byheart.files import Journal, read_records, write_records
-from byheart.options import Options
-from byheart.stages import Earlier, Stage, stage
+from byheart.models.weights import signs, with_scorer
+from byheart.plugins.plugin import Options
+from byheart.runs.stages import Earlier, Stage, stage
 from byheart.strategies.backtrack import Backtrack
+from byheart.strategies.core import steps
+from byheart.strategies.core.driver import Retriever, drive
+from byheart.strategies.core.example_store import verified_examples
+from byheart.strategies.core.prompting import template
+from byheart.strategies.core.sampling import attempt
+from byheart.strategies.core.tree import nodes
+from byheart.strategies.core.value_targets import grown, hard
+from byheart.strategies.core.verifying import judged
+from byheart.strategies.core.work import carried_out
 from byheart.strategies.direct import Direct
-from byheart.strategies.driver import Retriever, drive
-from byheart.strategies.example_store import verified_examples
-from byheart.strategies.outcomes import grown, hard
-from byheart.strategies.prompting import template
-from byheart.strategies.sampling import attempt
-from byheart.strategies.spreading import carried_out
-from byheart.strategies.tree import nodes
-from byheart.strategies.verifying import judged
+from byheart.text import normalised
 from byheart.types import (
     Branch,
     Policy,
@@ -44,9 +46,7 @@ from byheart.types import (
     digest,
 )
 from byheart.verifiers.consensus import comparing, grouped
-from byheart.verifiers.service import VerifierService
-from byheart.weights import signs, with_scorer
-from byheart.wording import normalised
+from byheart.verifiers.core.service import VerifierService
 
 if TYPE_CHECKING:
     from byheart.curation import CurationOptions

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 from typing_extensions import override
 
-from byheart import chat
 from byheart.contracts import Job
 from byheart.errors import RecipeError
+from byheart.models import chat
 from byheart.objectives import sft
-from byheart.objectives.training import progress_callback, tell
+from byheart.trainer.training import progress_callback, tell
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 
 class Preference(sft.SFT):

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from byheart import chat
 from byheart.contracts import Job, Objective
 from byheart.errors import RecipeError
-from byheart.objectives import launch
-from byheart.objectives.training import progress_callback
+from byheart.models import chat
+from byheart.trainer import launch
+from byheart.trainer.training import progress_callback
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 
 class SFT(Objective):
@@ -134,7 +134,7 @@ def fine_tune(job: Job, options: SFT, merge: bool = True) -> float:
 def save(trainer: Any, out: Path, merge: bool = True) -> None:
     """Write the trained adapter to `out`, and with `merge` on a CPU, where engines load them, the merged weights beside
     it. If the base model is sharded or quantized, weights.plain makes them when they are needed."""
-    from byheart.weights import save_merged
+    from byheart.models.weights import save_merged
 
     trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(out))

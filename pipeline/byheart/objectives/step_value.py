@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import override
 
-from byheart import chat
 from byheart.contracts import Job
 from byheart.errors import RecipeError
 from byheart.files import write_json
+from byheart.models import chat
+from byheart.models.weights import SIGNS
 from byheart.objectives import sft
-from byheart.objectives.training import progress_callback, tell
-from byheart.weights import SIGNS
+from byheart.trainer.training import progress_callback, tell
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 
 class StepValue(sft.SFT):

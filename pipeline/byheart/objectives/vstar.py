@@ -14,10 +14,10 @@ from typing_extensions import override
 
 from byheart.contracts import Job
 from byheart.objectives import preference, sft
-from byheart.objectives.training import tell
+from byheart.trainer.training import tell
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 
 class VStar(preference.Preference):

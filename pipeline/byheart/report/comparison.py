@@ -15,11 +15,11 @@ from typing import Any
 
 from scipy import stats
 
+from byheart.config.recipe import changed, flatten
 from byheart.errors import InputError
 from byheart.evaluation import Answer, Measure
 from byheart.evaluation.comparing import accuracy, paired
 from byheart.evaluation.metrics import GREEDY, Accuracy, Kind
-from byheart.recipe import changed, flatten
 from byheart.report.data import RunView, measured
 
 ALPHA = 0.05

@@ -10,17 +10,19 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from byheart import STAGES, recipe, registry
+from byheart import STAGES
+from byheart.config import recipe
 from byheart.errors import InputError, RecipeError
 from byheart.evaluation import Measure, RoundMetrics, read_measure
 from byheart.evaluation.metrics import GREEDY, Back, ByHeart, Kind, Reliability, SideMetrics
 from byheart.files import load_yaml, read_json
-from byheart.records import CurationStats, Stages
-from byheart.runs import read_stage_records
-from byheart.stages import read_environments
-from byheart.strategies.sampling import read_rollouts
-from byheart.strategies.verifying import read_verdicts
-from byheart.tasks.splits import read_problems
+from byheart.plugins import registry
+from byheart.runs.records import CurationStats, Stages
+from byheart.runs.run import read_stage_records
+from byheart.runs.stages import read_environments
+from byheart.strategies.core.sampling import read_rollouts
+from byheart.strategies.core.verifying import read_verdicts
+from byheart.tasks.core.splits import read_problems
 from byheart.types import Branch, Environment, Problem, Rollout, RolloutGroup, Verdict
 
 UNASKED = Verdict("", "", None, None, "not judged yet")

@@ -36,7 +36,7 @@ from byheart.report.data import (
 )
 
 if TYPE_CHECKING:
-    from byheart.plan import Plan
+    from byheart.planning.dry_run import Plan
 
 console = Console(highlight=False)
 if not console.is_terminal and "COLUMNS" not in os.environ:

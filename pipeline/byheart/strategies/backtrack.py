@@ -14,15 +14,15 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Budget, Strategy
-from byheart.steps import Kind, split
-from byheart.strategies.prompting import put, template
-from byheart.strategies.searching import check_step
-from byheart.strategies.several import Work, together
+from byheart.strategies.core.combinators import Work, together
+from byheart.strategies.core.prompting import put, template
+from byheart.strategies.core.search import check_step
+from byheart.strategies.core.steps import Kind, split
+from byheart.text import BACK
 from byheart.types import Completion, Generate, Problem, Rollout, Solver, Verify, replace
-from byheart.wording import BACK
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 
 class Backtrack(Strategy):

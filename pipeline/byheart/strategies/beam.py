@@ -9,8 +9,8 @@ from __future__ import annotations
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.strategies.searching import Search, Searching, worth
-from byheart.strategies.tree import Node
+from byheart.strategies.core.search import Search, Searching, worth
+from byheart.strategies.core.tree import Node
 from byheart.types import Problem, Solver
 
 

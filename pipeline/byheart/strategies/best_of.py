@@ -25,18 +25,18 @@ from typing_extensions import override
 
 from byheart.contracts import Budget, Strategy, Verifier
 from byheart.errors import RecipeError
-from byheart.steps import AGGREGATE, Kind, split
+from byheart.strategies.core.combinators import Work
+from byheart.strategies.core.prompting import put, template
+from byheart.strategies.core.search import check_step
+from byheart.strategies.core.steps import AGGREGATE, Kind, split
 from byheart.strategies.direct import Temperature
-from byheart.strategies.prompting import put, template
-from byheart.strategies.searching import check_step
-from byheart.strategies.several import Work
+from byheart.text import normalised
 from byheart.types import Generate, Problem, Rollout, Score, Solver, Verdict, Verify, replace
 from byheart.verifiers import code
 from byheart.verifiers.consensus import comparing, grouped
-from byheart.wording import normalised
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 
 class BestOf(Strategy):

@@ -13,8 +13,8 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Strategy
-from byheart.strategies.prompting import put, spaced, template
-from byheart.strategies.several import Work, ask, joined, listed, together
+from byheart.strategies.core.combinators import Work, ask, joined, listed, together
+from byheart.strategies.core.prompting import put, spaced, template
 from byheart.types import Completion, Problem, Prompt, Rollout, Solver, Verify, replace
 
 

@@ -13,12 +13,12 @@ from typing_extensions import override
 
 from byheart.contracts import Budget, Strategy, Tuning
 from byheart.errors import RecipeError
-from byheart.strategies.prompting import put, template
+from byheart.strategies.core.prompting import put, template
+from byheart.text import normalised
 from byheart.types import Generate, Problem, Prompt, Rollout, Solver, Verify
-from byheart.wording import normalised
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 Temperature = Annotated[float, Field(ge=0)]
 

@@ -14,10 +14,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from byheart.options import Options
+from byheart.plugins.plugin import Options
+from byheart.strategies.core.example_store import ExampleStore
+from byheart.strategies.core.prompting import put, spaced
 from byheart.strategies.direct import Direct, sample_until_enough
-from byheart.strategies.example_store import ExampleStore
-from byheart.strategies.prompting import put, spaced
 from byheart.types import Message, Problem, Retrieve, Solver, WorkedExample, replace
 
 

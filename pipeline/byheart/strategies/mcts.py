@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.strategies import searching, tree
-from byheart.strategies.searching import Search, Searching, check_step
-from byheart.strategies.several import Work
-from byheart.strategies.tree import Node, close, select
+from byheart.strategies.core import tree
+from byheart.strategies.core.combinators import Work
+from byheart.strategies.core.search import Search, Searching, check_step, worth
+from byheart.strategies.core.tree import Node, close, select
 from byheart.types import Problem, Solver
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 RULES = {"uct": tree.uct, "rest_mcts": tree.rest_mcts, "puct": tree.puct, "rstar": tree.rstar}
 
@@ -63,7 +63,7 @@ class MCTS(Searching):
             backpropagate(leaf, (yield from reward(search, leaf, self)))
             if leaf.ended:
                 close(leaf, "whole")
-        return (yield from search.rollouts(searching.worth))
+        return (yield from search.rollouts(worth))
 
 
 def reward(search: Search, leaf: Node, options: MCTS) -> Work[float]:

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from byheart.contracts import Strategy
 from byheart.errors import PromptError
-from byheart.options import Member
+from byheart.plugins.plugin import Member
 from byheart.types import Problem, Rollout, Solver, Verify
 
 

@@ -14,15 +14,15 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Strategy, Verifier
-from byheart.options import Member, named
-from byheart.strategies.prompting import answered, put, spaced, template
-from byheart.strategies.several import Work, together
+from byheart.plugins.plugin import Member, named
+from byheart.strategies.core.combinators import Work, together
+from byheart.strategies.core.prompting import answered, put, spaced, template
 from byheart.types import Generate, Problem, Rollout, Solver, Step, Verify, replace
-from byheart.verifiers import service
 from byheart.verifiers.code import solution
+from byheart.verifiers.core import service
 
 if TYPE_CHECKING:
-    from byheart.recipe import Recipe
+    from byheart.config.recipe import Recipe
 
 
 class Program(Strategy):

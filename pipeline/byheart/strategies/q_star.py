@@ -20,9 +20,9 @@ from typing import Literal
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.steps import AGGREGATE
-from byheart.strategies.searching import DEAD_ENDS, Search, Searching, worth
-from byheart.strategies.tree import Node, close
+from byheart.strategies.core.search import DEAD_ENDS, Search, Searching, worth
+from byheart.strategies.core.steps import AGGREGATE
+from byheart.strategies.core.tree import Node, close
 from byheart.types import Problem, Solver
 
 

@@ -15,11 +15,11 @@ from typing_extensions import override
 
 from byheart.contracts import Strategy
 from byheart.errors import PromptError
-from byheart.options import Member, named
+from byheart.plugins.plugin import Member, named
+from byheart.strategies.core.prompting import put, template
 from byheart.strategies.few_shot import Example, in_chat, in_text, with_space
-from byheart.strategies.prompting import put, template
+from byheart.text import normalised
 from byheart.types import Generate, Problem, Prompt, Rollout, Solver, Verify, WorkedExample, replace
-from byheart.wording import normalised
 
 
 class Rationalize(Strategy):

@@ -12,8 +12,8 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Strategy
-from byheart.strategies.prompting import answered, put, template
-from byheart.strategies.several import Work, ask, listed, revised, together
+from byheart.strategies.core.combinators import Work, ask, listed, revised, together
+from byheart.strategies.core.prompting import answered, put, template
 from byheart.types import Completion, Problem, Prompt, Solver
 
 

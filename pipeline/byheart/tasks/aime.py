@@ -11,8 +11,8 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Verifier
-from byheart.options import Member, named
-from byheart.tasks import rows, splits
+from byheart.plugins.plugin import Member, named
+from byheart.tasks.core import rows, splits
 from byheart.types import Problem
 
 AIME_2024 = rows.Hub("Maxwell-Jia/AIME_2024", "8d88b2876a82a080e2f172cc9b25d0d9d2cb4792", ("Problem", "Answer"))

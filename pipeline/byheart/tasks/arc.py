@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.tasks import choices, rows
+from byheart.tasks.core import choices, rows
 from byheart.types import Problem
 
 _DATASET, _REVISION = "allenai/ai2_arc", "210d026faf9955653af8916fad021475a3f00453"

@@ -17,8 +17,8 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from byheart.contracts import Task, Verifier
-from byheart.options import Member, named
-from byheart.tasks import splits
+from byheart.plugins.plugin import Member, named
+from byheart.tasks.core import splits
 from byheart.types import Problem
 
 OPERATIONS = {"+": operator.add, "-": operator.sub, "*": operator.mul}

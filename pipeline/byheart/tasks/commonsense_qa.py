@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from typing_extensions import override
 
-from byheart.tasks import choices, rows
+from byheart.tasks.core import choices, rows
 from byheart.types import Problem
 
 HUB = rows.Hub(

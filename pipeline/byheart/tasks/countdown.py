@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from byheart.contracts import Task, Verifier
-from byheart.options import Member, named
+from byheart.plugins.plugin import Member, named
 from byheart.tasks import reasoning_gym
 from byheart.types import Problem
 

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from byheart.errors import TaskError
 from byheart.progress import console
-from byheart.tasks import columns, rows
+from byheart.tasks.core import columns, rows
 from byheart.types import Problem, digest
 
 

@@ -8,8 +8,8 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Verifier
-from byheart.options import Member, named
-from byheart.tasks import rows, splits
+from byheart.plugins.plugin import Member, named
+from byheart.tasks.core import rows, splits
 from byheart.types import Problem
 
 HUB = rows.Hub("openai/gsm8k", "cc7b047b6e5bb11b4f1af84efc572db110a51b3c", ("question", "answer"), "main")

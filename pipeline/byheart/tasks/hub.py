@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.tasks import columns, rows
+from byheart.tasks.core import columns, rows
 from byheart.types import Problem
 
 

@@ -11,8 +11,8 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Verifier
-from byheart.options import Member, named
-from byheart.tasks import rows, splits
+from byheart.plugins.plugin import Member, named
+from byheart.tasks.core import rows, splits
 from byheart.types import Problem
 
 HUB = rows.Hub(

@@ -14,8 +14,8 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Verifier
-from byheart.options import Member, named
-from byheart.tasks import rows, splits
+from byheart.plugins.plugin import Member, named
+from byheart.tasks.core import rows, splits
 from byheart.types import Problem
 
 _DATASET, _REVISION = "google-research-datasets/mbpp", "4bb6404fdc6cacfda99d4ac4205087b89d32030c"

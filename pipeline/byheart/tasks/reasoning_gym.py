@@ -16,11 +16,11 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
-from byheart import registry
 from byheart.contracts import Task, Verifier
 from byheart.errors import TaskError
-from byheart.options import Member, named
-from byheart.tasks import splits
+from byheart.plugins import registry
+from byheart.plugins.plugin import Member, named
+from byheart.tasks.core import splits
 from byheart.types import Problem
 from byheart.verifiers import procedural
 

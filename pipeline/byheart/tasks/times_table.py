@@ -12,8 +12,8 @@ from pydantic import Field, field_validator
 from typing_extensions import override
 
 from byheart.contracts import Task, Verifier
-from byheart.options import Member, named
-from byheart.tasks import splits
+from byheart.plugins.plugin import Member, named
+from byheart.tasks.core import splits
 from byheart.types import Problem
 
 

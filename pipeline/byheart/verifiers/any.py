@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from byheart.types import Interaction, Judgement, Problem
-from byheart.verifiers.several import Several
+from byheart.verifiers.core.composite import Several
 
 
 class AnyOf(Several):

@@ -3,7 +3,7 @@ r"""The letter of one option, or its full text, is the answer: "B", "(B)", "B) P
 The options are `problem.meta["choices"]`: {"A": "London", "B": "Paris"}, whose labels may be digits as well, or a list
 of texts, which are A, B, ... in their order. The gold answer is a label. Without `choices`, letters alone are read.
 
-The marked answer counts (marks.py), else the last line, else the whole response. A response that names two options
+The marked answer counts (answers.py), else the last line, else the whole response. A response that names two options
 there has no answer: "A or B", "A and B", "B) London". A letter counts where it can't be a word: "option C", "(C)", "C."
 at the start; a bare one where it is marked, "the answer is C", but "A dog" and "a dog" are not A. An option that is
 ruled out, "not B", does not count. A list of the options, a line each, names them all; so does an answer that is taken
@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from byheart.contracts import Verifier
 from byheart.types import Judgement, Problem
-from byheart.verifiers import marks
+from byheart.verifiers.core import answers
 
 
 class Choice(Verifier):
@@ -64,7 +64,7 @@ def _choices(given: Any) -> dict[str, str]:
 
 def _answered(choices: dict[str, str], response: str) -> set[str]:
     """The labels of the options that the response gives as its answer."""
-    claim = marks.claim(response)
+    claim = answers.claim(response)
     if claim:
         corrected = _named(choices, claim.correction, _BARE)
         listed = _listed(choices, claim.text if claim.closed else claim.text + claim.after)

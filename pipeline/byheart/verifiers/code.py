@@ -23,10 +23,10 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import Field
 from typing_extensions import override
 
-from byheart import sandbox
 from byheart.contracts import ProcessVerifier
 from byheart.types import Judgement, Problem
-from byheart.verifiers import pool
+from byheart.verifiers.core import pool
+from byheart.verifiers.sandbox import host
 
 
 class Code(ProcessVerifier):
@@ -38,14 +38,14 @@ class Code(ProcessVerifier):
     time_limit: float = Field(default=60.0, gt=0, description="seconds for all tests of one response")
     test_time_limit: float = Field(default=5.0, gt=0, description="seconds for one test")
     test_memory: float = Field(default=0.5, gt=0, description="GiB of memory for one test")
-    isolation: sandbox.Isolation = Field(
+    isolation: host.Isolation = Field(
         default="bubblewrap",
         description="how programs are isolated; rlimits is weaker, for machines where bubblewrap can't run",
     )
 
     @override
     def check(self) -> None:
-        sandbox.check(self.isolation)
+        host.check(self.isolation)
 
     @override
     def caveat(self) -> str | None:
@@ -139,7 +139,7 @@ def _results(code: str, tests: list[dict[str, str]], entry_point: str | None, op
     return results
 
 
-def _of_assert(outcome: sandbox.Outcome, options: Code) -> Result:
+def _of_assert(outcome: host.Outcome, options: Code) -> Result:
     match outcome.ended:
         case "timeout":
             return Result(False, f"time limit of {options.test_time_limit:g} s {outcome.reason}".strip())
@@ -151,7 +151,7 @@ def _of_assert(outcome: sandbox.Outcome, options: Code) -> Result:
             return Result(outcome.passed, outcome.reason)
 
 
-def _of_program(ran: sandbox.Ran, expected: str, options: Code) -> Result:
+def _of_program(ran: host.Ran, expected: str, options: Code) -> Result:
     if result := unfinished(ran, options):
         return result
     got, wanted = _lines(ran.stdout), _lines(expected)
@@ -163,7 +163,7 @@ def _of_program(ran: sandbox.Ran, expected: str, options: Code) -> Result:
     return Result(False, f"line {number + 1} of the output is {got[number][:60]!r}, not {wanted[number][:60]!r}")
 
 
-def unfinished(ran: sandbox.Ran, options: Code) -> Result | None:
+def unfinished(ran: host.Ran, options: Code) -> Result | None:
     """Why a program did not end as it should; None where it did."""
     match ran.ended:
         case "lost":
@@ -199,16 +199,16 @@ def _judgement(results: list[Result]) -> Judgement:
     return Judgement(0.0 if failed else None, None, reason)
 
 
-_boxes: dict[tuple[int, float, float, str], sandbox.Sandbox] = {}
+_boxes: dict[tuple[int, float, float, str], host.Sandbox] = {}
 """The warm sandboxes of this process (its id is in the key: a fork has none yet)."""
 
 
-def warm(options: Code) -> sandbox.Sandbox:
+def warm(options: Code) -> host.Sandbox:
     """This process's own warm sandbox with these limits; `close` closes it, at the latest when the process exits."""
     key = os.getpid(), options.test_time_limit, options.test_memory, options.isolation
     if key not in _boxes:
-        limits = sandbox.Limits(seconds=options.test_time_limit, memory=int(options.test_memory * pool.GIB))
-        _boxes[key] = sandbox.Sandbox(limits, options.isolation)
+        limits = host.Limits(seconds=options.test_time_limit, memory=int(options.test_memory * pool.GIB))
+        _boxes[key] = host.Sandbox(limits, options.isolation)
     return _boxes[key]
 
 

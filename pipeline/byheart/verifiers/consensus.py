@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from byheart.contracts import Verifier
 from byheart.errors import RecipeError
-from byheart.options import Member, named
+from byheart.plugins.plugin import Member, named
 from byheart.types import Interaction, Judgement, Problem, Request, Verify, replace
 
 

@@ -1,8 +1,8 @@
 r"""Mathematical answers, in LaTeX or plain text: right where the answer is proved equal to the gold answer.
 
-The answer is the content of the last \boxed{...}; else what is marked otherwise (marks.py); else the last mathematics
-in the response. It is normalised (byheart/mathematics/latex.py). Numbers are then compared at once. Everything else is
-parsed into its parts (notation.py) and compared part by part (comparison.py), expression by expression (algebra.py):
+The answer is the content of the last \boxed{...}; else what is marked otherwise (answers.py); else the last mathematics
+in the response. It is normalised (mathematics/latex.py). Numbers are then compared at once. Everything else is
+parsed into its parts (notation.py) and compared part by part (equality.py), expression by expression (algebra.py):
 solutions in any order, points and intervals in theirs, brackets and units as written. A decimal is exact: 0.333 is not
 1/3.
 
@@ -18,13 +18,13 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import ProcessVerifier
-from byheart.mathematics import units
-from byheart.mathematics.algebra import Unreadable
-from byheart.mathematics.comparison import same
-from byheart.mathematics.latex import COMMANDS, number, tidy
-from byheart.mathematics.notation import read
 from byheart.types import Judgement, Problem
-from byheart.verifiers import marks
+from byheart.verifiers.core import answers
+from byheart.verifiers.mathematics import units
+from byheart.verifiers.mathematics.algebra import Unreadable
+from byheart.verifiers.mathematics.equality import same
+from byheart.verifiers.mathematics.latex import COMMANDS, number, tidy
+from byheart.verifiers.mathematics.notation import read
 
 
 class Math(ProcessVerifier):
@@ -71,7 +71,7 @@ def answered(response: str) -> str | None:
     """The answer in the response, as it is written there, or None."""
     if (box := _BOX.search(response)) is not None:
         return _boxed(response, box.start())
-    if (under := next(marks.marked(response), None)) is not None:
+    if (under := next(answers.marked(response), None)) is not None:
         return _sentence(under.text[:LONGEST])
     response = response.rstrip()[-LONGEST:]
     lines = [line.strip() for line in response.splitlines() if line.strip()]

@@ -1,6 +1,6 @@
 r"""The marked number in the response is the answer, else the last number: "So 23 + 27 = 50." answers 50.
 
-The marks are those of marks.py: "#### 50", \boxed{50}, "the answer is 50". A mark must name one number, or one after
+The marks are those of answers.py: "#### 50", \boxed{50}, "the answer is 50". A mark must name one number, or one after
 "=": "the answer is 23 + 27 = 50" answers 50, "5 or 6" and "(5, 6)" answer nothing. Units and currencies are
 ignored. Decimals, numbers grouped by thousands, 3/4, \frac{3}{4}, 1 1/2, 1.2e3 and 1.2 x 10^3 can be read.
 
@@ -27,9 +27,9 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Verifier
-from byheart.mathematics import units
 from byheart.types import Judgement, Problem
-from byheart.verifiers import marks
+from byheart.verifiers.core import answers
+from byheart.verifiers.mathematics import units
 
 
 class Number(Verifier):
@@ -95,7 +95,7 @@ def value(number: Numeral) -> Fraction | None:
 
 def read(text: str) -> Numeral | None:
     """The number that `text` gives as its answer, or None."""
-    claim = marks.claim(text)
+    claim = answers.claim(text)
     if claim is None:
         return last_number(text)
     if any(map(str.isdigit, claim.correction)):

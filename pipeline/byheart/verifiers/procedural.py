@@ -3,7 +3,7 @@ r"""Problems of reasoning-gym, judged by its own scorers: the full score is righ
 `problem.meta["reasoning_gym"]` holds what the scorer needs: `dataset`, `config` (the options it was made with) and
 `entry` (question, answer and metadata). Many of its problems have several right answers and no gold answer.
 
-The answer is what the response marks (marks.py), or its last code block, or all of it where it is JSON, or its last
+The answer is what the response marks (answers.py), or its last code block, or all of it where it is JSON, or its last
 line, or as many last lines as the gold answer has. Where the gold answer is a number, it is the only number in that
 text, with words around it or at the end of a sum: "It is 9 metres" and "3 + 6 = 9" answer 9; "3, 9" and "not 9" do not.
 
@@ -32,7 +32,8 @@ from typing_extensions import override
 
 from byheart.contracts import ProcessVerifier
 from byheart.types import Judgement, Problem
-from byheart.verifiers import marks, number
+from byheart.verifiers import number
+from byheart.verifiers.core import answers
 
 with suppress(ModuleNotFoundError):
     import reasoning_gym  # at the top, so that the pool's workers start with it in memory
@@ -78,7 +79,7 @@ class Procedural(ProcessVerifier):
     @override
     def extract(self, problem: Problem, response: str) -> str | None:
         gold = problem.answer or ""
-        marked = next(marks.marked(response), None)
+        marked = next(answers.marked(response), None)
         text, closed = marked or (response, _is_json(response.strip()))
         blocks = _BLOCK.findall(text)
         if blocks:
@@ -89,7 +90,7 @@ class Procedural(ProcessVerifier):
             text = "\n".join(lines[:wanted] if marked else lines[-wanted:])
         text = _undressed(text.strip("\n"), gold)
         if number.answered(gold) == gold and "\n" not in text:
-            text = _one_number(marks.sentence(text) if marked and not closed else text) or text
+            text = _one_number(answers.sentence(text) if marked and not closed else text) or text
         return text or None
 
 

@@ -17,8 +17,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from byheart import machine
 from byheart.errors import ByheartError
+from byheart.models import machine
 from rich.console import Console
 from rich.table import Table
 

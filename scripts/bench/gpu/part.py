@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from byheart import machine
+from byheart.models import machine
 
 from scripts.bench.gpu import sampling, training, workload
 from scripts.bench.gpu.workload import Workload

@@ -8,14 +8,14 @@ import statistics
 import time
 from typing import Any
 
-from byheart import machine, weights
-from byheart.engines.lazy import Lazy
+from byheart.engines.core.lazy import Lazy
 from byheart.engines.vllm import VLLM
+from byheart.models import machine, weights
+from byheart.strategies.core.driver import drive
 from byheart.strategies.direct import Direct
-from byheart.strategies.driver import drive
 from byheart.types import Generate, Policy
-from byheart.verifiers.pool import Pool
-from byheart.verifiers.service import VerifierService
+from byheart.verifiers.core.pool import Pool
+from byheart.verifiers.core.service import VerifierService
 
 from scripts.bench.gpu.workload import Workload
 

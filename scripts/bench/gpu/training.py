@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow
 import pyarrow.parquet as parquet
-from byheart import chat, models
 from byheart.contracts import Job
+from byheart.models import chat, checkpoint
 from byheart.objectives import sft
 
 from scripts.bench.gpu.workload import Workload
@@ -19,7 +19,7 @@ from scripts.bench.gpu.workload import Workload
 def ours(work: Workload) -> dict[str, Any]:
     """The objective `sft`, called as the training process calls it."""
     options, rows = work.sft, work.rows()
-    tokenizer = models.tokenizer(work.base)
+    tokenizer = checkpoint.tokenizer(work.base)
     job = Job(
         objective=options.model_dump(mode="json"),
         base=work.base,
@@ -64,7 +64,7 @@ def trl(work: Workload) -> dict[str, Any]:
         AutoModelForCausalLM.from_pretrained(work.base, dtype=_dtype()),
         args=config,
         train_dataset=Dataset.from_list(rows),
-        processing_class=models.tokenizer(work.base),
+        processing_class=checkpoint.tokenizer(work.base),
         peft_config=_lora(options),
     )
     tokens = sum(map(len, trainer.train_dataset["input_ids"]))
@@ -80,7 +80,7 @@ def bare(work: Workload) -> dict[str, Any]:
 
     options = work.sft
     device = "cuda" if _on_gpu() else "cpu"
-    tokenizer = models.tokenizer(work.base)
+    tokenizer = checkpoint.tokenizer(work.base)
     examples = [chat.encode_example(tokenizer, row) for row in work.rows()]
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(work.base, dtype=_dtype()), _lora(options)).to(device)
     if options.gradient_checkpointing:

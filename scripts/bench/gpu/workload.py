@@ -10,10 +10,11 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
-from byheart import models, recipe
+from byheart.config import recipe
+from byheart.config.recipe import Recipe
+from byheart.models import checkpoint
 from byheart.objectives.sft import SFT
-from byheart.options import SHIPPED
-from byheart.recipe import Recipe
+from byheart.plugins.plugin import SHIPPED
 from byheart.types import Problem
 
 
@@ -113,11 +114,11 @@ class Workload:
 def make(work: Workload) -> dict[str, Any]:
     """Write the model, with the tokenizer and chat template of SmolLM2-135M-Instruct, and the adapter."""
     import torch
-    from byheart import weights
+    from byheart.models import weights
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = models.tokenizer(models.fetch(models.ModelOptions(name="smollm2-135m")))
+    tokenizer = checkpoint.tokenizer(checkpoint.fetch(checkpoint.ModelOptions(name="smollm2-135m")))
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         max_position_embeddings=8192,
@@ -143,7 +144,7 @@ def make(work: Workload) -> dict[str, Any]:
     adapted.save_pretrained(work.adapter)
     if not on_gpu:
         weights.save_merged(adapted, tokenizer, work.adapter)  # a CPU samples from these, and training leaves them
-    return {"parameters": models.num_parameters(work.base), "vocabulary": len(tokenizer)}
+    return {"parameters": checkpoint.num_parameters(work.base), "vocabulary": len(tokenizer)}
 
 
 def _words(rng: random.Random, number: int) -> str:

@@ -1,0 +1,1 @@
+"""Models: what a name means, their weights, their tokens, and the machine that they are on."""

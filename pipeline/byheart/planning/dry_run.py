@@ -1,0 +1,124 @@
+"""`byheart run --dry-run`: the resolved recipe, what each stage would do, and what it would take. No model is loaded.
+
+Tokens are counted from the problems with the model's own tokenizer; bytes from the headers of its weights. Both are
+labelled as estimates: the number of samples of an adaptive strategy is only known afterwards.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import mean
+from typing import NamedTuple
+
+from tokenizers import Tokenizer
+
+from byheart import STAGES
+from byheart.config import validation
+from byheart.config.recipe import Recipe
+from byheart.errors import RunError
+from byheart.files import dump_yaml
+from byheart.models import checkpoint, machine
+from byheart.planning import estimate
+from byheart.runs.records import Stages
+from byheart.runs.run import changes, read_stage_records, read_state
+from byheart.runs.stages import round_dir
+from byheart.tasks.core.splits import source, split
+from byheart.types import Problems
+
+
+class Would(NamedTuple):
+    """What a stage would do, and what it would take, in words."""
+
+    stage: str
+    would: str
+    estimate: str
+
+
+class Plan(NamedTuple):
+    """A dry run: the resolved recipe as YAML, a title, a line for each stage, and what else is to be said."""
+
+    recipe: str
+    title: str
+    stages: list[Would]
+    notes: list[str]
+
+
+def plan(recipe: Recipe, folder: Path, rounds: int) -> Plan:
+    """What `rounds` more rounds in `folder` would do. Raises the errors of a real run about the recipe, the problems
+    and the model's files, except that prompts are not compared with the context."""
+    validation.check(recipe)
+    if changed := changes(folder, recipe):
+        raise RunError(f"{folder} was made with another recipe: {'; '.join(changed)}; name a new run with --run-dir")
+    done = len(read_state(folder).rounds)
+    n = done + 1
+    recipe = recipe.at(n)
+    problems = split(source(recipe.task, recipe.seed), recipe.task, n)
+    path = checkpoint.find(recipe.model)
+    records = Stages(read_stage_records(round_dir(folder, n)))
+    would = _would(recipe, problems, path)
+    stages = [
+        Would(name, "nothing, it is done" if records.done(name) else would[name][0], would[name][1]) for name in STAGES
+    ]
+    last = f" to {done + rounds}" if rounds > 1 else ""
+    return Plan(
+        recipe=dump_yaml(recipe.resolved()),
+        title=f"round {n}{last} in {folder}, estimated",
+        stages=stages,
+        notes=[*_memory(recipe, path, problems), f"nothing was done; without --dry-run this begins at round {n}"],
+    )
+
+
+def _would(recipe: Recipe, problems: Problems, path: Path | None) -> dict[str, tuple[str, str]]:
+    sizes = {name: len(part) for name, part in problems.splits().items()}
+    length = _prompt_tokens(problems, path)
+    strategy, evaluation, curation, objective = recipe.strategy, recipe.evaluation, recipe.curation, recipe.objective
+    measured = sizes["held_out"] + sizes["dev"] + min(sizes["train"], evaluation.num_train)
+    greedy = {(answer.prompt, answer.max_tokens) for answer in (evaluation.fast, evaluation.worked)}
+    answers = measured * (len(greedy) + evaluation.samples)
+    longest = measured * (sum(most for _, most in greedy) + evaluation.samples * evaluation.worked.max_tokens)
+    num_slow = min(sizes["dev"], evaluation.num_slow) + min(sizes["held_out"], evaluation.num_slow)
+    budget = strategy.budget()
+    most = f"at most {sizes['train'] * budget.most} samples" if budget else "samples as the strategy wants"
+    tokens = f"at most {sizes['train'] * budget.most * budget.max_tokens:,} tokens" if budget else ""
+    if recipe.sample_tokens:
+        tokens = f"about {recipe.sample_tokens:,} tokens at most"
+    prompt = f", prompts of about {length} tokens" if length else ""
+    splits = f"{sizes['train']} problems to train on, {sizes['dev']} development, {sizes['held_out']} held out"
+    keep = curation.keep if curation.target == "full" else 1
+    trained, steps = objective.outlook()
+    return {
+        "load": (splits, ""),
+        "baseline": (
+            f"{answers} answers of the policy as it is{prompt}; {strategy.name} on {num_slow} problems",
+            f"at most {longest:,} tokens, and the strategy's",
+        ),
+        "sample": (f"{strategy.name}: {most}", tokens),
+        "verify": (f"with the verifier {recipe.train_verifier.name}", ""),
+        "curate": (f"at most {keep} right solutions a problem", f"at most {sizes['train'] * keep} new rows"),
+        "train": (trained, steps),
+        "evaluate": (f"{answers} answers of the new policy", f"at most {longest:,} tokens"),
+    }
+
+
+def _prompt_tokens(problems: Problems, path: Path | None) -> int | None:
+    """Mean tokens of a prompt, without what the chat template adds; None if the tokenizer is not on this machine."""
+    if path is None or not (path / "tokenizer.json").is_file():
+        return None
+    tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+    texts = [
+        problem.prompt if isinstance(problem.prompt, str) else "".join(turn["content"] for turn in problem.prompt)
+        for problem in problems.held_out[:50]
+    ]
+    return round(mean(len(encoding.ids) for encoding in tokenizer.encode_batch(texts)))
+
+
+def _memory(recipe: Recipe, path: Path | None, problems: Problems) -> list[str]:
+    model, gpus = estimate.shape(recipe.model), machine.gpus()
+    about = f"model: {path}" if path else f"model: {recipe.model.name} is not on this machine yet; the run would get it"
+    if model is None:
+        return [about, "the memory that it would take is not known before"]
+    about += f"; {model.parameters / 1e6:,.0f} M parameters"
+    if not gpus:
+        return [about, estimate.without_gpu(recipe, model)]
+    sizes = {name: len(part) for name, part in problems.splits().items()}
+    return [about, *estimate.lines(recipe, model, gpus, sizes, _prompt_tokens(problems, path) or 100)]

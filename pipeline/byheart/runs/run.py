@@ -1,0 +1,403 @@
+"""The run directory: what is done is read, what is not is done, and nothing is lost in between.
+
+    runs/<name>/recipe.yaml            the resolved recipe
+    runs/<name>/state.json             rounds finished, the policy each ended with, the round to reach
+    runs/<name>/measures/              answers of each policy to the development and held-out problems
+    runs/<name>/round-001/stages.json  per stage: status, digest of its inputs, seconds
+    runs/<name>/round-001/environments.jsonl  the versions, hardware and weights it was computed with
+    runs/<name>/round-001/...          what the stages wrote
+
+A stage whose inputs have the digest on record is read, not redone. Whole files are written beside their place, synced
+and renamed; journals are appended a line at a time, and the work of a torn last line is done again. One process holds a
+run.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
+
+from byheart import STAGES, progress
+from byheart.models import machine
+from byheart.models import checkpoint
+from byheart.config import recipe
+from byheart.runs import store
+from byheart.models import weights
+from byheart.contracts import Objective, Session
+from byheart.errors import RunError
+from byheart.files import dump_yaml, load_yaml, read_json, room, sha256, write_json, write_records, write_text
+from byheart.config.recipe import Recipe
+from byheart.runs.records import RoundEnd, RunState, StageRecord
+from byheart.runs.stages import (
+    ENVIRONMENTS,
+    About,
+    Earlier,
+    Made,
+    Stage,
+    StageFunction,
+    read_environments,
+    round_dir,
+)
+from byheart.types import Dataset, Environment, Policy, Problems, Record, RolloutGroup, Undeciding, Verdict, digest
+from byheart.verifiers.core.service import VerifierService
+
+if TYPE_CHECKING:
+    from byheart.evaluation import Measure
+    from byheart.evaluation.metrics import RoundMetrics
+
+T = TypeVar("T")
+
+
+class Halt(Exception):
+    """Raised after the one stage that a command was asked for."""
+
+
+class Run:
+    """One run directory, held by this process until `close`. As a context it comes to its store as well."""
+
+    def __init__(self, folder: Path, recipe_: Recipe, only: str | None = None, redo_from: int | None = None) -> None:
+        """Open or make the run in `folder`.
+
+        `only` names the one stage to do; those before it must be done. `redo_from` sets that round and all after it
+        aside first. Raises RunError where another process holds the run, or it was made with another recipe.
+        """
+        self.dir, self.recipe, self.only = folder, recipe_, only
+        self._environment: Environment | None = None
+        with room(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(folder / ".lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(f"{folder}: another byheart process holds this run; wait for it, or name another") from None
+        try:
+            if redo_from:
+                self._set_aside(redo_from)
+            self._check_recipe()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the run directory. Closing twice is harmless."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        """Send the run to its store, so that one that refuses does so before anything is computed."""
+        store.send(self.dir)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Send what was done to the store, and let go of the run. Raises RunError where the store refuses and nothing
+        else went wrong."""
+        try:
+            self._send(error is None or isinstance(error, Halt))
+        finally:
+            self.close()
+
+    def _send(self, must: bool) -> None:
+        try:
+            store.send(self.dir)
+        except RunError as refused:
+            if must:
+                raise
+            progress.console.print(f"{refused}", markup=False, soft_wrap=True)
+
+    # Rounds
+
+    @property
+    def finished(self) -> int:
+        """Rounds that are done."""
+        return len(read_state(self.dir).rounds)
+
+    def target(self, rounds: int) -> int:
+        """The round to reach: `rounds` more than are finished, or what an interrupted command was to reach."""
+        if self.only:
+            return self.finished + 1
+        state, reached = read_state(self.dir), self.finished + rounds
+        if self.finished >= state.target:
+            self._save(replace(state, target=reached))
+            return reached
+        if state.target != reached:
+            progress.console.print(f"resuming an interrupted command, up to round {state.target}", markup=False)
+        return state.target
+
+    def policy(self, n: int) -> Policy:
+        """The policy that round `n` ended with: what it promoted, or the one it kept. Round 0 is the base model, or
+        with model.adapter that, of which the run keeps a copy."""
+        if n == 0:
+            return self._start()
+        end = read_state(self.dir).rounds[n - 1]
+        adapter, scorer = (self.dir / path if path else None for path in (end.adapter, end.scorer))
+        return Policy(self.recipe.model.name, adapter, end.policy, scorer)
+
+    def _start(self) -> Policy:
+        model, adapter = self.recipe.model, self.dir / "start/adapter"
+        if not model.adapter:
+            return Policy(model.name)
+        if not adapter.is_dir():
+            source, part = checkpoint.adapter(model), self.dir / "start.part"
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(source, part / "adapter", ignore=shutil.ignore_patterns("scorer"))
+            if (source / "scorer").is_dir():
+                shutil.copytree(source / "scorer", part / "scorer/adapter")
+            part.rename(adapter.parent)
+        scorer = adapter.parent / "scorer/adapter"
+        own_scorer = scorer if scorer.is_dir() else None
+        return Policy(model.name, adapter, weights.name(adapter, own_scorer), own_scorer)
+
+    def round_dir(self, n: int) -> Path:
+        """The directory of round `n` (from 1)."""
+        return round_dir(self.dir, n)
+
+    def records(self, n: int) -> dict[str, StageRecord]:
+        """What stages.json of round `n` says, by stage."""
+        return read_stage_records(self.round_dir(n))
+
+    def stage(self, n: int, name: str, function: StageFunction[..., T], *inputs: Any) -> Made[T]:
+        """What `function` makes of `inputs` in round `n`: it is read if it is on record, else done now. What another
+        stage made is given to it as the thing itself."""
+        key = digest(name, n, self.recipe.seed, *(identity(value) for value in inputs))
+        record = self.records(n).get(name)
+        if record and record.done and record.digest == key:
+            if self.only == name != STAGES[-1]:
+                raise Halt(f"round {n}: {name} was done before")
+            return self._made(n, function, record)
+        if self.only and self.only != name:
+            raise RunError(f"{self.dir}: round {n} has not been through {name} yet; run `byheart {name}` first")
+        work = Stage(self.dir, self.round_dir(n), n, name, self.recipe.seed, about(self.recipe.at(n)))
+        clocks = [_clock(value) for value in inputs if isinstance(value, Session)]
+        began = time.monotonic()
+        with room(self.dir):
+            work.dir.mkdir(exist_ok=True)
+            if name != STAGES[0]:  # which gets the model, and computes nothing with it
+                self._note_environment(n)
+            self._record(n, name, StageRecord("started", key))
+            result = function(work, *(value.value if isinstance(value, Made) else value for value in inputs))
+        seconds = time.monotonic() - began
+        now = [_clock(value) for value in inputs if isinstance(value, Session)]
+        generating, starting, swapping = (sum(b[i] - a[i] for a, b in zip(clocks, now, strict=True)) for i in range(3))
+        done = StageRecord(
+            status="done",
+            digest=key,
+            made=digest(identity(result)),
+            resumed=bool(record and not record.done),
+            seconds=round(seconds, 3),
+            generating_seconds=round(generating, 3),
+            training_seconds=round(work.trained_seconds, 3),
+            engine_start_seconds=round(starting, 3),
+            swap_seconds=round(swapping, 3),
+            stats=work.stats,
+        )
+        self._record(n, name, done)
+        if self.only == name != STAGES[-1]:  # after the last stage the round is still to be finished
+            raise Halt(f"round {n}: {name} done")
+        return Made(str(done.made), lambda: result)
+
+    def earlier(
+        self,
+        n: int,
+        load: StageFunction[..., Problems],
+        baseline: StageFunction[..., Measure],
+        sample: StageFunction[..., list[RolloutGroup]],
+        verify: StageFunction[..., list[Verdict]],
+    ) -> list[Earlier]:
+        """The rounds before round `n`, with what these of their stages made."""
+        return [
+            Earlier(
+                before,
+                self._recorded(before, "load", load),
+                self._recorded(before, "baseline", baseline),
+                self._recorded(before, "sample", sample),
+                self._recorded(before, "verify", verify),
+            )
+            for before in range(1, n)
+        ]
+
+    def _recorded(self, n: int, name: str, function: StageFunction[..., T]) -> Made[T]:
+        record = self.records(n).get(name)
+        if record is None or not record.done:
+            raise RunError(f"{self.round_dir(n)}: the stage {name} of this finished round is not on record")
+        return self._made(n, function, record)
+
+    def _made(self, n: int, function: StageFunction[..., T], record: StageRecord) -> Made[T]:
+        def read() -> T:
+            with room(self.dir):
+                return function.read(self.round_dir(n))
+
+        return Made(record.made or digest(identity(read())), read)  # an older version recorded no digest of it
+
+    def finish(self, n: int, policy: Policy, metrics: RoundMetrics) -> None:
+        """Write metrics.json and record `policy` as what round `n` ends with. From here on round `n` is done."""
+        curated = self.records(n).get("curate")
+        stats = curated.stats.to_dict() if curated and curated.stats else {}
+        with room(self.dir):
+            write_json(self.round_dir(n) / "metrics.json", {**metrics.to_dict(), "curation": stats})
+            state = read_state(self.dir)
+            adapter, scorer = (
+                str(path.relative_to(self.dir)) if path else None for path in (policy.adapter, policy.scorer)
+            )
+            end = RoundEnd(policy.id, adapter, scorer)
+            self._save(replace(state, rounds=[*state.rounds[: n - 1], end]))
+        keep = [path.parent / "merged" for path in (policy.adapter, policy.scorer) if path]
+        for merged in [*self.dir.glob("round-*/merged"), *self.dir.glob("round-*/scorer/merged")]:
+            if merged not in keep:  # made again from the adapter if it is ever needed
+                part = merged.with_name("merged.part")
+                shutil.rmtree(part, ignore_errors=True)
+                merged.rename(part)
+                shutil.rmtree(part)
+        self._send(must=False)  # the next round, or the end, tries again
+
+    def _set_aside(self, n: int) -> None:
+        """Move round `n` and all after it, with their recipe, to a directory of their own."""
+        if n > self.finished + 1:
+            raise RunError(f"{self.dir}: --redo-from {n}, but only {self.finished} rounds are finished")
+        basic = [change for change in self._changes() if change.startswith(("model.", "task.", "seed"))]
+        if n > 1 and basic:
+            raise RunError(f"{self.dir}: the rounds before {n} would not fit {'; '.join(basic)}: --redo-from 1")
+        rounds = [path for path in self.dir.glob("round-*") if int(path.name.removeprefix("round-")) >= n]
+        remaining = read_state(self.dir).rounds[: n - 1]
+        self._save(RunState(remaining, len(remaining)))
+        aside = self.dir / f"replaced-{len(list(self.dir.glob('replaced-*'))) + 1}"
+        aside.mkdir()
+        measures = [*self.dir.glob("measures")] if n == 1 else []
+        for path in [*sorted(rounds, reverse=True), *measures, *self.dir.glob("recipe.yaml")]:
+            path.rename(aside / path.name)
+
+    # The files of the run itself
+
+    def _save(self, state: RunState) -> None:
+        write_json(self.dir / "state.json", state.to_dict())
+
+    def _record(self, n: int, name: str, record: StageRecord) -> None:
+        records = self.records(n) | {name: record}
+        write_json(self.round_dir(n) / "stages.json", {key: value.written() for key, value in records.items()})
+
+    def _note_environment(self, n: int) -> None:
+        """Versions may change within a run, even within a round: that is recorded and shown, and not refused."""
+        if self._environment is None or self._environment.weights is None:
+            # Found out once a command, since the weights of a large model take long to read, but not before they are
+            # here: a run that goes on on another machine gets the model only when the engine starts.
+            model = self.recipe.model
+            facts = machine.versions(), machine.hardware(), checkpoint.hub_name(model)
+            self._environment = Environment(*facts, *checkpoint.identity(model))
+        known = read_environments(self.round_dir(n))
+        if self._environment not in known:
+            write_records(self.round_dir(n) / ENVIRONMENTS, [*known, self._environment])
+
+    def _write_recipe(self) -> None:
+        text = dump_yaml(self.recipe.resolved())
+        rest = ", ".join(recipe.UNDECIDING)
+        head = f"# {self.recipe.digest()} names everything below that decides the result: all but {rest}.\n"
+        write_text(self.dir / "recipe.yaml", head + text)
+
+    def _check_recipe(self) -> None:
+        changes = self._changes()
+        any_done = any(record.done for path in self.dir.glob("round-*") for record in read_stage_records(path).values())
+        if changes and any_done:
+            raise RunError(
+                f"{self.dir} was made with another recipe:\n  "
+                + "\n  ".join(changes)
+                + "\nname a new run with --run-dir, or say from which round to begin anew with --redo-from N"
+            )
+        if changes or not (self.dir / "recipe.yaml").exists():
+            self._write_recipe()
+
+    def _changes(self) -> list[str]:
+        """Which keys of the recipe on record differ from the one at hand."""
+        return changes(self.dir, self.recipe)
+
+
+def changes(folder: Path, new: Recipe) -> list[str]:
+    """Which deciding keys of the run in `folder` differ from those of `new`; none where it is no run yet."""
+    path = folder / "recipe.yaml"
+    if not path.exists():
+        return []
+    old = recipe.translated(load_yaml(path.read_text("utf-8")))
+    return recipe.changed(recipe.deciding(old), new.deciding())
+
+
+def read_state(folder: Path) -> RunState:
+    """What state.json of the run in `folder` records; nothing where it is no run yet. Raises RunError where another
+    version wrote it otherwise."""
+    path = folder / "state.json"
+    try:
+        return RunState.from_dict(read_json(path, {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RunError(
+            f"{path}: not what this version of byheart records ({'.'.join(map(str, first['loc']))}: {first['msg']}); "
+            "the version that wrote it can read it"
+        ) from None
+
+
+def read_stage_records(folder: Path) -> dict[str, StageRecord]:
+    """What stages.json of the round in `folder` says, by stage. Raises RunError where another version wrote it
+    otherwise."""
+    path = folder / "stages.json"
+    try:
+        return {name: StageRecord.read(name, row) for name, row in read_json(path, {}).items()}
+    except ValueError as error:
+        raise RunError(
+            f"{path}: not what this version of byheart records ({' '.join(str(error).split())}); the version that "
+            "wrote it can read it"
+        ) from None
+
+
+def about(recipe: Recipe) -> About:
+    """What the cards of a round say of its recipe."""
+    steps = recipe.curation.steps
+    return About(
+        recipe=recipe.name,
+        model=recipe.model.name,
+        task=recipe.task.name,
+        strategy=recipe.strategy.name,
+        step=recipe.curation.step,
+        step_target=steps.target if steps else None,
+    )
+
+
+def identity(value: Any) -> Any:
+    """What of a stage's argument decides its result, as JSON: the digest of what another stage made, all of a record or
+    of options, the code of a verifier, and the setting of an engine. Raises TypeError where it is of a kind of which
+    nothing is known."""
+    if isinstance(value, Undeciding):
+        return None
+    if isinstance(value, Session):
+        return value.setting
+    if isinstance(value, Made):
+        return value.digest
+    if isinstance(value, Earlier):
+        return [
+            value.round,
+            *(made.digest for made in (value.problems, value.baseline, value.rollouts, value.verdicts)),
+        ]
+    if isinstance(value, VerifierService):
+        return value.identity
+    if isinstance(value, BaseModel):
+        read = value.reads() if isinstance(value, Objective) else ()
+        return value.model_dump(mode="json") | {str(path): sha256(path) for path in read}
+    if isinstance(value, Policy):
+        return value.id
+    if isinstance(value, Dataset):
+        return value.digest
+    if isinstance(value, Record):
+        return value.to_dict()
+    if isinstance(value, list | tuple):
+        return [identity(item) for item in value]
+    if isinstance(value, dict):
+        return {key: identity(item) for key, item in value.items()}
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(f"a {type(value).__name__} can't be given to a stage: nothing says what of it decides the result")
+
+
+def _clock(engine: Session) -> tuple[float, float, float]:
+    return engine.seconds, engine.start_seconds, engine.swap_seconds

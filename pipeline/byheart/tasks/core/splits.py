@@ -1,0 +1,282 @@
+"""The load stage: from a source of problems to the three splits of a round.
+
+The first `num_held_out` problems of the source are held out, the next `num_dev` are the development split, and the
+rest is trained on, `num_train` a round: each round gets fresh problems until the source is used up, and then starts
+over. With `only`, training problems are those with the given values in their meta. The other splits stay as they are,
+so a schedule can raise the difficulty round by round while the measures remain the same.
+
+The problems of an official test split, `Task.held_out`, come first. A prompt that repeats an earlier one, case and
+spacing aside, is skipped, so the splits are disjoint by content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from jinja2 import TemplateError
+
+from byheart.contracts import Task
+from byheart.errors import ByheartError, ModelError, TaskError
+from byheart.files import read_records, write_records
+from byheart.models import chat, checkpoint
+from byheart.plugins import registry
+from byheart.progress import console
+from byheart.runs.records import LoadStats
+from byheart.runs.stages import Earlier, Stage, stage
+from byheart.text import normalised, shown, text_of, wrong_prompt
+from byheart.types import Message, Problem, Problems, Prompt, digest
+
+_MAX_REPEATED = 1000
+"""After this many repeated problems in a row, an endless source is taken to have nothing new."""
+_MAX_REPEATED_FINITE = 100_000
+"""After this many in a row, and _MAX_REPEATED for each problem that there is, a finite source is taken for endless."""
+_MAX_FILTERED = 10_000
+"""After this many problems in a row that `only` excludes, an endless source is taken to have no more that it admits."""
+_MAX_SHOWN = 20
+"""The most values that an error lists."""
+
+
+class Source(Iterator[Problem]):
+    """A task's problems, each once, those of its official test split first. `taken` are those so far; `passed_over`
+    counts repeated ones."""
+
+    def __init__(self, task: Task, seed: int) -> None:
+        """`seed` decides the order of the task's problems."""
+        self.taken: list[Problem] = []
+        self.passed_over = 0
+        self._name, self._finite = task.name, task.finite
+        self._verifier = task.verifier.name if task.has_gold and task.verifier.requires_gold() else None
+        self._prompts: set[str] = set()
+        self._ids: set[str] = set()
+        self._problems = self._in_order(task, seed)
+
+    def __next__(self) -> Problem:
+        """The next problem that was not there before. Raises TaskError where what the task yields is none, or can't be
+        read."""
+        problem = next(self._problems)
+        self.taken.append(problem)
+        return problem
+
+    def take(self, size: int, key: str, among: Iterator[Problem] | None = None) -> list[Problem]:
+        """The next `size` problems, or those of `among`. Raises TaskError where they are fewer than task.`key` asks
+        for."""
+        part = list(islice(self if among is None else among, size))
+        if len(part) < size:
+            repeated = f" ({self.passed_over} problems that say the same as another were passed over)"
+            raise TaskError(
+                f"task.{key} asks for {size} problems and {self._name} has {len(part)} left for it"
+                f"{repeated if self.passed_over else ''}; ask for fewer (held-out problems are taken first, then "
+                "development, then training) or give more"
+            )
+        return part
+
+    def _in_order(self, task: Task, seed: int) -> Iterator[Problem]:
+        try:
+            tests = task.held_out(seed)
+            if tests is not None:
+                held_out = list(self._fresh(tests, "held_out"))  # all of them, so that none is trained on
+                yield from self.take(task.num_held_out, "num_held_out", iter(held_out))
+            yield from self._fresh(task.problems(seed), "problems")
+        except OSError as error:
+            reason = f"{error.filename}: {error.strerror}" if error.filename else str(error) or type(error).__name__
+            raise TaskError(
+                f"task {self._name} can't read its problems: {reason}; what it reads has to be there and readable "
+                "(self.locate finds a path beside the recipe's file too)"
+            ) from error
+        except ByheartError:
+            raise
+        except Exception as error:
+            error.add_note(f"raised in the problems of task {self._name}")
+            raise
+
+    def _fresh(self, problems: Iterable[Problem], method: str) -> Iterator[Problem]:
+        """Those of `problems`, which the task's `method` returned, that were not there before."""
+        misses = 0
+        for problem in self._checked(problems, method):
+            key = _key(problem.prompt)
+            if key in self._prompts:
+                self.passed_over += 1
+                misses += 1
+                if misses > _MAX_REPEATED and not self._finite:
+                    return
+                if misses > max(_MAX_REPEATED_FINITE, _MAX_REPEATED * len(self._prompts)):
+                    raise TaskError(
+                        f"task {self._name}: {method}(seed) yielded {misses:,} problems in a row that say the same as "
+                        "one before; a finite task has to come to an end: end it, or declare "
+                        "`finite: ClassVar[bool] = False`"
+                    )
+                continue
+            if problem.id in self._ids:
+                raise TaskError(f"task {self._name}: two problems have the id {problem.id!r}")
+            self._prompts.add(key)
+            self._ids.add(problem.id)
+            misses = 0
+            yield problem
+
+    def _checked(self, problems: object, method: str) -> Iterator[Problem]:
+        """The problems that the task's `method` returned. Raises TaskError at what is none."""
+        if not isinstance(problems, Iterable):
+            raise TaskError(
+                f"{method}(seed) of task {self._name} returned {type(problems).__name__}; it has to yield problems"
+            )
+        for number, problem in enumerate(problems, 1):
+            mistake = _mistake(problem)
+            if not mistake and problem.answer is None and self._verifier is not None:
+                mistake = (
+                    f"its answer is None, and the verifier {self._verifier!r} needs one; give an answer, or declare "
+                    "`has_gold: ClassVar[bool] = False` and take a verifier that needs none, such as consensus"
+                )
+            if mistake:
+                name = f", id {problem.id!r}" if isinstance(problem, Problem) else ""
+                raise TaskError(f"task {self._name}, problem {number} of {method}(seed){name}: {mistake}")
+            yield problem
+
+
+def read_problems(folder: Path) -> Problems:
+    """The splits that `load` wrote to a round's directory."""
+    return read_records(folder / "problems.jsonl", Problems)[0]
+
+
+@stage(read_problems)
+def load(work: Stage, model: checkpoint.ModelOptions, task: Task, earlier: Sequence[Earlier]) -> Problems:
+    """The splits of this round. Raises TaskError where the source has too few problems, or others than before, and
+    ModelError where a prompt does not suit the model."""
+    everything = source(task, work.seed)
+    problems = split(everything, task, work.round)
+    if earlier:
+        check_same(problems, earlier[-1].problems.value)
+    whole = task.finite and work.round == 1  # so that no later round meets a prompt that can't be used
+    used = (problem for part in problems.splits().values() for problem in part)
+    check_prompts([*everything.taken, *everything] if whole else list(used), model)
+    write_records(work.dir / "problems.jsonl", [problems])
+    work.stats = LoadStats(
+        num_train=len(problems.train),
+        num_dev=len(problems.dev),
+        num_held_out=len(problems.held_out),
+        num_passed_over=everything.passed_over,
+    )
+    if num_same := everything.passed_over:
+        console.print(f"{task.name}: {num_same} problems say the same as one before and are passed over", markup=False)
+    return problems
+
+
+def source(task: Task, seed: int) -> Source:
+    """The problems of `task`. Raises TaskError, when iterated, where its official test split is too small,
+    and where what the task yields is no problem."""
+    return Source(task, seed)
+
+
+def split(problems: Source, task: Task, n: int) -> Problems:
+    """The splits of round `n` (from 1). Raises TaskError where there are fewer problems than the splits ask for, or
+    `task.only` admits none."""
+    held_out = problems.take(task.num_held_out, "num_held_out")
+    dev = problems.take(task.num_dev, "num_dev")
+    pool = list(islice(_fitting(problems, task), n * task.num_train))
+    if len(pool) < task.num_train:
+        problems.take(task.num_train, "num_train", iter(pool))
+    first = (n - 1) * task.num_train
+    return Problems([pool[index % len(pool)] for index in range(first, first + task.num_train)], dev, held_out)
+
+
+def _fitting(problems: Iterator[Problem], task: Task) -> Iterator[Problem]:
+    """The problems that `task.only` admits. Raises TaskError where there are none."""
+    excluded: dict[str, set[str]] = {key: set() for key in task.only}
+    none, misses = True, 0
+    for problem in problems:
+        if all(problem.meta.get(key) in values for key, values in task.only.items()):
+            none, misses = False, 0
+            yield problem
+            continue
+        misses += 1
+        if misses > _MAX_FILTERED and not task.finite:
+            break
+        for key, known in excluded.items():
+            if key in problem.meta and len(known) < _MAX_SHOWN:
+                known.add(str(problem.meta[key]))
+    if none and misses:
+        values = "; ".join(
+            f"{key}: {', '.join(sorted(known)) or 'not in their meta'}" for key, known in excluded.items()
+        )
+        raise TaskError(f"task.only admits no problem to train on; {task.name} has {values}")
+
+
+def check_same(problems: Problems, before: Problems) -> None:
+    """Raises TaskError where the development and held-out problems are not those of the round `before`."""
+    if _measured(problems) != _measured(before):
+        raise TaskError(
+            "the development and held-out problems are not those of the round before, so the data changed and what "
+            "was trained on may be among them; put the data back, or name a new run with --run-dir"
+        )
+
+
+def _measured(problems: Problems) -> list[str]:
+    return [digest(problem.to_dict()) for part in (problems.dev, problems.held_out) for problem in part]
+
+
+def check_prompts(everything: Sequence[Problem], model: checkpoint.ModelOptions) -> None:
+    """Raises ModelError where a prompt does not suit the model: chats without a chat template, a prompt that the
+    template refuses, or one longer than the context."""
+    path = checkpoint.fetch(model)
+    if any(not isinstance(problem.prompt, str) for problem in everything) and not checkpoint.has_chat_template(path):
+        raise ModelError(
+            f"model.name: {model.name} has no chat template and the problems are chats; set task.chat=false to put "
+            "them as plain text, or name an instruction-tuned model"
+        )
+    tokenizer = checkpoint.tokenizer(path)
+    context = min(model.max_context, checkpoint.context_length(path))
+    chat.end_token(tokenizer, everything[0].prompt)
+    for problem in everything:
+        try:
+            length = len(chat.encode_prompt(tokenizer, problem.prompt))
+        except TemplateError as error:
+            raise ModelError(f"problem {problem.id}: the model's chat template refuses its prompt: {error}") from None
+        if length >= context:
+            raise ModelError(
+                f"problem {problem.id}: its prompt has {length} tokens and the context {context}, prompt and answer "
+                "together; raise model.max_context if the model allows it, or drop the problem"
+            )
+
+
+def check_template(template: str, **parts: object) -> None:
+    """Raises ValueError where the prompt `template` uses other names than those of `parts`, or none of them."""
+    *first, last = (f"{{{name}}}" for name in parts)
+    known = f"{', '.join(first)} and {last}" if first else last
+    try:
+        template.format(**parts)
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        raise ValueError(f"prompt may use {known} only, and doubles every other brace ({error!r})") from None
+    if all(name is None for _, name, _, _ in Formatter().parse(template)):
+        raise ValueError(f"prompt uses none of {known}, so every problem would say the same")
+
+
+def as_prompt(text: str, chat: bool) -> Prompt:
+    """`text` as a user's message, or as plain text."""
+    return [Message(role="user", content=text)] if chat else text
+
+
+def _key(prompt: Prompt) -> str:
+    """The hash of the words of `prompt`, case and spacing aside."""
+    return digest(normalised(text_of(prompt)))
+
+
+def _mistake(problem: Any) -> str:
+    """What is wrong with something that a task yielded as a problem, and what to do; "" where nothing is."""
+    if not isinstance(problem, Problem):
+        return f"it is {shown(problem)} and no Problem; yield Problem.of(prompt, answer, verifier)"
+    unchecked: Any = problem
+    prompt, answer = unchecked.prompt, unchecked.answer
+    if not isinstance(unchecked.id, str):
+        return f"its id is {shown(unchecked.id)}; give text, as Problem.of does"
+    if wrong := wrong_prompt(prompt):
+        return f"its prompt is {wrong}"
+    if not (answer is None or isinstance(answer, str)):
+        return f"its answer is {shown(answer)}; give text, str(answer), or None where none is known"
+    if not isinstance(unchecked.verifier, str) or unchecked.verifier not in registry.known("verifiers"):
+        return f"its verifier is {shown(unchecked.verifier)}; give the name of one, self.verifier.name"
+    if not isinstance(unchecked.meta, dict):
+        return f"its meta is {shown(unchecked.meta)}; give a dict"
+    return ""

@@ -1,0 +1,1 @@
+"""What verifiers are made of, and the service that answers for them."""

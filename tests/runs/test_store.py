@@ -1,0 +1,381 @@
+"""Runs at a URL: what was done is there, continued from anywhere, and never half."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from byheart.models import checkpoint
+from byheart.runs import store
+from byheart.errors import InputError, RunError
+from fsspec.implementations.local import LocalFileSystem
+
+from tests.conftest import environment
+from tests.warm import Warm
+
+Byheart = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache of this machine, where the copies are."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "here"))
+    return tmp_path / "here/byheart"
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, tiny: Path) -> list[str]:
+    """A run with real training on a tiny model and answers from a script."""
+    sums = [(a, b) for a in range(10, 100) for b in range(10, 100)]
+    answers = {f"What is {a} + {b}? Reply with just the number.": [f"{a + b}", "many"] for a, b in sums}
+    (tmp_path / "script.json").write_text(json.dumps(answers))
+    (tmp_path / "r.yaml").write_text(f"""
+name: r
+model: {{name: {tiny}, max_context: 128}}
+task: {{name: arithmetic, num_train: 8, num_dev: 4, num_held_out: 4}}
+engine: {{name: scripted, script: script.json}}
+strategy: {{name: direct, samples: 2, enough: 2, max_samples: 2}}
+objective: {{name: sft, min_optimizer_steps: 2, max_optimizer_steps: 2, global_batch_size: 4}}
+evaluation: {{num_train: 4}}
+""")
+    return ["run", "r.yaml"]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def part(files: dict[str, bytes], *within: str) -> dict[str, bytes]:
+    return {name: text for name, text in files.items() if name.startswith(within)}
+
+
+# By the command line
+
+
+@pytest.mark.train
+@pytest.mark.slow
+def test_a_run_at_a_url_is_gone_on_with_from_there(
+    byheart: Byheart, recipe: list[str], tmp_path: Path, here: Path
+) -> None:
+    remote = tmp_path / "bucket/x"
+    url = f"file://{remote}"
+    first = byheart(*recipe, "--run-dir", url)
+    assert first.returncode == 0, first.stderr
+    assert url in first.stdout and not (tmp_path / "runs").exists()
+    once = content(remote)
+    for name in ("recipe.yaml", "state.json", "report.html", "round-001/metrics.json", "round-001/stages.json"):
+        assert name in once
+    assert part(once, "round-001/adapter/adapter_model.safetensors") and part(once, "round-001/rollouts-")
+    assert part(once, "round-001/dataset/train-", "measures/")
+    assert not [name for name in once if "merged" in name or "checkpoint" in name or name.endswith((".lock", ".part"))]
+
+    shutil.rmtree(here / "runs")  # as on another machine
+    second = byheart(*recipe, "--run-dir", url)
+    assert second.returncode == 0, second.stderr
+    twice = content(remote)
+    kept = ("round-001/dataset", "round-001/adapter", "round-001/rollouts-", "round-001/metrics.json")
+    assert part(twice, *kept) == part(once, *kept)
+    assert len(json.loads(twice["state.json"])["rounds"]) == 2 and part(twice, "round-002/adapter")
+
+    shutil.rmtree(here / "runs")
+    for command in ("status", "report", "show"):
+        done = byheart(command, url)
+        assert done.returncode == 0, done.stderr
+    [folder] = (here / "runs").iterdir()
+    assert byheart("report", url).stdout.strip() == str(folder / "report.html")
+    shutil.copytree(folder, tmp_path / "other")
+    assert byheart("compare", url, "other").returncode == 0
+    assert content(remote) == twice, "who reads writes nothing"
+    further = byheart(*recipe, "--from", f"{url}/round-001/adapter", "--run-dir", "further", "--dry-run")
+    assert further.returncode == 0, further.stderr
+    [copied] = (here / "adapters").iterdir()
+    assert (copied / "adapter_model.safetensors").read_bytes() == once["round-001/adapter/adapter_model.safetensors"]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("url", "code", "said"),
+    [
+        ("s3://bucket/runs/x", 2, "s3fs"),
+        ("nothing://bucket/x", 2, "Protocol not known: nothing"),
+        ("file:///dev/null/x", 3, "refuses or can't be reached (NotADirectoryError"),
+    ],
+)
+def test_what_cannot_be_reached_is_said_before_a_model_loads(
+    tmp_path: Path, warm: Warm, recipe: list[str], here: Path, url: str, code: int, said: str
+) -> None:
+    without = "import sys; sys.modules['s3fs'] = None"
+    for command in ([*recipe, "--run-dir", url], ["status", url], [*recipe, "--from", url])[: 3 if code == 2 else 2]:
+        done = warm.run(command, tmp_path, environment(), without)
+        assert done.returncode == code, done.stderr
+        assert said in done.stderr and "Traceback" not in done.stderr and "starting the engine" not in done.stderr
+
+
+@pytest.mark.torch
+def test_there_is_no_run(byheart: Byheart, tmp_path: Path, here: Path) -> None:
+    done = byheart("status", f"file://{tmp_path}/bucket/typo")
+    assert done.returncode == 2 and "there is no run" in done.stderr
+    assert not (here / "runs").exists() and not (tmp_path / "bucket").exists()
+
+
+@pytest.mark.torch
+def test_a_command_that_fails_leaves_what_was_finished(
+    byheart: Byheart, recipe: list[str], tmp_path: Path, here: Path
+) -> None:
+    store = tmp_path / "bucket/x"
+    (tmp_path / "config.yaml").write_text("distributed_type: 'NO'\nuse_cpu: true\nmixed_precision: 'nonsense'\n")
+    done = byheart(*recipe, "accelerate=config.yaml", "--run-dir", f"file://{store}")
+    assert done.returncode == 5, done.stderr
+    stages = json.loads((store / "round-001/stages.json").read_text())
+    assert {name: one["status"] for name, one in stages.items()}["curate"] == "done"
+    assert (store / "round-001/dataset").is_dir() and (store / "round-001/train.log").is_file()
+
+
+# A store that fails
+
+
+class Failing(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """A file system that takes so many files and then no more."""
+
+    protocol = "failing"
+    left = 10**9
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, auto_mkdir=True)
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.removeprefix("failing://")))
+
+    def _one_less(self) -> None:
+        Failing.left -= 1
+        if Failing.left < 0:
+            raise PermissionError("no more of it")
+
+    def put_file(self, *arguments: Any, **options: Any) -> None:
+        self._one_less()
+        super().put_file(*arguments, **options)
+
+    def pipe_file(self, *arguments: Any, **options: Any) -> None:
+        self._one_less()
+        super().pipe_file(*arguments, **options)
+
+
+@pytest.fixture
+def url(tmp_path: Path, here: Path) -> Iterator[str]:
+    fsspec.register_implementation("failing", Failing, clobber=True)
+    Failing.left = 10**9
+    yield f"failing://{tmp_path}/bucket/x"
+    Failing.left = 10**9
+
+
+def made(folder: Path, rounds: int) -> None:
+    """What `rounds` rounds leave, as far as this matters."""
+    (folder / "recipe.yaml").write_text("name: r\n")
+    for n in range(1, rounds + 1):
+        adapter = folder / f"round-{n:03d}/adapter"
+        if not adapter.is_dir():
+            adapter.mkdir(parents=True)
+            (adapter / "adapter_model.safetensors").write_text(f"adapter {n} of {folder}")
+            (adapter.parent / "stages.json").write_text(f'{{"train": "{n}"}}')
+            (adapter.parent / "metrics.json").write_text("{}")
+            (adapter.parent / "rollouts-00000.jsonl").write_text(f"{n}\n")
+            (adapter.parent / "merged").mkdir()
+            (adapter.parent / "merged/model.safetensors").write_text("much")
+    (folder / "state.json").write_text(json.dumps({"rounds": ["adapter"] * rounds}))
+
+
+def test_an_upload_that_breaks_off_claims_only_whole_rounds_and_the_next_mends_it(
+    url: str, tmp_path: Path, here: Path
+) -> None:
+    remote, whole = tmp_path / "bucket/x", {"adapter/adapter_model.safetensors", "stages.json", "metrics.json"}
+    folder = store.local(url, new=True)
+    made(folder, 1)
+    store.send(folder)
+    made(folder, 2)
+    for allowed in range(6):  # files.json is the sixth file
+        Failing.left = allowed
+        with pytest.raises(RunError, match=r"refuses .*PermissionError: no more of it.*your credentials"):
+            store.send(folder)
+        Failing.left = 10**9
+        elsewhere = taken(url, here)
+        for place in (remote, elsewhere):  # what another machine gets of it is whole too
+            for n in range(1, len(json.loads((place / "state.json").read_text())["rounds"]) + 1):
+                assert all((place / f"round-{n:03d}" / name).is_file() for name in whole)
+            if (place / "round-002/stages.json").is_file():
+                assert (place / "round-002/adapter/adapter_model.safetensors").is_file()
+        back(elsewhere, folder, here)
+    made(folder, 3)  # this machine goes on
+    assert store.local(url) == folder
+    store.send(folder)
+    sent = content(remote)
+    del sent["files.json"]
+    ours = content(folder)
+    assert sent == {name: ours[name] for name in ours if "merged" not in name and not name.startswith(".")}
+    Failing.left = 0
+    store.send(folder)  # there is nothing to send
+
+
+def taken(url: str, here: Path) -> Path:
+    """What a machine that knows nothing of the run gets; the copy here is put aside meanwhile."""
+    (here / "runs").rename(here / "aside")
+    return store.local(url)
+
+
+def back(elsewhere: Path, folder: Path, here: Path) -> None:
+    shutil.rmtree(elsewhere.parent)
+    (here / "aside").rename(here / "runs")
+    assert folder.is_dir()
+
+
+def test_a_round_does_not_fail_with_its_store_but_the_command_does(
+    url: str, tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from byheart.config import recipe
+    from byheart.runs.run import Run
+    from byheart.types import Policy
+
+    from tests.fakes import NO_METRICS
+
+    one = recipe.parse({"name": "r", "model": {"name": "m"}, "task": {"name": "arithmetic"}})
+    folder = store.local(url, new=True)
+
+    def command(left: int) -> None:
+        with Run(folder, one) as run:
+            Failing.left = left
+            run.round_dir(run.finished + 1).mkdir()
+            run.finish(run.finished + 1, Policy("m"), NO_METRICS)
+
+    with pytest.raises(RunError, match="no more of it"):
+        command(0)
+    assert "no more of it" in capsys.readouterr().err, "and it was said after the round"
+    assert json.loads((folder / "state.json").read_text())["rounds"]
+    with pytest.raises(RunError, match="no more of it"), Run(folder, one):
+        raise AssertionError("a store that refuses does so at once")
+    Failing.left = 10**9
+    store.send(folder)
+    with pytest.raises(KeyError), Run(folder, one):
+        Failing.left = 0
+        (folder / "new.json").write_text("{}")
+        raise KeyError("what ends the command is what is said")
+    Failing.left = 10**9
+    command(10**9)
+    assert len(json.loads((tmp_path / "bucket/x/state.json").read_text())["rounds"]) == 2
+
+
+# Two machines
+
+
+def test_the_copy_follows_the_store_and_neither_overwrites_the_other(url: str, tmp_path: Path, here: Path) -> None:
+    first = store.local(url, new=True)
+    made(first, 1)
+    store.send(first)
+    second = taken(url, here)
+    made(second, 2)
+    (second / "round-001/rollouts-00000.jsonl").unlink()  # as `--redo-from` moves it away
+    store.send(second)
+    theirs = content(second)
+    assert not (tmp_path / "bucket/x/round-001/rollouts-00000.jsonl").exists()
+    back(second, first, here)
+
+    assert store.local(url) == first, "what is here is as it was sent, so the store's is taken over"
+    assert content(first).keys() - content(first / "round-001/merged").keys() >= {"round-002/stages.json"}
+    assert (first / "state.json").read_bytes() == theirs["state.json"]
+    assert not (first / "round-001/rollouts-00000.jsonl").exists()
+
+    second = taken(url, here)
+    made(second, 3)
+    store.send(second)
+    back(second, first, here)
+    (first / "round-002/rollouts-00001.jsonl").write_text("mine\n")
+    before = content(first), content(tmp_path / "bucket/x")
+    with pytest.raises(RunError, match=r"modified by another process, and so was the local copy, .*rollouts-00001"):
+        store.local(url)
+    with pytest.raises(RunError, match=f"local changes are kept in {first}"):
+        store.send(first)
+    assert (content(first), content(tmp_path / "bucket/x")) == before
+
+
+def test_a_fetch_that_breaks_off_is_finished_by_the_next(url: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(first := store.local(url, new=True), 2)
+    store.send(first)
+    shutil.rmtree(here)
+    fetched: list[str] = []
+
+    def breaks(self: Any, path: str, *rest: Any, real: Any = LocalFileSystem.get_file, **options: Any) -> None:
+        if len(fetched) == 4:
+            raise ConnectionError("gone")
+        fetched.append(path)
+        real(self, path, *rest, **options)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Failing, "get_file", breaks)
+        with pytest.raises(RunError, match="ConnectionError: gone"):
+            store.local(url)
+    assert not (first / "state.json").exists()
+    assert store.local(url) == first and len(json.loads((first / "state.json").read_text())["rounds"]) == 2
+
+
+def test_a_run_that_somebody_copied_to_the_store_is_taken_over(url: str, tmp_path: Path) -> None:
+    (remote := tmp_path / "bucket/x").mkdir(parents=True)
+    made(remote, 2)
+    copied = content(remote)
+    folder = store.local(url)
+    assert part(content(folder), "round-", "state", "recipe") == {k: v for k, v in copied.items() if "merged" not in k}
+    assert content(remote) == copied
+    made(folder, 3)
+    assert store.local(url) == folder
+    store.send(folder)
+    assert "round-003/stages.json" in json.loads((remote / "files.json").read_text())
+
+
+def test_a_store_that_lost_its_run_takes_none_from_here(url: str, tmp_path: Path) -> None:
+    folder = store.local(url, new=True)
+    made(folder, 1)
+    store.send(folder)
+    shutil.rmtree(tmp_path / "bucket")
+    before = content(folder)
+    with pytest.raises(RunError, match="has lost the run whose copy is"):
+        store.local(url, new=True)
+    assert content(folder) == before
+
+
+def test_a_store_does_not_say_where_on_this_machine_to_write(url: str, tmp_path: Path) -> None:
+    (tmp_path / "bucket/x").mkdir(parents=True)
+    for path in ("../../outside", "/etc/outside"):
+        (tmp_path / "bucket/x/files.json").write_text(json.dumps({path: "0"}))
+        with pytest.raises(RunError, match="outside of the run"):
+            store.local(url)
+
+
+def test_a_directory_is_itself(tmp_path: Path) -> None:
+    assert store.local("runs/x") == Path("runs/x")
+    made(tmp_path, 1)
+    before = content(tmp_path)
+    store.send(tmp_path)
+    assert content(tmp_path) == before
+
+
+# Adapters
+
+
+@pytest.mark.torch
+def test_an_adapter_that_changed_is_another(url: str, tmp_path: Path, tiny: Path) -> None:
+    (remote := tmp_path / "bucket/x").mkdir(parents=True)
+    options = checkpoint.ModelOptions(name=str(tiny), adapter=url)
+    with pytest.raises(InputError, match=r"has no adapter_model\.safetensors"):
+        checkpoint.adapter(options)
+    (remote / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(tiny)}))
+    (remote / "adapter_model.safetensors").write_text("one")
+    (remote / "training_args.bin").write_text("a pickle")
+    first = checkpoint.adapter(options)
+    assert sorted(content(first)) == ["adapter_config.json", "adapter_model.safetensors"]
+    assert checkpoint.adapter(options) == first
+    (remote / "adapter_model.safetensors").write_text("two")
+    assert (checkpoint.adapter(options) / "adapter_model.safetensors").read_text() == "two"

@@ -1,0 +1,118 @@
+"""The train stage: the policy that a real child leaves, with its scorer, and what the run keeps of both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from byheart.config import recipe
+from byheart.contracts import Job, Objective
+from byheart.engines.core.lazy import Lazy
+from byheart.runs.records import TrainStats
+from byheart.runs.run import Run, about
+from byheart.runs.stages import Stage
+from byheart.trainer.training import read_policy, train
+from byheart.types import Dataset, Policy
+
+from tests.fakes import NO_METRICS
+
+pytestmark = [pytest.mark.train, pytest.mark.slow]
+
+PAIRED = {
+    "name": "vstar",
+    "min_optimizer_steps": 2,
+    "max_optimizer_steps": 2,
+    "global_batch_size": 4,
+    "max_pair_steps": 2,
+}
+
+
+@pytest.fixture
+def run(tiny: Path, tmp_path: Path) -> Iterator[Run]:
+    raw: dict[str, Any] = {
+        "name": "r",
+        "model": {"name": str(tiny)},
+        "task": {"name": "arithmetic"},
+        "curation": {"pairs": 1},
+        "objective": PAIRED,
+    }
+    opened = Run(tmp_path / "r", recipe.parse(raw))
+    yield opened
+    opened.close()
+
+
+class Resting(Lazy):
+    """An engine that says how often it rested."""
+
+    times = 0
+
+    def sleep(self) -> str:
+        self.times += 1
+        return "it sleeps"
+
+
+@pytest.fixture
+def engine(run: Run) -> Resting:
+    return Resting(run.recipe.engine, run.recipe.model, run.dir / "engine.log")
+
+
+def work(run: Run, n: int) -> Stage:
+    run.round_dir(n).mkdir()
+    return Stage(run.dir, run.round_dir(n), n, "train", run.recipe.seed, about(run.recipe))
+
+
+def trained(stage: Stage, run: Run, dataset: Dataset, policy: Policy, objective: Objective, engine: Resting) -> Policy:
+    """What the train stage makes of `policy`."""
+    parsed = run.recipe
+    return train(stage, dataset, policy, parsed.model, objective, parsed.arguments, parsed.launcher, engine)
+
+
+def test_a_verifier_is_part_of_the_policy_and_kept_with_it(
+    run: Run, job: Job, engine: Resting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = work(run, 1)
+    dataset = Dataset(job.dataset, 8, "d", num_pairs=8)
+    policy = trained(stage, run, dataset, Policy(run.recipe.model.name), run.recipe.objective, engine)
+    assert engine.times == 1 and "the engine releases the GPU's memory; it sleeps" in capsys.readouterr().err
+    assert policy.adapter == stage.dir / "adapter" and policy.scorer == stage.dir / "scorer/adapter"
+    assert read_policy(stage.dir) == policy
+    assert isinstance(stage.stats, TrainStats)
+    assert (stage.stats.steps, stage.stats.pair_steps) == (2, 2)
+    cards = [(folder / "README.md").read_text() for folder in (policy.adapter, policy.scorer) if folder]
+    assert "trained on 8 verified solutions" in cards[0] and "8 pairs of a right and a wrong solution" in cards[1]
+
+    # Its id names both: the same generator with another verifier, or with none, is another policy.
+    generator = (stage.dir / "adapter/adapter_model.safetensors").read_bytes()
+    assert policy.id != "adapter-" + hashlib.sha256(generator).hexdigest()[:12]
+
+    # The run remembers both, and keeps the merged weights of both for as long as they are its policy.
+    run.finish(1, policy, NO_METRICS)
+    assert run.policy(1) == policy
+    merged = [stage.dir / "merged", stage.dir / "scorer/merged"]
+    assert all(folder.is_dir() for folder in merged)
+    run.round_dir(2).mkdir()
+    run.finish(2, Policy(run.recipe.model.name, run.round_dir(2) / "adapter", "adapter-2"), NO_METRICS)
+    assert not any(folder.exists() for folder in merged)
+
+
+def test_nothing_is_trained_where_the_control_says_so(
+    run: Run, job: Job, engine: Resting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = work(run, 1)
+    before = Policy("m", run.dir / "round-000/adapter", "adapter-0", run.dir / "round-000/scorer/adapter")
+    policy = trained(stage, run, Dataset(job.dataset, 8, "d"), before, Objective.parse("none"), engine)
+    assert policy == before == read_policy(stage.dir)
+    assert {path.name for path in stage.dir.iterdir()} == {"policy.json"}
+    assert capsys.readouterr().err == ""
+
+
+def test_without_a_row_the_policy_stays_and_it_says_so(
+    run: Run, job: Job, engine: Resting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage, before = work(run, 1), Policy("m")
+    policy = trained(stage, run, Dataset(job.dataset, 0, "d"), before, run.recipe.objective, engine)
+    assert policy == before == read_policy(stage.dir)
+    assert "no solution is left to learn from" in " ".join(capsys.readouterr().err.split())
