@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
 from byheart.errors import PromptError
-from byheart.strategies.core.driver import Refused, advance
+from byheart.strategies.core.driver import Branched, Refused, advance
 from byheart.strategies.core.prompting import spaced
 from byheart.types import Completion, Generate, Problem, Prompt, Request, Rollout, Solver, Verify, replace
 
@@ -23,8 +24,10 @@ def together(works: Iterable[Work[Result]]) -> Work[list[Result]]:
     working = dict(enumerate(works))
     replies: dict[int, Any] = dict.fromkeys(working)
     results: dict[int, Result] = {}
+    counts: Counter[int] = Counter()
     refused: PromptError | None = None
-    while working:
+    first = True
+    while working or first:
         requests: dict[int, Sequence[Request]] = {}
         for index, work in list(working.items()):
             try:
@@ -35,16 +38,29 @@ def together(works: Iterable[Work[Result]]) -> Work[list[Result]]:
             except PromptError as error:
                 refused = error
                 del working[index]
-        if requests:
+        if requests or first:
+            steps = [step for index, part in requests.items() for step in _steps(index, part, counts)]
             try:
-                flat = yield [request for part in requests.values() for request in part]
+                flat = yield Branched([request for part in requests.values() for request in part], steps, first)
             except Refused as error:
                 flat = error.replies
             remaining = iter(flat)
             replies = {index: list(islice(remaining, len(part))) for index, part in requests.items()}
+            first = False
     if refused and not results:
         raise refused
     return [results[index] for index in sorted(results)]
+
+
+def _steps(index: int, part: Sequence[Request], counts: Counter[int]) -> Iterator[str]:
+    """The step of each request of a branch: the branch, and how many it made until then."""
+    if isinstance(part, Branched):
+        counts[index] += part.first
+        yield from (f"{index}.{counts[index]}/{step}" for step in part.steps)
+    else:
+        for _ in part:
+            counts[index] += 1
+            yield f"{index}.{counts[index]}"
 
 
 def ask(prompt: Prompt, temperature: float, max_tokens: int) -> Generate:

@@ -62,6 +62,16 @@ class Refused(PromptError):
         self.replies = replies
 
 
+class Branched(list[Request]):
+    """What the branches of a solver ask for at once, each request with its `step` in its branch; `first` where they
+    begin. The seed of a sample comes from its problem, branch and step, whatever runs beside it."""
+
+    def __init__(self, requests: Iterable[Request], steps: Sequence[str], first: bool) -> None:
+        """`steps` are as many as `requests`."""
+        super().__init__(requests)
+        self.steps, self.first = steps, first
+
+
 @dataclass(eq=False)
 class _Active:
     """A solver at work, or a verifier that a solver waits for: its last requests, the replies received and the number
@@ -140,6 +150,8 @@ class _Driver:
             if wrong := wrong_requests(requests):
                 raise PluginError(f"{active} yielded {wrong}")
             active.requests = requests
+            if isinstance(requests, Branched) and requests.first:
+                active.num_requests += 1
             active.replies, active.outstanding = [None] * len(active.requests), len(active.requests)
             for index, request in enumerate(active.requests):
                 try:
@@ -149,8 +161,11 @@ class _Driver:
 
     def submit(self, active: _Active, index: int, request: Request) -> None:
         """Pass on a request, or answer it where it needs no service. Raises PromptError where its prompt is refused."""
-        active.num_requests += 1
-        path = f"{active.path}.{active.num_requests}"
+        if isinstance(active.requests, Branched):
+            path = f"{active.path}.{active.num_requests}/{active.requests.steps[index]}"
+        else:
+            active.num_requests += 1
+            path = f"{active.path}.{active.num_requests}"
         if isinstance(request, Generate | Score):
             if active.answers and not asks_policy(active.answers.by or self.verifier.verifier):
                 raise PluginError(
