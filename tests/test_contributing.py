@@ -20,7 +20,7 @@ from byheart.tasks.core.splits import source, split
 from byheart.types import Generate, Policy, Problem
 
 from tests.conftest import ROOT, verdicts_by
-from tests.fakes import SUM, attempts, in_turn, saying
+from tests.fakes import SUM, FakeEngine, attempts, in_turn, saying, text
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 EXAMPLES = dict(re.findall(r"```python\n# pipeline/byheart/(\w+/\w+)\.py\n(.*?)```", TEXT, re.DOTALL))
@@ -54,7 +54,7 @@ def test_every_trait_is_in_the_table_with_its_default() -> None:
         f"{contract.__name__}.{name}": str(value)
         for contract in CONTRACTS.values()
         for name, value in vars(contract).items()
-        if isinstance(value, bool | tuple | None) and name not in ("family", "necessary") and not name.startswith("_")
+        if isinstance(value, int | tuple | None) and name not in ("family", "necessary") and not name.startswith("_")
     }
     assert rows == traits
 
@@ -85,6 +85,19 @@ def test_the_strategy() -> None:
     assert [verdict.score for verdict in group.verdicts] == [0.0, 1.0]
     assert [request.temperature for request in engine.taken] == [0.5, 1.0]
     assert len(attempts(SUM, in_turn("it is 4"), {"name": "second_thought"}).rollouts) == 1
+
+
+def test_the_strategy_with_branches() -> None:
+    engine = FakeEngine(lambda request: "a plan" if "Plan" in text(request.prompt) else "it is 4", choose=first_prompt)
+    group = attempts(SUM, engine, {"name": "two_minds"})
+    assert [rollout.response for rollout in group.rollouts] == ["it is 4", "it is 4"]
+    assert [request.max_tokens for request in engine.taken] == [64, 32, 64]
+    assert text(engine.taken[-1].prompt).endswith("ASSISTANT: a plan")
+
+
+def first_prompt(waiting: list[tuple[int, Any]]) -> list[int]:
+    """What has been asked last is answered first, so that the branch without a plan has to wait."""
+    return [waiting[-1][0]]
 
 
 def test_the_verifier() -> None:

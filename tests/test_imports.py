@@ -31,6 +31,7 @@ PUBLIC = {
     "Judgement",
     "Member",
     "Objective",
+    "Parallel",
     "Policy",
     "Problem",
     "Problems",

@@ -7,7 +7,6 @@ import pytest
 from byheart.contracts import Verifier
 from byheart.errors import PluginError, PromptError
 from byheart.strategies.best_of import BestOf
-from byheart.strategies.core.driver import Refused
 from byheart.strategies.direct import Direct
 from byheart.testing import play
 from byheart.types import (
@@ -16,6 +15,8 @@ from byheart.types import (
     Generate,
     Interaction,
     Judgement,
+    Parallel,
+    Part,
     Problem,
     RecordTree,
     Retrieve,
@@ -101,11 +102,23 @@ def test_a_prompt_can_be_refused() -> None:
     def modest() -> Solver:
         try:
             yield [Generate("a"), Generate("b")]
-        except Refused as refused:
-            assert refused.replies[1][0].text == "x"
+        except PromptError as refused:
+            assert str(refused) == "too long"
         return []
 
     assert play(modest(), [[PromptError("too long"), ["x"]]])[1] == []
+
+
+def test_branches_are_played_one_by_one() -> None:
+    def branch(name: str) -> Part[str]:
+        [[completion]] = yield [Generate(name)]
+        return f"{name}: {completion.text}"
+
+    requests, replies = play(asking(Parallel([branch("a"), branch("b")])), [[["a: x"]]])
+    assert replies == [["a: x"]], "the prompt of the other was refused"
+    [[side_by_side]] = requests
+    assert isinstance(side_by_side, Parallel)
+    assert [play(part, [[["x"]]])[1] for part in side_by_side.branches] == ["a: x", "b: x"]
 
 
 @pytest.mark.parametrize(
@@ -131,6 +144,7 @@ def test_replies_have_to_fit_their_requests(replies: list[Any], message: str) ->
         (Score("x", ["4"]), [0.1, 0.2]),
         (Retrieve(SUM, 1), [WorkedExample("a", "b")] * 2),
         (RecordTree([]), [None]),
+        (Parallel([]), [None]),
     ],
 )
 def test_each_kind_of_reply_has_its_number(request_: Any, reply: list[Any]) -> None:

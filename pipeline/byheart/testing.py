@@ -9,7 +9,18 @@ from typing import Any, TypeVar
 from byheart.errors import PluginError, PromptError
 from byheart.strategies.core.driver import advance
 from byheart.strategies.core.protocol import no_generator, qualified, wrong_reply, wrong_requests
-from byheart.types import Completion, FinishReason, Generate, RecordTree, Request, Retrieve, Score, Verdict, Verify
+from byheart.types import (
+    Completion,
+    FinishReason,
+    Generate,
+    Parallel,
+    RecordTree,
+    Request,
+    Retrieve,
+    Score,
+    Verdict,
+    Verify,
+)
 
 Result = TypeVar("Result")
 
@@ -28,7 +39,8 @@ def play(
 
     A reply is what the request's class says. In the reply to a Generate a text stands for a Completion by the policy
     "base", with a token for each word and one for its end; a text that ends in "~" was cut off. In the reply to a
-    Verify a score stands for a Verdict. A PromptError as the reply to a Generate or a Score refuses its prompt.
+    Verify a score stands for a Verdict. A PromptError as the reply to a Generate or a Score refuses its prompt. The
+    reply to a Parallel is a list of what its branches return; each of them is a generator that can be played by itself.
 
     Raises AssertionError where there are too few replies, or too many, or a reply does not fit its request, and
     PluginError where it is no generator or yields anything but a list of requests.
@@ -60,7 +72,8 @@ def _reply(request: Request, reply: Any, seeds: Iterable[int], where: str) -> An
     if isinstance(reply, PromptError):
         return reply
     _expect(isinstance(reply, list), f"{where}: the reply to a {type(request).__name__} is a list, not {reply!r}")
-    fits = len(reply) <= request.n if isinstance(request, Retrieve) else len(reply) == _size(request)
+    shorter = isinstance(request, Retrieve | Parallel)  # few examples so far, or a branch whose prompt was refused
+    fits = len(reply) <= _size(request) if shorter else len(reply) == _size(request)
     _expect(fits, f"{where}: a reply of {len(reply)} items does not fit {request}")
     if isinstance(request, Generate):
         reply = [
@@ -77,6 +90,8 @@ def _reply(request: Request, reply: Any, seeds: Iterable[int], where: str) -> An
 def _size(request: Request) -> int:
     if isinstance(request, Generate | Retrieve):
         return request.n
+    if isinstance(request, Parallel):
+        return len(request.branches)
     return 0 if isinstance(request, RecordTree) else len(request.responses)
 
 

@@ -426,6 +426,20 @@ class RecordTree:
     tree: list[Branch]
 
 
+Result = TypeVar("Result")
+Part = Generator[Sequence["Request"], Any, Result]
+"""A part of a strategy at work on one problem: like a Solver, but it returns a `Result`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """Run `branches` side by side: each is resumed as soon as its own requests are answered, whatever the others do.
+    The reply is a list of what they return, in their order, without those that had a prompt refused and did not catch
+    it; where all had, so has this request."""
+
+    branches: Sequence[Part[Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class WorkedExample(Record):
     """A problem with a right solution, to be shown to a teacher."""
@@ -434,8 +448,8 @@ class WorkedExample(Record):
     response: str
 
 
-Request = Generate | Score | Verify | Retrieve | RecordTree
-Reply = list[Completion] | list[Verdict] | list[float | None] | list[WorkedExample]
+Request = Generate | Score | Verify | Retrieve | RecordTree | Parallel
+Reply = list[Completion] | list[Verdict] | list[float | None] | list[WorkedExample] | list[Any]
 Solver = Generator[Sequence[Request], Any, list[Rollout]]
 """A strategy at work on one problem: yields requests, is sent as many replies in order, returns its rollouts."""
 Interaction = Generator[Sequence[Request], Any, list[Judgement]]
@@ -467,6 +481,8 @@ __all__ = [
     "Judgement",
     "Message",
     "Pair",
+    "Parallel",
+    "Part",
     "Policy",
     "Problem",
     "Problems",

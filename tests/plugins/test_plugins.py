@@ -26,7 +26,7 @@ from byheart.verifiers.core.pool import Pool
 from byheart.verifiers.core.service import VerifierService
 
 from tests.conftest import ROOT, verdicts_by, verifier_by
-from tests.fakes import SUM, attempts, in_turn, saying, text
+from tests.fakes import PLAIN, SUM, FakeEngine, attempts, in_turn, saying, text
 
 MODULE = '''
 import json
@@ -34,7 +34,7 @@ from typing import ClassVar
 
 from byheart.contracts import Engine, Objective, Session, Strategy, Task, Verifier
 from byheart.plugins.plugin import Member, named
-from byheart.types import Completion, Generate, Judgement, Problem, Rollout, Score
+from byheart.types import Completion, Generate, Judgement, Parallel, Problem, Rollout, Score
 
 
 class Riddles(Task):
@@ -64,6 +64,19 @@ class Ladder(Strategy):
         return rollouts
 
 
+class Fork(Strategy):
+    """A short way and a long one, side by side."""
+
+    def solve(self, problem):
+        [ways] = yield [Parallel([self._way(problem.prompt, "short"), self._way(problem.prompt, "a", "long")])]
+        return [Rollout.of(problem, end, self.name) for end in ways]
+
+    def _way(self, prompt, *words):
+        for word in words:
+            [[end]] = yield [Generate(prompt + word)]
+        return end
+
+
 class Peer(Verifier):
     """Asks the policy whether a response is right."""
 
@@ -73,9 +86,6 @@ class Peer(Verifier):
     def interact(self, problem, responses):
         opinions = yield [Generate(f"Is {response!r} right?", temperature=0.0) for response in responses]
         return [Judgement(float(opinion.text == "yes"), None, opinion.text) for [opinion] in opinions]
-
-    def proves(self):
-        return True
 
     def proves(self):
         return True
@@ -146,6 +156,7 @@ ENTRY_POINTS = """
 riddles = elsewhere:Riddles
 [byheart.strategies]
 ladder = elsewhere:Ladder
+fork = elsewhere:Fork
 [byheart.verifiers]
 peer = elsewhere:Peer
 [byheart.objectives]
@@ -227,6 +238,14 @@ def test_a_strategy_samples_through_the_driver() -> None:
         ("it is 5", "ladder", False),
         ("it is 4", "ladder", False),
     ]
+
+
+def test_a_strategy_of_two_branches_keeps_neither_waiting() -> None:
+    engine = FakeEngine(lambda request: text(request.prompt), choose=lambda waiting: [waiting[-1][0]])
+    group = attempts(PLAIN, engine, {"name": "fork"})
+    assert [request.prompt[len(PLAIN.prompt) :] for request in engine.taken] == ["short", "a", "long"]
+    assert [rollout.response[len(PLAIN.prompt) :] for rollout in group.rollouts] == ["short", "long"]
+    assert len({rollout.seed for rollout in group.rollouts}) == 2
 
 
 def test_a_verifier_that_asks_the_policy_lets_in_what_is_trained_on_and_measures_nothing() -> None:

@@ -14,12 +14,11 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Budget, Strategy
-from byheart.strategies.core.combinators import Work, together
 from byheart.strategies.core.prompting import put, template
 from byheart.strategies.core.search import check_step
 from byheart.strategies.core.steps import Kind, split
 from byheart.text import BACK
-from byheart.types import Completion, Generate, Problem, Rollout, Solver, Verify, replace
+from byheart.types import Completion, Generate, Parallel, Part, Problem, Rollout, Solver, Verify, replace
 
 if TYPE_CHECKING:
     from byheart.config.recipe import Recipe
@@ -52,7 +51,7 @@ class Backtrack(Strategy):
 
     @override
     def solve(self, problem: Problem) -> Solver:
-        samples = yield from together(_sample(problem, self) for _ in range(self.samples))
+        [samples] = yield [Parallel([_sample(problem, self) for _ in range(self.samples)])]
         rollouts = [Rollout.of(problem, completion, self.name) for completion, _ in samples]
         [verdicts] = yield [Verify(problem, [rollout.response for rollout in rollouts])]
         notes = [
@@ -62,7 +61,7 @@ class Backtrack(Strategy):
         return [replace(rollout, note=note) for rollout, note in zip(rollouts, notes, strict=True)]
 
 
-def _sample(problem: Problem, options: Backtrack) -> Work[tuple[Completion, int]]:
+def _sample(problem: Problem, options: Backtrack) -> Part[tuple[Completion, int]]:
     """One solution, and how often it went back. Its tokens are those of its last piece and, in proportion to their
     characters, those of the earlier pieces that still stand."""
     prompt = put(problem.prompt, options.prompt)

@@ -25,13 +25,12 @@ from typing_extensions import override
 
 from byheart.contracts import Budget, Strategy, Verifier
 from byheart.errors import RecipeError
-from byheart.strategies.core.combinators import Work
 from byheart.strategies.core.prompting import put, template
 from byheart.strategies.core.search import check_step
 from byheart.strategies.core.steps import AGGREGATE, Kind, split
 from byheart.strategies.direct import Temperature
 from byheart.text import normalised
-from byheart.types import Generate, Problem, Rollout, Score, Solver, Verdict, Verify, replace
+from byheart.types import Generate, Part, Problem, Rollout, Score, Solver, Verdict, Verify, replace
 from byheart.verifiers import code
 from byheart.verifiers.consensus import comparing, grouped
 
@@ -132,7 +131,7 @@ class BestOf(Strategy):
         return [replace(rollout, selected=rollout.id == selected, value=by_id.get(rollout.id)) for rollout in rollouts]
 
 
-def most_common(problem: Problem, judged: Sequence[tuple[Rollout, Verdict]]) -> Work[list[Rollout]]:
+def most_common(problem: Problem, judged: Sequence[tuple[Rollout, Verdict]]) -> Part[list[Rollout]]:
     """The rollouts of the largest class, or of all the largest. Classes are made by the answer that the verifier read,
     or where it read none, by the text."""
     answers = [verdict.answer for _, verdict in judged if verdict.answer is not None]
@@ -154,13 +153,13 @@ def _equal(problem: Problem) -> Verifier | None:
         return None
 
 
-def valued(problem: Problem, rollouts: Sequence[Rollout], options: BestOf) -> Work[list[float | None]]:
+def valued(problem: Problem, rollouts: Sequence[Rollout], options: BestOf) -> Part[list[float | None]]:
     """The scorer's value of each rollout, its steps aggregated; None where the policy has no scorer."""
     by_rollout = yield from step_values(problem, rollouts, None if options.aggregate == "last" else options.step)
     return [AGGREGATE[options.aggregate](values) if values else None for values in by_rollout]
 
 
-def step_values(problem: Problem, rollouts: Sequence[Rollout], step: Kind | None) -> Work[list[list[float]]]:
+def step_values(problem: Problem, rollouts: Sequence[Rollout], step: Kind | None) -> Part[list[list[float]]]:
     """For each rollout, the scorer's value after each of its steps, or without a `step` that of the whole only; empty
     where the policy has no scorer. Each text is scored once."""
     responses = [rollout.response for rollout in rollouts]

@@ -13,9 +13,9 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Strategy
-from byheart.strategies.core.combinators import Work, ask, joined, listed, together
+from byheart.strategies.core.combinators import ask, joined, listed
 from byheart.strategies.core.prompting import put, spaced, template
-from byheart.types import Completion, Problem, Prompt, Rollout, Solver, Verify, replace
+from byheart.types import Completion, Parallel, Part, Problem, Prompt, Rollout, Solver, Verify, replace
 
 
 class Decompose(Strategy):
@@ -45,7 +45,7 @@ class Decompose(Strategy):
 
     @override
     def solve(self, problem: Problem) -> Solver:
-        traces = yield from together([_work_out(problem.prompt, self, self.depth) for _ in range(self.samples)])
+        [traces] = yield [Parallel([_work_out(problem.prompt, self, self.depth) for _ in range(self.samples)])]
         rollouts = []
         for parts in traces:
             taught = joined(parts) if self.rows == "trace" else parts[-1]
@@ -57,7 +57,7 @@ class Decompose(Strategy):
         return rollouts
 
 
-def _work_out(prompt: Prompt, options: Decompose, depth: int) -> Work[list[Completion]]:
+def _work_out(prompt: Prompt, options: Decompose, depth: int) -> Part[list[Completion]]:
     """All completions on the way to the answer, which is the last; the answer alone where nothing was divided."""
     questions: list[str] = []
     if depth:

@@ -14,10 +14,9 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.strategies.core import tree
-from byheart.strategies.core.combinators import Work
 from byheart.strategies.core.search import Search, Searching, check_step, worth
 from byheart.strategies.core.tree import Node, close, select
-from byheart.types import Problem, Solver
+from byheart.types import Part, Problem, Solver
 
 if TYPE_CHECKING:
     from byheart.config.recipe import Recipe
@@ -66,7 +65,7 @@ class MCTS(Searching):
         return (yield from search.rollouts(worth))
 
 
-def reward(search: Search, leaf: Node, options: MCTS) -> Work[float]:
+def reward(search: Search, leaf: Node, options: MCTS) -> Part[float]:
     """What a visit of `leaf` brings back, in 0..1."""
     if leaf.ended or not options.playouts:
         [value] = yield from search.judged([leaf])

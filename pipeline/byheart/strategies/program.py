@@ -15,9 +15,8 @@ from typing_extensions import override
 
 from byheart.contracts import Strategy, Verifier
 from byheart.plugins.plugin import Member, named
-from byheart.strategies.core.combinators import Work, together
 from byheart.strategies.core.prompting import answered, put, spaced, template
-from byheart.types import Generate, Problem, Rollout, Solver, Step, Verify, replace
+from byheart.types import Generate, Parallel, Part, Problem, Rollout, Solver, Step, Verify, replace
 from byheart.verifiers.code import solution
 from byheart.verifiers.core import service
 
@@ -56,12 +55,13 @@ class Program(Strategy):
 
     @override
     def solve(self, problem: Problem) -> Solver:
-        rollouts = yield from together([_work_out(problem, self) for _ in range(self.samples)])
+        rollouts: list[Rollout]
+        [rollouts] = yield [Parallel([_work_out(problem, self) for _ in range(self.samples)])]
         yield [Verify(problem, [rollout.response for rollout in rollouts])]
         return rollouts
 
 
-def _work_out(problem: Problem, options: Program) -> Work[Rollout]:
+def _work_out(problem: Problem, options: Program) -> Part[Rollout]:
     """One rollout: a program and its fixes, until one runs or `retries` are spent."""
     conversation = put(problem.prompt, options.prompt)
     opening, stop = "", tuple[str, ...]()

@@ -12,9 +12,9 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Strategy
-from byheart.strategies.core.combinators import Work, ask, joined, revised, together
+from byheart.strategies.core.combinators import ask, joined, revised
 from byheart.strategies.core.prompting import answered, put, template
-from byheart.types import Completion, Problem, Prompt, Solver
+from byheart.types import Completion, Parallel, Part, Problem, Prompt, Solver
 
 
 class Reflect(Strategy):
@@ -42,11 +42,11 @@ class Reflect(Strategy):
 
     @override
     def solve(self, problem: Problem) -> Solver:
-        attempts = yield from together([_reflect(problem.prompt, self) for _ in range(self.samples)])
+        [attempts] = yield [Parallel([_reflect(problem.prompt, self) for _ in range(self.samples)])]
         return (yield from revised(problem, attempts, self.name))
 
 
-def _reflect(prompt: Prompt, options: Reflect) -> Work[list[Completion]]:
+def _reflect(prompt: Prompt, options: Reflect) -> Part[list[Completion]]:
     """A draft and its rewrites, each as it would be taught."""
     conversation = put(prompt, options.prompt)
     [[draft]] = yield [ask(conversation, options.temperature, options.max_tokens)]

@@ -12,9 +12,9 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Strategy
-from byheart.strategies.core.combinators import Work, ask, listed, revised, together
+from byheart.strategies.core.combinators import ask, listed, revised
 from byheart.strategies.core.prompting import answered, put, template
-from byheart.types import Completion, Problem, Prompt, Solver
+from byheart.types import Completion, Parallel, Part, Problem, Prompt, Solver
 
 
 class SelfAsk(Strategy):
@@ -46,11 +46,11 @@ class SelfAsk(Strategy):
 
     @override
     def solve(self, problem: Problem) -> Solver:
-        attempts = yield from together([_test(problem.prompt, self) for _ in range(self.samples)])
+        [attempts] = yield [Parallel([_test(problem.prompt, self) for _ in range(self.samples)])]
         return (yield from revised(problem, attempts, self.name))
 
 
-def _test(prompt: Prompt, options: SelfAsk) -> Work[list[Completion]]:
+def _test(prompt: Prompt, options: SelfAsk) -> Part[list[Completion]]:
     """A draft and its rewrite; the draft alone where no question can be read."""
     conversation = put(prompt, options.prompt)
     [[draft]] = yield [ask(conversation, options.temperature, options.max_tokens)]

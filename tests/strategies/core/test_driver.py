@@ -10,12 +10,14 @@ import pytest
 from byheart.contracts import Strategy, Verifier
 from byheart.errors import PluginError, PromptError
 from byheart.strategies.core import driver
-from byheart.strategies.core.driver import Refused, drive
+from byheart.strategies.core.driver import drive
 from byheart.types import (
     Branch,
     Completion,
     Generate,
     Judgement,
+    Parallel,
+    Part,
     Problem,
     RecordTree,
     Request,
@@ -154,18 +156,17 @@ def test_a_refused_prompt_costs_its_own_problem_only() -> None:
     assert attempts["good"].failure is None
 
 
-def test_a_solver_that_can_do_without_what_was_refused_goes_on_with_the_other_replies() -> None:
+def test_a_solver_that_can_do_without_what_was_refused_goes_on() -> None:
     def modest(problem: Problem) -> Solver:
         try:
             yield [Generate("a"), Generate("too long"), Generate("b")]
-        except Refused as refused:
-            first, second, third = refused.replies
-        assert isinstance(second, PromptError) and str(second) == "too long"
+        except PromptError as refused:
+            assert str(refused) == "too long"
         [fourth] = yield [Generate("c")]
-        return [Rollout.of(problem, reply[0], "test") for reply in (first, third, fourth)]
+        return [Rollout.of(problem, fourth[0], "test")]
 
     [attempts] = driven({"x": modest(problem_named("x"))}, echoing())
-    assert [rollout.response for rollout in attempts.rollouts] == ["a 0", "b 0", "c 0"]
+    assert [rollout.response for rollout in attempts.rollouts] == ["c 0"]
     assert (attempts.failure, attempts.num_tokens) == (None, 9)
 
 
@@ -388,6 +389,201 @@ def test_the_trees_of_several_searches_are_kept_beside_each_other() -> None:
     assert [(at.text, at.parent) for at in attempts.tree] == [("a", -1), ("b", 0), ("c", -1), ("d", 2)]
 
 
+# Branches
+
+
+def part(name: str, *turns: Sequence[str]) -> Part[str]:
+    """Asks for each turn's prompts at once, and checks that the replies are its own."""
+    for prompts in turns:
+        replies = yield [Generate(f"{name} {prompt}") for prompt in prompts]
+        assert [reply[0].text for reply in replies] == [f"{name} {prompt} 0" for prompt in prompts]
+    return name
+
+
+def parallel(problem: Problem, *branches: Part[str], last: Sequence[str] = ()) -> Solver:
+    """Returns a rollout for each branch that came to its end, and then asks for the prompts of `last`."""
+    [ended] = yield [Parallel(branches)]
+    if last:
+        yield [Generate(prompt) for prompt in last]
+    return [Rollout.of(problem, Completion(name, [], "stop", "base", 0), "test") for name in ended]
+
+
+def branches_of(solver: Solver, engine: Any = None, by: Any = None) -> RolloutGroup:
+    [group] = driven({"a": solver}, engine, by)
+    return group
+
+
+def responses(group: RolloutGroup) -> list[str]:
+    return [rollout.response for rollout in group.rollouts]
+
+
+def test_no_branch_waits_for_another() -> None:
+    served: list[str] = []
+
+    def late_last(waiting: list[tuple[int, Generate]]) -> list[int]:
+        ticket, request = min(waiting, key=lambda item: (str(item[1].prompt).startswith("late"), item[0]))
+        served.append(str(request.prompt))
+        return [ticket]
+
+    a = problem_named("a")
+    group = branches_of(parallel(a, part("late", ["1"]), part("deep", ["1"], ["2", "3"], ["4"])), echoing(late_last))
+    assert served == ["deep 1", "deep 2", "deep 3", "deep 4", "late 1"]
+    assert responses(group) == ["late", "deep"]
+
+
+def test_branches_return_in_their_order_and_a_solver_goes_on_after_the_last() -> None:
+    engine, a = echoing(newest), problem_named("a")
+    empty: Part[str] = part("nothing")
+    group = branches_of(parallel(a, part("x", ["1"], ["2"]), empty, part("y", [], ["1"]), last=["then"]), engine)
+    assert responses(group) == ["x", "nothing", "y"]
+    assert engine.taken[-1].prompt == "then"
+    assert group.num_tokens == sum(len(str(request.prompt).split()) + 2 for request in engine.taken)
+    assert responses(branches_of(parallel(a), echoing())) == []
+
+
+def test_a_sample_of_a_branch_is_the_same_whatever_runs_beside_it() -> None:
+    def asked(*branches: Part[str], choose: Choose | None = None) -> dict[str, int]:
+        engine = echoing(choose)
+        branches_of(parallel(problem_named("a"), *branches, last=["last"]), engine)
+        return seeds(engine)
+
+    both = asked(part("x", ["1", "2"], ["3"]), part("y", ["1"], ["2"]))
+    assert len(set(both.values())) == len(both) == 6
+    backwards = asked(part("x", ["1", "2"], ["3"]), part("y", ["1"], ["2"]), choose=newest)
+    longer = asked(part("x", ["1", "2"], ["3"]), part("y", ["1"], ["2"], ["3"]), part("z", ["1"]))
+    alone = asked(part("x", ["1", "2"], ["3"]))
+    assert backwards == both
+    assert both.items() <= longer.items() and alone.items() <= both.items()
+
+
+def test_a_branch_whose_prompt_is_refused_is_left_out_and_the_others_go_on() -> None:
+    a, turns = problem_named("a"), (["1"], ["2"])
+    refused = FakeEngine(echo, refuses="too long")
+    group = branches_of(
+        parallel(a, part("x", *turns), part("y", ["too long"]), part("z", ["1"], ["too long"], ["2"])), refused
+    )
+    assert (responses(group), group.failure) == (["x"], None)
+    assert "z 2" not in seeds(refused)
+    failed = branches_of(parallel(a, part("x", ["too long"]), part("y", ["1"], ["too long"])), refused)
+    assert (failed.rollouts, failed.failure, failed.num_tokens) == ([], "too long", 4)
+
+
+def test_a_branch_may_have_branches() -> None:
+    def outer(name: str) -> Part[str]:
+        [names] = yield [Parallel([part(f"{name}-in", ["1"], ["2"]), part(f"{name}-beside", ["1"])])]
+        yield [Generate(f"{name} after")]
+        return "+".join(names)
+
+    engine = echoing(newest)
+    group = branches_of(parallel(problem_named("a"), outer("x"), outer("y")), engine)
+    assert responses(group) == ["x-in+x-beside", "y-in+y-beside"]
+    assert len(set(seeds(engine).values())) == len(engine.taken) == 8
+
+
+def test_what_branches_judged_and_searched_belongs_to_the_problem_in_their_order() -> None:
+    problem = problem_named("a")
+
+    def judges(name: str) -> Part[Rollout]:
+        [[completion]] = yield [Generate(name)]
+        yield [Verify(problem, [completion.text, "4"]), RecordTree([Branch(-1, name), Branch(0, "next")])]
+        return Rollout.of(problem, completion, "test")
+
+    def solve() -> Solver:
+        yield [Verify(problem, ["4"])]
+        [rollouts] = yield [Parallel([judges("x"), judges("y")])]
+        yield [Verify(problem, [rollout.response for rollout in rollouts])]
+        return list(rollouts)
+
+    verifier = FakeVerifier(repeated)
+    group = branches_of(solve(), echoing(newest), verifier)
+    assert [(node.text, node.parent) for node in group.tree] == [("x", -1), ("next", 0), ("y", -1), ("next", 2)]
+    assert [verdict.answer for verdict in group.verdicts] == ["x 0", "y 0"]
+    asked = [response for request in verifier.taken for response in request.responses]
+    assert sorted(asked) == ["4", "4", "4", "x 0", "y 0"], "at the end both were known"
+
+
+def test_a_verifier_may_have_branches() -> None:
+    def opinion(text: str) -> Part[float]:
+        [[completion]] = yield [Generate(f"is {text} right?")]
+        return float("4" in completion.text)
+
+    class Panel(PolicyOpinion):
+        def interact(self, problem: Problem, responses: Sequence[str]) -> Generator[Any, Any, Any]:
+            [scores] = yield [Parallel([opinion(text) for text in responses])]
+            return [Judgement(score, None) for score in scores]
+
+    class Undeclared(Panel):
+        asks_policy: ClassVar[bool] = False
+
+    assert [verdict.score for verdict in judged_by(Panel(), "4", "5")] == [1.0, 0.0]
+    with pytest.raises(PluginError, match=r"opinion \(problem a\) yielded a Generate, which asks the policy"):
+        judged_by(Undeclared(), "4")
+
+
+def test_an_error_in_a_branch_names_it() -> None:
+    def fails() -> Part[str]:
+        yield [Generate("x")]
+        raise KeyError("x")
+
+    with pytest.raises(KeyError) as raised:
+        branches_of(parallel(problem_named("a"), fails()))
+    assert [note.rpartition(".")[2] for note in raised.value.__notes__] == ["fails (problem a)"]
+
+
+def test_branches_are_generators_that_nobody_started() -> None:
+    started = part("x", ["1"])
+    next(started)
+    for branches, message in (
+        ("x", "a Parallel whose branches are a str; they are a list of generators"),
+        ([part("x"), "y"], "a Parallel with a str as a branch, which is no generator"),
+        ([started], "a Parallel with part as a branch, which was started before; make a generator for each"),
+        ([part("x")] * 2, "a Parallel with part as a branch, which was started before; make a generator for each"),
+    ):
+        with pytest.raises(PluginError) as raised:
+            driven({"a": Plugin(yields=[wrong(Parallel, branches)]).solve(problem_named("a"))})
+        assert str(raised.value) == f"Plugin.solve (problem a) yielded {message}"
+
+
+Shape = list[Any]
+"""The turns of a branch: in each, how many samples it asks for, and the branches that it runs beside them."""
+
+shapes: st.SearchStrategy[Shape] = st.recursive(
+    st.lists(st.tuples(st.integers(0, 2), st.just([])), max_size=3),
+    lambda inner: st.lists(st.tuples(st.integers(0, 2), st.lists(inner, max_size=3)), max_size=3),
+    max_leaves=12,
+)
+
+
+def grown(name: str, shape: Shape) -> Part[list[str]]:
+    """Asks as `shape` says; returns all that was written for it and its branches, in their order."""
+    texts: list[str] = []
+    for turn, (samples, branches) in enumerate(shape):
+        parts = [grown(f"{name}/{turn}-{number}", branch) for number, branch in enumerate(branches)]
+        replies = yield [Parallel(parts), *(Generate(f"{name} {turn} {sample}") for sample in range(samples))]
+        texts += [text for part_texts in replies[0] for text in part_texts]
+        texts += [reply[0].text for reply in replies[1:]]
+    return texts
+
+
+@settings(deadline=None, max_examples=80)
+@given(shape=shapes, order=st.integers(0, 2**32).map(Random))
+def test_branches_of_any_shape_get_their_own_replies_in_any_order(shape: Shape, order: Random) -> None:
+    def choose(waiting: list[tuple[int, Any]]) -> Sequence[int]:
+        return order.sample([ticket for ticket, _ in waiting], order.randint(0, len(waiting)))
+
+    def solve(texts: list[str]) -> Solver:
+        texts += yield from grown("a", shape)
+        return []
+
+    collected: list[list[str]] = [[], []]
+    engines = [echoing(), echoing(choose)]
+    for texts, engine in zip(collected, engines, strict=True):
+        driven({"a": solve(texts)}, engine)
+    assert collected[0] == collected[1]
+    assert seeds(engines[0]) == seeds(engines[1])
+    assert len(set(seeds(engines[0]).values())) == len(engines[0].taken) == len(collected[0])
+
+
 MODEL = {"name": "model_judge", "votes": 3, "alone": True}
 
 
@@ -443,7 +639,7 @@ def wrong(make: Callable[..., Any], *values: Any, **named: Any) -> Any:
 
 
 FULL = "messages, that is not empty"
-FIVE = "the requests are Generate, Score, Verify, Retrieve and RecordTree"
+KNOWN = "the requests are Generate, Score, Verify, Retrieve, RecordTree and Parallel"
 ROLLOUT = Rollout("r", "a", "plugin", "", "", "stop", 1, 0, "base")
 
 
@@ -454,8 +650,8 @@ ROLLOUT = Rollout("r", "a", "plugin", "", "", "stop", 1, 0, "base")
         (Plugin(yields=Score("x", [])), "yielded a Score; it yields lists: yield [Score(...)]"),
         (Plugin(yields=None), "yielded None; it yields lists: yield [Generate(...)]"),
         (Plugin(yields="x"), "yielded a str; it yields lists: yield [Generate(...)]"),
-        (Plugin(yields=[Generate("x"), "x"]), f"yielded a list with a str; {FIVE}"),
-        (Plugin(yields=(3,)), f"yielded a tuple with an int; {FIVE}"),
+        (Plugin(yields=[Generate("x"), "x"]), f"yielded a list with a str; {KNOWN}"),
+        (Plugin(yields=(3,)), f"yielded a tuple with an int; {KNOWN}"),
         (Plugin(returns=None), "returned None; it returns a list of Rollouts"),
         (Plugin(returns=ROLLOUT), "returned a Rollout; it returns a list of Rollouts"),
         (Plugin(returns=[ROLLOUT, "x"]), "returned a list with a str; it returns a list of Rollouts"),

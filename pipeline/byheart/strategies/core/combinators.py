@@ -1,66 +1,12 @@
-"""Combinators for strategies that ask more than once: samples side by side, lists, rewrites, traces."""
+"""Combinators for strategies that ask more than once: lists, rewrites, traces."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
-from byheart.errors import PromptError
-from byheart.strategies.core.driver import Branched, Refused, advance
 from byheart.strategies.core.prompting import spaced
-from byheart.types import Completion, Generate, Problem, Prompt, Request, Rollout, Solver, Verify, replace
-
-Result = TypeVar("Result")
-Work = Generator[Sequence[Request], Any, Result]
-"""A part of a strategy at work on one problem: like a Solver, but it returns a `Result`."""
-
-
-def together(works: Iterable[Work[Result]]) -> Work[list[Result]]:
-    """Run several parts side by side: the requests of all go out in one yield, step by step. Returns their results in
-    order, without those that had a prompt refused; raises PromptError where every part had."""
-    working = dict(enumerate(works))
-    replies: dict[int, Any] = dict.fromkeys(working)
-    results: dict[int, Result] = {}
-    counts: Counter[int] = Counter()
-    refused: PromptError | None = None
-    first = True
-    while working or first:
-        requests: dict[int, Sequence[Request]] = {}
-        for index, work in list(working.items()):
-            try:
-                requests[index] = advance(work, replies[index])
-            except StopIteration as end:
-                results[index] = end.value
-                del working[index]
-            except PromptError as error:
-                refused = error
-                del working[index]
-        if requests or first:
-            steps = [step for index, part in requests.items() for step in _steps(index, part, counts)]
-            try:
-                flat = yield Branched([request for part in requests.values() for request in part], steps, first)
-            except Refused as error:
-                flat = error.replies
-            remaining = iter(flat)
-            replies = {index: list(islice(remaining, len(part))) for index, part in requests.items()}
-            first = False
-    if refused and not results:
-        raise refused
-    return [results[index] for index in sorted(results)]
-
-
-def _steps(index: int, part: Sequence[Request], counts: Counter[int]) -> Iterator[str]:
-    """The step of each request of a branch: the branch, and how many it made until then."""
-    if isinstance(part, Branched):
-        counts[index] += part.first
-        yield from (f"{index}.{counts[index]}/{step}" for step in part.steps)
-    else:
-        for _ in part:
-            counts[index] += 1
-            yield f"{index}.{counts[index]}"
+from byheart.types import Completion, Generate, Problem, Prompt, Rollout, Solver, Verify, replace
 
 
 def ask(prompt: Prompt, temperature: float, max_tokens: int) -> Generate:

@@ -1,9 +1,10 @@
 """Runs many solvers at once over one engine and one verifier.
 
 A solver is a generator (see strategies/direct.py): it yields a list of requests, is sent as many replies, and finally
-returns its rollouts. The driver submits every request as soon as it is made and resumes a solver as soon as its replies
-are complete, so the engine's batch stays full and no problem waits for another: continuous batching across problems,
-without threads or async. A verifier that makes requests itself (verifiers/all.py) is run in the same way.
+returns its rollouts. The driver submits every request as soon as it is made and resumes a generator as soon as its own
+replies are complete, so the engine's batch stays full: no problem waits for another, and no branch of a problem
+(Parallel) for the others. That is continuous batching without threads or async. A verifier that makes requests itself
+(verifiers/all.py) is run in the same way.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from byheart.types import (
     Branch,
     Generate,
     Judgement,
+    Parallel,
     Problem,
     RecordTree,
     Request,
@@ -52,45 +54,32 @@ Retriever = Callable[[Retrieve], list[WorkedExample]]
 """Answers a Retrieve, at once: strategies/core/example_store.py."""
 
 
-class Refused(PromptError):
-    """Raised in a solver at its yield where the engine refused some of its prompts. `replies` are those to all its
-    requests, with a PromptError in place of each refused one."""
-
-    def __init__(self, replies: Sequence[Any]) -> None:
-        """`replies` are those to all requests, with a PromptError for each that was refused."""
-        super().__init__(next(str(reply) for reply in replies if isinstance(reply, PromptError)))
-        self.replies = replies
-
-
-class Branched(list[Request]):
-    """What the branches of a solver ask for at once, each request with its `step` in its branch; `first` where they
-    begin. The seed of a sample comes from its problem, branch and step, whatever runs beside it."""
-
-    def __init__(self, requests: Iterable[Request], steps: Sequence[str], first: bool) -> None:
-        """`steps` are as many as `requests`."""
-        super().__init__(requests)
-        self.steps, self.first = steps, first
-
-
 @dataclass(eq=False)
-class _Active:
-    """A solver at work, or a verifier that a solver waits for: its last requests, the replies received and the number
-    outstanding. `parent` is, for a verifier, what waits for it, with the index of the request it answers; `priority`
-    the number of solvers started before."""
+class _Task:
+    """A generator at work: a solver, a branch of it, or a verifier that it waits for.
+
+    `path` says what it is among those of its problem, and with the number of a request what the seed of a sample is
+    made of. `parent` is the task that waits for it, with the index of the request that it answers, or takes part in
+    answering; `verify` what the verifier answers whose generator, or branch, this is. `priority` is the number of
+    solvers started before. `requests` are the last ones, `replies` what was received, `outstanding` how many are not.
+    """
 
     problem: Problem
     generator: Generator[Sequence[Request], Any, Any]
     priority: int
     path: str = ""
-    parent: tuple[_Active, int] | None = None
+    parent: tuple[_Task, int] | None = None
+    verify: Verify | None = None
     requests: Sequence[Request] = ()
     replies: list[Any] | None = None
     outstanding: int = 0
+    branches: dict[int, list[_Task]] = field(default_factory=dict)
     num_requests: int = 0
     num_tokens: int = 0
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     tree: list[Branch] = field(default_factory=list)
-    result: RolloutGroup | None = None
+    ended: bool = False
+    result: Any = None
 
     def __post_init__(self) -> None:
         if wrong := no_generator(self.generator):
@@ -100,16 +89,14 @@ class _Active:
         """The generator and its problem, for the message of an error."""
         return f"{qualified(self.generator)} (problem {self.problem.id})"
 
-    @property
-    def answers(self) -> Verify | None:
-        """For a verifier, the request that it answers."""
-        request = self.parent[0].requests[self.parent[1]] if self.parent else None
-        assert request is None or isinstance(request, Verify)
-        return request
+    def record(self, tree: Sequence[Branch]) -> None:
+        """Put `tree` after what was recorded before, as by another part of the strategy."""
+        before = len(self.tree)
+        self.tree += [replace(step, parent=step.parent + before if step.parent >= 0 else -1) for step in tree]
 
 
 class _Driver:
-    """The requests that are open in the engine and in the verifier, by ticket: each with its solver and its index."""
+    """The requests that are open in the engine and in the verifier, by ticket: each with its task and its index."""
 
     def __init__(
         self,
@@ -119,137 +106,155 @@ class _Driver:
         retrieve: Retriever | None,
     ):
         self.engine, self.verifier, self.seed, self.retrieve = engine, verifier, seed, retrieve
-        self.generating: dict[int, tuple[_Active, int]] = {}
-        self.verifying: dict[int, tuple[_Active, int]] = {}
+        self.generating: dict[int, tuple[_Task, int]] = {}
+        self.verifying: dict[int, tuple[_Task, int]] = {}
 
-    def resume(self, active: _Active) -> None:
-        """Send a solver its replies and submit what it asks for next, until it waits or has ended."""
-        while active.outstanding == 0 and active.result is None:
+    def resume(self, task: _Task) -> None:
+        """Send a generator its replies and submit what it asks for next, until it waits or has ended."""
+        while task.outstanding == 0 and not task.ended:
             try:
-                requests = advance(active.generator, active.replies)
+                requests = advance(task.generator, task.replies)
             except StopIteration as end:
-                asked = active.answers
-                wrong = (
-                    wrong_judgements(end.value, asked.responses) if asked else wrong_rollouts(end.value, active.problem)
-                )
-                if wrong:
-                    raise PluginError(f"{active} returned {wrong}") from None
-                if active.parent is None:
-                    active.result = _group(active, end.value)
-                else:
-                    self.close(active, end.value)
+                self.end(task, end.value)
                 return
             except PromptError as refused:
-                self.give_up(active, str(refused))
+                self.end(task, refused)
                 return
             except ByheartError:
                 raise
             except Exception as error:
-                error.add_note(f"raised in {active}")
+                error.add_note(f"raised in {task}")
                 raise
             if wrong := wrong_requests(requests):
-                raise PluginError(f"{active} yielded {wrong}")
-            active.requests = requests
-            if isinstance(requests, Branched) and requests.first:
-                active.num_requests += 1
-            active.replies, active.outstanding = [None] * len(active.requests), len(active.requests)
-            for index, request in enumerate(active.requests):
+                raise PluginError(f"{task} yielded {wrong}")
+            task.requests = requests
+            task.replies, task.outstanding = [None] * len(requests), len(requests)
+            for index, request in enumerate(requests):
+                task.num_requests += 1
+                path = f"{task.path}.{task.num_requests}"
                 try:
-                    self.submit(active, index, request)
+                    self.submit(task, index, request, path)
                 except PromptError as refused:
-                    self.reply(active, index, refused)
+                    self.reply(task, index, refused)
 
-    def submit(self, active: _Active, index: int, request: Request) -> None:
+    def submit(self, task: _Task, index: int, request: Request, path: str) -> None:
         """Pass on a request, or answer it where it needs no service. Raises PromptError where its prompt is refused."""
-        if isinstance(active.requests, Branched):
-            path = f"{active.path}.{active.num_requests}/{active.requests.steps[index]}"
-        else:
-            active.num_requests += 1
-            path = f"{active.path}.{active.num_requests}"
         if isinstance(request, Generate | Score):
-            if active.answers and not asks_policy(active.answers.by or self.verifier.verifier):
-                raise PluginError(
-                    f"{active} yielded {described(request)}, which asks the policy: its class has to declare "
-                    "asks_policy: ClassVar[bool] = True"
-                )
-            assert self.engine, "this run has no engine"
-            request = replace(request, priority=active.priority)
-            if isinstance(request, Generate):
-                request = replace(request, seed=int(digest(self.seed, active.problem.id, path), 16) % 2**31)
-            self.generating[self.engine.submit(request)] = (active, index)
+            self.ask(task, index, request, path)
+        elif isinstance(request, Parallel):
+            self.branch(task, index, request, path)
         elif isinstance(request, RecordTree):
-            before = len(active.tree)  # of another strategy, where this one is made of several
-            active.tree += [
-                replace(step, parent=step.parent + before if step.parent >= 0 else -1) for step in request.tree
-            ]
-            self.reply(active, index, [])
+            task.record(request.tree)
+            self.reply(task, index, [])
         elif isinstance(request, Retrieve):
-            self.reply(active, index, self.retrieve(request) if self.retrieve else [])
-        elif self.known(active, request):
-            self.reply(active, index, [active.verdicts[response] for response in request.responses])
+            self.reply(task, index, self.retrieve(request) if self.retrieve else [])
+        elif self.known(task, request):
+            self.reply(task, index, [task.verdicts[response] for response in request.responses])
         elif (interaction := self.verifier.interaction(request)) is None:
-            self.verifying[self.verifier.submit(request)] = (active, index)
+            self.verifying[self.verifier.submit(request)] = (task, index)
         else:
-            self.resume(_Active(active.problem, interaction, active.priority, path, (active, index)))
+            self.resume(_Task(task.problem, interaction, task.priority, path, (task, index), verify=request))
 
-    def known(self, active: _Active, request: Verify) -> bool:
+    def ask(self, task: _Task, index: int, request: Generate | Score, path: str) -> None:
+        """Pass on a request for the policy, a Generate with the seed of its `path`."""
+        if task.verify and not asks_policy(task.verify.by or self.verifier.verifier):
+            raise PluginError(
+                f"{task} yielded {described(request)}, which asks the policy: its class has to declare "
+                "asks_policy: ClassVar[bool] = True"
+            )
+        assert self.engine, "this run has no engine"
+        request = replace(request, priority=task.priority)
+        if isinstance(request, Generate):
+            request = replace(request, seed=int(digest(self.seed, task.problem.id, path), 16) % 2**31)
+        self.generating[self.engine.submit(request)] = (task, index)
+
+    def branch(self, task: _Task, index: int, request: Parallel, path: str) -> None:
+        """Start the branches of a task. Each knows the verdicts that were given before, and its own."""
+        task.branches[index] = [
+            _Task(
+                task.problem,
+                generator,
+                task.priority,
+                f"{path}/{number}",
+                (task, index),
+                task.verify,
+                verdicts=dict(task.verdicts),
+            )
+            for number, generator in enumerate(request.branches)
+        ]
+        for branch in list(task.branches[index]):
+            self.resume(branch)
+        self.join(task, index)
+
+    def join(self, task: _Task, index: int) -> None:
+        """Answer a Parallel once all of its branches have ended: with what those returned that had no prompt refused,
+        or with the PromptError of the first where all had."""
+        branches = task.branches.get(index)
+        if branches is None or not all(branch.ended for branch in branches):
+            return
+        del task.branches[index]
+        for branch in branches:
+            task.num_tokens += branch.num_tokens
+            task.verdicts = branch.verdicts | task.verdicts  # the first one stands
+            task.record(branch.tree)
+        results = [branch.result for branch in branches if not isinstance(branch.result, PromptError)]
+        self.reply(task, index, results if results or not branches else branches[0].result)
+
+    def known(self, task: _Task, request: Verify) -> bool:
         """Whether all responses were judged before for this problem, and no other response could change that."""
-        own = request.by is None and request.problem.id == active.problem.id and not self.verifier.by_agreement
-        judged = {response for response, verdict in active.verdicts.items() if verdict.score is not None}
+        own = request.by is None and request.problem.id == task.problem.id and not self.verifier.by_agreement
+        judged = {response for response, verdict in task.verdicts.items() if verdict.score is not None}
         return own and judged.issuperset(request.responses)
 
-    def reply(self, active: _Active, index: int, reply: Any) -> None:
-        """Store one reply without resuming the solver; a PromptError where the prompt was refused."""
-        assert active.replies is not None
-        active.replies[index] = reply
-        active.outstanding -= 1
-        request = active.requests[index]
+    def reply(self, task: _Task, index: int, reply: Any) -> None:
+        """Store one reply without resuming the generator; a PromptError where the prompt was refused."""
+        assert task.replies is not None
+        task.replies[index] = reply
+        task.outstanding -= 1
+        request = task.requests[index]
         if isinstance(reply, PromptError):
             return
         if isinstance(request, Generate):
-            active.num_tokens += sum(len(completion.tokens) for completion in reply)
-        elif isinstance(request, Verify) and request.by is None and request.problem.id == active.problem.id:
-            active.verdicts = dict(zip(request.responses, reply, strict=True)) | active.verdicts  # the first one stands
+            task.num_tokens += sum(len(completion.tokens) for completion in reply)
+        elif isinstance(request, Verify) and request.by is None and request.problem.id == task.problem.id:
+            task.verdicts = dict(zip(request.responses, reply, strict=True)) | task.verdicts  # the first one stands
 
-    def close(self, active: _Active, judgements: list[Judgement] | None, failure: str = "") -> None:
-        """A verifier has ended, or failed: its judgements are the reply to its parent."""
-        request = active.answers
-        assert active.parent and request
-        active.result = RolloutGroup(active.problem.id, [], [])
-        parent, index = active.parent
-        parent.num_tokens += active.num_tokens
-        unjudged = [Judgement(None, None, failure)] * len(request.responses)
-        self.reply(parent, index, self.verifier.verdicts(request, judgements or unjudged))
-
-    def give_up(self, active: _Active, reason: str) -> None:
-        """The engine refused a prompt that the solver needs: the problem has no rollouts, or for a verifier, the
-        responses it was asked about are unjudged."""
-        if active.parent:
-            self.close(active, None, reason)
+    def end(self, task: _Task, result: Any) -> None:
+        """A generator returned `result`, or it is the PromptError of a refused prompt that the generator needed: then a
+        problem has no rollouts, a verifier leaves the responses unjudged, and a branch is left out."""
+        task.ended, task.result = True, result
+        if task.parent is None:
+            task.result = _group(task, result)
+            return
+        parent, index = task.parent
+        request = parent.requests[index]
+        if isinstance(request, Verify):
+            parent.num_tokens += task.num_tokens
+            self.reply(parent, index, self.verifier.verdicts(request, _judgements(task, request, result)))
         else:
-            active.result = RolloutGroup(active.problem.id, [], [], failure=reason, num_tokens=active.num_tokens)
+            self.join(parent, index)
 
     def step(self) -> Iterator[RolloutGroup]:
-        """Let both services advance and resume the solvers whose replies are complete; yields finished problems."""
-        arrived: list[tuple[_Active, int, Any]] = []
+        """Let both services advance and resume the tasks whose replies are complete; yields finished problems."""
+        arrived: list[tuple[_Task, int, Any]] = []
         if self.verifying:
             arrived += [(*self.verifying.pop(ticket), verdicts) for ticket, verdicts in self.verifier.poll()]
         if self.engine and self.generating:
             for ticket, reply in self.engine.poll():
-                active, index = self.generating.pop(ticket)
-                if wrong := wrong_reply(active.requests[index], reply):
+                task, index = self.generating.pop(ticket)
+                if wrong := wrong_reply(task.requests[index], reply):
                     raise PluginError(f"the engine's poll returned {wrong}")
-                arrived.append((active, index, reply))
+                arrived.append((task, index, reply))
         elif not arrived:
             time.sleep(0.001)  # there is nothing to do but wait for the verifier
-        for active, index, reply in arrived:
-            self.reply(active, index, reply)
-            while active.outstanding == 0 and not active.result:
-                self.resume(active)
-                if active.result and active.parent:
-                    active = active.parent[0]  # its end was a reply to its parent
-                elif active.result:
-                    yield active.result
+        for task, index, reply in arrived:
+            self.reply(task, index, reply)
+            while task.outstanding == 0 and not task.ended:
+                self.resume(task)
+                if task.ended and task.parent:
+                    task = task.parent[0]  # its end may have been the last reply to its parent
+                elif task.ended:
+                    yield task.result
 
 
 def drive(
@@ -261,12 +266,13 @@ def drive(
 ) -> Iterator[RolloutGroup]:
     """Run all `solvers` to their ends; yields the rollouts of each problem in the order in which they finish.
 
-    Every Generate gets a seed made of `seed`, the problem and the request's position among the problem's requests, so a
-    problem that is run again alone asks for the same samples. Problems started earlier are served first, so that long
-    searches end one after the other. A refused prompt is raised in the solver that asked, as Refused, once its other
-    requests are answered; a solver that does not catch it fails for its own problem only. A None among `solvers` means
-    that there are none just now, and more may come. `engine` is None where no solver asks for completions; without
-    `retrieve` a Retrieve is answered with no examples.
+    Every Generate gets a seed made of `seed`, the problem, the branch that asks, and the number of requests that this
+    branch made before, so a problem that is run again, whatever runs beside it, asks for the same samples. Problems
+    started earlier are served first, so that long searches end one after the other. A refused prompt is raised in the
+    generator that asked, as PromptError, once its other requests are answered; a solver that does not catch it fails
+    for its own problem only, a branch of it is left out. A None among `solvers` means that there are none just now, and
+    more may come. `engine` is None where no solver asks for completions; without `retrieve` a Retrieve is answered with
+    no examples.
 
     Raises PluginError where a solver, or a verifier's generator, does what its contract does not allow.
     """
@@ -282,10 +288,10 @@ def drive(
                 break
             if solver is None:
                 break
-            active = _Active(*solver, next(numbers))
-            driver.resume(active)
-            if active.result:
-                yield active.result
+            task = _Task(*solver, next(numbers))
+            driver.resume(task)
+            if task.ended:
+                yield task.result
             else:
                 num_active += 1
         for finished in driver.step():
@@ -294,21 +300,32 @@ def drive(
 
 
 def advance(generator: Generator[Sequence[Request], Any, Any], replies: Sequence[Any] | None) -> Sequence[Request]:
-    """The next requests of a solver, or of a part of one, after all `replies` to its last ones; None to start it.
+    """The next requests of a generator, after all `replies` to its last ones; None to start it.
 
-    Raises StopIteration where it has returned, and in the generator Refused where a reply is a PromptError.
+    Raises StopIteration where it has returned, and in the generator the first PromptError among `replies`.
     """
-    if any(isinstance(reply, PromptError) for reply in replies or ()):
-        assert replies
-        return generator.throw(Refused(replies))
-    return generator.send(replies)
+    refused = next((reply for reply in replies or () if isinstance(reply, PromptError)), None)
+    return generator.throw(refused) if refused else generator.send(replies)
 
 
-def _group(active: _Active, rollouts: list[Rollout]) -> RolloutGroup:
+def _group(task: _Task, rollouts: list[Rollout] | PromptError) -> RolloutGroup:
     """What a solver returned, with the verdict that each rollout was given on the way, if any."""
+    if isinstance(rollouts, PromptError):
+        return RolloutGroup(task.problem.id, [], [], failure=str(rollouts), num_tokens=task.num_tokens)
+    if wrong := wrong_rollouts(rollouts, task.problem):
+        raise PluginError(f"{task} returned {wrong}")
     verdicts = [
-        replace(active.verdicts[rollout.response], rollout_id=rollout.id)
+        replace(task.verdicts[rollout.response], rollout_id=rollout.id)
         for rollout in rollouts
-        if rollout.response in active.verdicts
+        if rollout.response in task.verdicts
     ]
-    return RolloutGroup(active.problem.id, rollouts, verdicts, num_tokens=active.num_tokens, tree=active.tree)
+    return RolloutGroup(task.problem.id, rollouts, verdicts, num_tokens=task.num_tokens, tree=task.tree)
+
+
+def _judgements(task: _Task, request: Verify, result: list[Judgement] | PromptError) -> list[Judgement]:
+    """What a verifier returned: a judgement of each response of `request`."""
+    if isinstance(result, PromptError):
+        return [Judgement(None, None, str(result))] * len(request.responses)
+    if wrong := wrong_judgements(result, request.responses):
+        raise PluginError(f"{task} returned {wrong}")
+    return result

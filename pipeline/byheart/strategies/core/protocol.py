@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Sequence
+from inspect import GEN_CREATED, getgeneratorstate, isgenerator
 from typing import Any, get_args
 
 from byheart.errors import PromptError, described
@@ -13,6 +14,7 @@ from byheart.types import (
     FinishReason,
     Generate,
     Judgement,
+    Parallel,
     Problem,
     Request,
     Retrieve,
@@ -45,8 +47,8 @@ def wrong_requests(requests: object) -> str | None:
     for request in requests:
         if not isinstance(request, Request):
             return (
-                f"{described(requests)} with {described(request)}; the requests are Generate, Score, Verify, Retrieve "
-                "and RecordTree"
+                f"{described(requests)} with {described(request)}; the requests are Generate, Score, Verify, Retrieve, "
+                "RecordTree and Parallel"
             )
         if wrong := _wrong_request(request):
             return f"a {type(request).__name__} {wrong}"
@@ -54,6 +56,8 @@ def wrong_requests(requests: object) -> str | None:
 
 
 def _wrong_request(request: Any) -> str | None:
+    if isinstance(request, Parallel):
+        return _wrong_branches(request.branches)
     if isinstance(request, Generate | Score) and (wrong := wrong_prompt(request.prompt)):
         return f"whose prompt is {wrong}"
     if isinstance(request, Verify | Score) and not _texts(request.responses):
@@ -75,6 +79,19 @@ def _wrong_request(request: Any) -> str | None:
     for name, texts in (("stop", request.stop), ("step_stop", request.step_stop), ("bad_words", request.bad_words)):
         if not _texts(texts):
             return f"with {name}={texts!r:.80}; it is a tuple of texts"
+    return None
+
+
+def _wrong_branches(branches: object) -> str | None:
+    if not isinstance(branches, list | tuple):
+        return f"whose branches are {described(branches)}; they are a list of generators"
+    for branch in branches:
+        if not isinstance(branch, Generator):
+            return f"with {described(branch)} as a branch, which is no generator"
+        if branches.count(branch) > 1 or (isgenerator(branch) and getgeneratorstate(branch) != GEN_CREATED):
+            return (
+                f"with {qualified(branch)} as a branch, which was started before; make a generator for each"
+            )
     return None
 
 

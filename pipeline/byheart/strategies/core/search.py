@@ -13,7 +13,6 @@ from typing_extensions import override
 
 from byheart.contracts import Strategy
 from byheart.errors import PromptError, RecipeError
-from byheart.strategies.core.combinators import Work, together
 from byheart.strategies.core.prompting import put, template
 from byheart.strategies.core.steps import UNTIL, Kind, alike, first, split
 from byheart.strategies.core.tree import Node, add, close, nodes
@@ -22,6 +21,8 @@ from byheart.types import (
     Branch,
     Completion,
     Generate,
+    Parallel,
+    Part,
     Problem,
     RecordTree,
     Rollout,
@@ -106,13 +107,13 @@ class Search:
             or (limit is not None and time.monotonic() - self._began >= limit)
         )
 
-    def expand(self, leaves: Sequence[Node], width: int | None = None) -> Work[None]:
+    def expand(self, leaves: Sequence[Node], width: int | None = None) -> Part[None]:
         """Sample `width` next steps after each of `leaves`, all at once, and value them. A leaf that no longer fits the
         model's context is closed; raises PromptError where the problem itself does not fit."""
         leaves = [leaf for leaf in leaves if not (leaf.closed or leaf.ended or leaf.children)]
-        works = [self._sample(leaf, width or self.options.width) for leaf in leaves]
+        [samples] = yield [Parallel([self._sample(leaf, width or self.options.width) for leaf in leaves])]
         fresh: list[tuple[Node, Completion]] = []
-        for leaf, completions in zip(leaves, (yield from together(works)), strict=True):
+        for leaf, completions in zip(leaves, samples, strict=True):
             for completion in completions:
                 known = len(leaf.children)
                 ended = completion.finish_reason == "stop"
@@ -134,7 +135,7 @@ class Search:
             elif child.value is not None and child.value < self.options.min_value:
                 close(child, "hopeless")
 
-    def _sample(self, leaf: Node, n: int) -> Work[list[Completion]]:
+    def _sample(self, leaf: Node, n: int) -> Part[list[Completion]]:
         """`n` next steps after `leaf`. Where a text that usually ends a step does not, as in "1. Add" or within
         brackets, the step is continued."""
         request = Generate(
@@ -179,7 +180,7 @@ class Search:
         room = len(completion.tokens) < self.options.step_tokens
         return completion.finish_reason == "step" and room and first(completion.text, self.options.step) is None
 
-    def simulate(self, leaf: Node, n: int, max_tokens: int) -> Work[list[Node]]:
+    def simulate(self, leaf: Node, n: int, max_tokens: int) -> Part[list[Node]]:
         """`n` playouts from `leaf` to the end, those that were cut off left out. They are whole solutions, but no part
         of the tree."""
         options = self.options
@@ -197,7 +198,7 @@ class Search:
         self._playouts += ends
         return ends
 
-    def judged(self, ends: Sequence[Node]) -> Work[list[float]]:
+    def judged(self, ends: Sequence[Node]) -> Part[list[float]]:
         """What each of `ends` is worth, in 0..1: the verifier's score of a whole solution, where the verifier may be
         asked and can judge it; else the value."""
         scores: list[float | None] = [None] * len(ends)
@@ -207,7 +208,7 @@ class Search:
         yield from self._value([node for node, score in zip(ends, scores, strict=True) if score is None])
         return [worth(node) if score is None else score for node, score in zip(ends, scores, strict=True)]
 
-    def _value(self, steps: Sequence[Node]) -> Work[None]:
+    def _value(self, steps: Sequence[Node]) -> Part[None]:
         """Ask the value model for the values of those of `steps` that have none yet."""
         unknown = [node for node in steps if node.value is None]
         if unknown:
