@@ -1,5 +1,6 @@
-"""Whether the last commit computes what a reference commit computed: small rounds of six recipes run by both, then
+"""Whether the last commit computes what a reference commit computed: small rounds of some recipes run by both, then
 compared value by value, adapters included. All must be exactly equal, apart from times and the verifier's fingerprint.
+Recipes whose strategy has branches are compared with a later commit, the first with today's seeds for these.
 
 usage: scripts/equal [REFERENCE]
 
@@ -39,6 +40,7 @@ from safetensors.numpy import load_file
 from scripts.bench.checkout import ROOT, Checkout, checkout, environment
 
 REFERENCE = "9c20583"
+REFERENCE_OF_BRANCHES = "b25cd6f"
 
 RENAMED: dict[str, str] = {
     "engine.max_sequences": "engine.max_num_seqs",
@@ -92,11 +94,17 @@ SMALL = {
 @dataclass(frozen=True)
 class Case:
     """`rounds` of a recipe, with `options` beside those of SMALL. Each count of COUNTS named in `acts` must be above 0
-    in some round, or the technique was not exercised."""
+    in some round, or the technique was not exercised. `branches`: compare with REFERENCE_OF_BRANCHES."""
 
     rounds: int
     options: dict[str, Any]
     acts: tuple[str, ...]
+    branches: bool = False
+
+    @property
+    def reference(self) -> str:
+        """The commit that it is compared with."""
+        return REFERENCE_OF_BRANCHES if self.branches else REFERENCE
 
 
 CASES = {
@@ -108,12 +116,14 @@ CASES = {
     ),
     "preference": Case(1, {"objective.max_pair_steps": 6}, ("pairs",)),
     "vstar": Case(2, {"task.num_train": 16, "objective.max_pair_steps": 6}, ("pairs", "scored")),
-    "backtrack": Case(2, {"task.num_train": 12, "objective.epochs": 6}, ("backtracks", "went back")),
+    "backtrack": Case(2, {"task.num_train": 12, "objective.epochs": 6}, ("backtracks", "went back"), branches=True),
     "q_star": Case(
         3,
         {"task.num_train": 12, "evaluation.samples": 2, "objective.max_value_steps": 6},
         ("valued steps", "trees", "scored"),
+        branches=True,
     ),
+    "decompose": Case(1, {"task.num_train": 12}, (), branches=True),
 }
 """The recipes to run. The techniques of some begin only in their second or third round."""
 
@@ -125,11 +135,11 @@ ALWAYS = ("right", "rows", "tensors")
 # Runs
 
 
-def command(there: Checkout, recipe: str, renamed: dict[str, str]) -> list[str]:
+def command(side: Checkout, recipe: str) -> list[str]:
     """The words that run a case in a checkout; the run directory is to follow."""
-    options = SMALL | CASES[recipe].options
-    overrides = [f"{renamed.get(key, key)}={json.dumps(value)}" for key, value in options.items()]
-    return [str(there.byheart), "run", recipe, *overrides, "--rounds", str(CASES[recipe].rounds), "--run-dir"]
+    names = {} if side.commit.startswith(REFERENCE) else RENAMED
+    overrides = [f"{names.get(key, key)}={json.dumps(value)}" for key, value in (SMALL | CASES[recipe].options).items()]
+    return [str(side.byheart), "run", recipe, *overrides, "--rounds", str(CASES[recipe].rounds), "--run-dir"]
 
 
 def done(words: list[str], folder: Path, core: int) -> None:
@@ -151,8 +161,8 @@ def done(words: list[str], folder: Path, core: int) -> None:
     finished.touch()
 
 
-def run_all(sides: list[tuple[Checkout, dict[str, str]]]) -> dict[str, list[Path]]:
-    """By recipe, the run directories of all sides, in their order. Ends the program with a message if a run fails."""
+def run_all(sides: dict[str, list[Checkout]]) -> dict[str, list[Path]]:
+    """By recipe, the run directories of its sides, in their order. Ends the program with a message if a run fails."""
     cores = sorted(os.sched_getaffinity(0))
     free: queue.SimpleQueue[int] = queue.SimpleQueue()
     for core in cores[: max(1, psutil.virtual_memory().available // (7 * 2**30))]:
@@ -170,8 +180,8 @@ def run_all(sides: list[tuple[Checkout, dict[str, str]]]) -> dict[str, list[Path
     folders: dict[str, list[Path]] = {recipe: [] for recipe in CASES}
     jobs = []
     for recipe in CASES:
-        for side, renamed in sides:
-            words = command(side, recipe, renamed)
+        for side in sides[recipe]:
+            words = command(side, recipe)
             key = sha256(json.dumps(words[1:]).encode()).hexdigest()[:6]  # other options are another run
             folders[recipe].append(ROOT / "build/equal" / side.commit / f"{recipe}-{key}")
             jobs.append((words, folders[recipe][-1]))
@@ -313,20 +323,25 @@ def compare(recipe: str, there: Path, here: Path, table: Table) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/equal", description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("reference", nargs="?", default=REFERENCE, help="a commit  [default: %(default)s]")
-    there, here = checkout(parser.parse_args().reference), checkout("HEAD")
-    if there == here:
-        sys.exit(f"the last commit is {there.commit} itself: there is nothing to compare it with")
+    parser.add_argument(
+        "reference", nargs="?", help=f"a commit  [default: {REFERENCE}, and {REFERENCE_OF_BRANCHES} for branches]"
+    )
+    given, here = parser.parse_args().reference, checkout("HEAD")
+    named = {recipe: given or case.reference for recipe, case in CASES.items()}
+    there = {reference: checkout(reference) for reference in dict.fromkeys(named.values())}
+    if here in there.values():
+        sys.exit(f"the last commit is {here.commit} itself: there is nothing to compare it with")
     if subprocess.run(["git", "-C", str(ROOT), "diff", "--quiet", "HEAD", "--", "pipeline", "recipes"]).returncode:
         print("the working tree has changes that are not committed: they are not compared")
-    runs = run_all([(there, {}), (here, RENAMED)])
+    runs = run_all({recipe: [there[reference], here] for recipe, reference in named.items()})
     table = Table("recipe", "round", *COUNTS, "")
     wrong = [line for recipe, (old, new) in runs.items() for line in compare(recipe, old, new, table)]
     console = Console(width=150, record=True)
     console.print(table)
-    console.print(f"{there.commit} there, {here.commit} here, on {os.cpu_count()} cores of {_processor()}")
+    commits = ", ".join(side.commit for side in there.values())
+    console.print(f"{commits} there, {here.commit} here, on {os.cpu_count()} cores of {_processor()}")
     console.print("\n".join(wrong) or "All of it is equal.", markup=False, soft_wrap=True)
-    console.save_text(str(ROOT / f"build/equal/{there.commit}-{here.commit}.txt"))
+    console.save_text(str(ROOT / f"build/equal/{commits.replace(', ', '-')}-{here.commit}.txt"))
     sys.exit(bool(wrong))
 
 
