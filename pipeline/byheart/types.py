@@ -204,9 +204,9 @@ class Verdict(Record):
     """What a verifier says of one rollout.
 
     `score` is 1.0 (right), 0.0 (wrong), or None: could not be judged. An unjudged rollout is never trained on, never
-    counted wrong, and always counted in a row of its own. `verifier` is its key and the fingerprint of its code and
-    options; `margin` the share of the votes it won by, in 0..1, where there was a vote. A strategy is answered before
-    its rollout exists: `rollout_id` is then "".
+    counted wrong, and always counted in a row of its own. `verifier` is its key and the fingerprint of its options
+    and version; `margin` the share of the votes it won by, in 0..1, where there was a vote. A strategy is answered
+    before its rollout exists: `rollout_id` is then "".
     """
 
     rollout_id: str

@@ -77,6 +77,8 @@ def test_a_property_or_a_class_method_is_no_way_around_it() -> None:
     [
         (Verifier, "needs_gold", "no", "the trait 'needs_gold' is True or False, not 'no'"),
         (Verifier, "needs_meta", "number", "the trait 'needs_meta' is a tuple, not 'number'"),
+        (Verifier, "version", "2", "the trait 'version' is a whole number, not '2'"),
+        (Verifier, "version", True, "the trait 'version' is a whole number, not True"),
         (Task, "has_gold", nothing, "the trait 'has_gold' is True or False"),
     ],
 )

@@ -41,61 +41,61 @@ def judged(gold: str | None, response: str, choices: object = CITIES) -> Judgeme
     return Choice().verify(problem(gold, choices), response)
 
 
-@pytest.mark.parametrize(
-    "response",
-    [
-        *(
-            "B",
-            "b",
-            "(B)",
-            "B.",
-            "b.",
-            "**B**",
-            "\\boxed{B}",
-            "\\boxed{\\text{B}}",
-            "#### B",
-            "<answer>B</answer>",
-            "$B$",
-        ),
-        *("B) Paris", "B. Paris", "B: Paris", "(B) Paris", "**B) Paris**", "B, because it is big", "B\nIt is big."),
-        *("Paris", "paris", "Paris.", "It is Paris.", "Paris is the capital of France."),
-        *("Option B", "I choose option B, as it is big.", "It's B.", "So it is B", "My choice B stands"),
-        *(
-            "The answer is B",
-            "The answer is B.",
-            "The answer is (B).",
-            "The answer is b.",
-            "Answer: B",
-            "**Answer: B**",
-        ),
-        *(
-            "The answer is Paris.",
-            "The answer is B. Paris",
-            "The correct answer is: B) Paris",
-            "The answer is option B",
-        ),
-        *("The answer is B because London is in England", "The answer is B, not A", "It isn't A. The answer is B"),
-        *("A) London - no\nB) Paris - yes\n\nThe answer is B", "First A, then C. The answer is B.\nIt was not A."),
-        *("The answer is A. No: the answer is B.", "\\boxed{A}, or rather \\boxed{B}", "A is wrong. The answer is B"),
-    ],
-)
+NAMED = [
+    *(
+        "B",
+        "b",
+        "(B)",
+        "B.",
+        "b.",
+        "**B**",
+        "\\boxed{B}",
+        "\\boxed{\\text{B}}",
+        "#### B",
+        "<answer>B</answer>",
+        "$B$",
+    ),
+    *("B) Paris", "B. Paris", "B: Paris", "(B) Paris", "**B) Paris**", "B, because it is big", "B\nIt is big."),
+    *("Paris", "paris", "Paris.", "It is Paris.", "Paris is the capital of France."),
+    *("Option B", "I choose option B, as it is big.", "It's B.", "So it is B", "My choice B stands"),
+    *(
+        "The answer is B",
+        "The answer is B.",
+        "The answer is (B).",
+        "The answer is b.",
+        "Answer: B",
+        "**Answer: B**",
+    ),
+    *(
+        "The answer is Paris.",
+        "The answer is B. Paris",
+        "The correct answer is: B) Paris",
+        "The answer is option B",
+    ),
+    *("The answer is B because London is in England", "The answer is B, not A", "It isn't A. The answer is B"),
+    *("A) London - no\nB) Paris - yes\n\nThe answer is B", "First A, then C. The answer is B.\nIt was not A."),
+    *("The answer is A. No: the answer is B.", "\\boxed{A}, or rather \\boxed{B}", "A is wrong. The answer is B"),
+]
+
+
+@pytest.mark.parametrize("response", NAMED)
 def test_one_option_is_an_answer(response: str) -> None:
     assert judged("B", response)[:3] == (1.0, "B", "")
     assert judged("A", response)[:3] == (0.0, "B", "B is not A")
     assert Choice().extract(problem("A"), response) == "B"
 
 
-@pytest.mark.parametrize(
-    "response",
-    [
-        *("A or B", "either A or B", "A and B", "A/B", "A, B", "(A) or (B)", "A or Paris", "both A and B", "A & B"),
-        *("London and Paris", "London or Paris", "B) London", "The answer is A or B", "The answer is B) London"),
-        *("The answer is either London or Paris.", "\\boxed{A, B}", "The answer is B and C", "Answer: A/B"),
-        *("A) London\nB) Paris", "A\nB", "**A**\n**B**", "B\nA", "Answer:\nA) London\nB) Paris", "\\boxed{A\nB}"),
-        *("The answer is B. Actually, I think A.", "<answer>B</answer> Hmm, but A is the correct one"),
-        "The answer is A. No, wait: Paris",
-    ],
-)
+SEVERAL = [
+    *("A or B", "either A or B", "A and B", "A/B", "A, B", "(A) or (B)", "A or Paris", "both A and B", "A & B"),
+    *("London and Paris", "London or Paris", "B) London", "The answer is A or B", "The answer is B) London"),
+    *("The answer is either London or Paris.", "\\boxed{A, B}", "The answer is B and C", "Answer: A/B"),
+    *("A) London\nB) Paris", "A\nB", "**A**\n**B**", "B\nA", "Answer:\nA) London\nB) Paris", "\\boxed{A\nB}"),
+    *("The answer is B. Actually, I think A.", "<answer>B</answer> Hmm, but A is the correct one"),
+    "The answer is A. No, wait: Paris",
+]
+
+
+@pytest.mark.parametrize("response", SEVERAL)
 def test_two_options_are_none(response: str) -> None:
     for gold in "AB":
         score, answer, reason, *_ = judged(gold, response)
@@ -103,34 +103,34 @@ def test_two_options_are_none(response: str) -> None:
         assert "more than one option" in reason
 
 
-@pytest.mark.parametrize(
-    "response",
-    [
-        *(
-            "",
-            "all of the above",
-            "none of these",
-            "I do not know",
-            "vitamin C",
-            "E",
-            "Parisian",
-            "The answer is not B",
-            *("The answer is not a dog", "is no dog", "anything other than Paris", "certainly not the big London"),
-            *("hardly London", "anything but B", "none of them, B included", "\\boxed{\\neg B}", "¬B", "~B", "!B"),
-            *("The answer is anything but B", "\\boxed{B} no, \\boxed{\\text{neither}}", "\\boxed{\\text{B"),
-        ),
-        *("a cat", "A cat is here", "The answer is a cat", "The answer is A cat", "I like it", "BA", "-B"),
-    ],
-)
+UNNAMED = [
+    *(
+        "",
+        "all of the above",
+        "none of these",
+        "I do not know",
+        "vitamin C",
+        "E",
+        "Parisian",
+        "The answer is not B",
+        *("The answer is not a dog", "is no dog", "anything other than Paris", "certainly not the big London"),
+        *("hardly London", "anything but B", "none of them, B included", "\\boxed{\\neg B}", "¬B", "~B", "!B"),
+        *("The answer is anything but B", "\\boxed{B} no, \\boxed{\\text{neither}}", "\\boxed{\\text{B"),
+    ),
+    *("a cat", "A cat is here", "The answer is a cat", "The answer is A cat", "I like it", "BA", "-B"),
+]
+
+
+@pytest.mark.parametrize("response", UNNAMED)
 def test_what_names_no_option_is_wrong_and_says_so(response: str) -> None:
     for gold in CITIES:
         assert judged(gold, response)[:3] == (0.0, None, "no option is named")
 
 
-@pytest.mark.parametrize(
-    ("response", "label"),
-    [("The answer is A dog", "D"), ("a dog", "D"), ("A dog is here.", "D"), ("a", "A"), ("New Paris", "C")],
-)
+WORDS = [("The answer is A dog", "D"), ("a dog", "D"), ("A dog is here.", "D"), ("a", "A"), ("New Paris", "C")]
+
+
+@pytest.mark.parametrize(("response", "label"), WORDS)
 def test_words_are_told_from_letters_and_long_texts_from_short_ones(response: str, label: str) -> None:
     assert Choice().extract(problem("A"), response) == label
 
@@ -150,14 +150,14 @@ def test_labels_may_be_digits() -> None:
         assert judged("2", response, choices).score == 0.0
 
 
-@pytest.mark.parametrize(
-    ("choices", "response"),
-    [
-        *(({"A": "5", "B": "10"}, text) for text in ("The answer is 5.5", "-5", "5/6", "1,5", "3-5", "5%", "5²")),
-        ({"A": "5", "B": "15"}, "1.5"),
-        ({"A": "102", "B": "20"}, "10²"),
-    ],
-)
+WITHIN = [
+    *(({"A": "5", "B": "10"}, text) for text in ("The answer is 5.5", "-5", "5/6", "1,5", "3-5", "5%", "5²")),
+    ({"A": "5", "B": "15"}, "1.5"),
+    ({"A": "102", "B": "20"}, "10²"),
+]
+
+
+@pytest.mark.parametrize(("choices", "response"), WITHIN)
 def test_a_text_within_another_number_is_no_option(choices: dict[str, str], response: str) -> None:
     assert judged("A", response, choices)[:3] == (0.0, None, "no option is named")
 

@@ -37,57 +37,57 @@ def test_one_that_passes_all_is_right() -> None:
     assert judged(program, on("1 2", "3"), on("2 2\n", "4\n"))[::2] == (1.0, "")
 
 
-@pytest.mark.parametrize(
-    ("response", "tests", "reason"),
-    [
-        ("I can't do that.", [says("assert add(1, 2) == 3")], "no code in the response"),
-        ("", [on("", "")], "no code in the response"),
-        ("```python\n\n```", [on("", "")], "no code in the response"),
-        ("```python\nx = 1\ndef f(:\n```", [on("", "")], "compile error: line 2: invalid syntax"),
-        ("```python\nreturn 1\n```", [on("", "")], "compile error: line 1: 'return' outside function"),
-        ("```python\nx = 1\nx.y\n```", [on("", "")],
-         "test 1: runtime error: AttributeError: 'int' object has no attribute 'y'"),
-        ("```python\nexit(3)\n```", [on("", "")], "test 1: runtime error: exit code 3"),
-        ("```python\nprint(4)\n```", [on("", "4"), on("", "5")],
-         "1 of 2 tests failed; first: test 2: line 1 of the output is '4', not '5'"),
-        ("```python\nprint(4)\n```", [on("", "4\n5\n6")], "test 1: 1 lines of output, not 3"),
-        ("```python\nwhile True: pass\n```", [on("", "4"), on("", "5")],
-         "1 of 2 tests failed, 1 not run; first: test 1: time limit of 1 s"),
-        ("```python\nx = [0] * 10**9\n```", [on("", "4")], "test 1: memory limit of 0.25 GiB"),
-        ("```python\nwhile True: print('x' * 9999)\n```", [on("", "4")], "test 1: too much output"),
-        (f"```python\n{ADD}```", [says("assert add(1, 2) == 3"), says("assert add(1, 2) == 4")],
-         "1 of 2 tests failed; first: test 2: assert add(1, 2) == 4: got 3"),
-        (f"```python\n{ADD}```", [says("assert add(1, None) == 3")],
-         "test 1: assert add(1, None) == 3: TypeError: unsupported operand type(s) for +: 'int' and 'NoneType' "
-         "(line 2 of the solution)"),
-        (f"```python\n{ADD}```", [says("assert sub(1, 2) == 3")],
-         "test 1: assert sub(1, 2) == 3: NameError: name 'sub' is not defined"),
-        (f"```python\n{ADD}1 / 0\n```", [says("assert add(1, 2) == 3")],
-         "test 1: the solution does not load: ZeroDivisionError: division by zero (line 3 of the solution)"),
-        ("```python\ndef add(a, b):\n    while True: pass\n```", [says("assert add(1, 2) == 3"), says("assert add")],
-         "1 of 2 tests failed, 1 not run; first: test 1: time limit of 1 s"),
-        ("```python\nprint(4)\n```", [says("assert 2 == 2"), on("", "5"), on("", "4")],
-         "1 of 3 tests failed; first: test 2: line 1 of the output is '4', not '5'"),
-    ],
-)  # fmt: skip
+FAILING = [
+    ("I can't do that.", [says("assert add(1, 2) == 3")], "no code in the response"),
+    ("", [on("", "")], "no code in the response"),
+    ("```python\n\n```", [on("", "")], "no code in the response"),
+    ("```python\nx = 1\ndef f(:\n```", [on("", "")], "compile error: line 2: invalid syntax"),
+    ("```python\nreturn 1\n```", [on("", "")], "compile error: line 1: 'return' outside function"),
+    ("```python\nx = 1\nx.y\n```", [on("", "")],
+     "test 1: runtime error: AttributeError: 'int' object has no attribute 'y'"),
+    ("```python\nexit(3)\n```", [on("", "")], "test 1: runtime error: exit code 3"),
+    ("```python\nprint(4)\n```", [on("", "4"), on("", "5")],
+     "1 of 2 tests failed; first: test 2: line 1 of the output is '4', not '5'"),
+    ("```python\nprint(4)\n```", [on("", "4\n5\n6")], "test 1: 1 lines of output, not 3"),
+    ("```python\nwhile True: pass\n```", [on("", "4"), on("", "5")],
+     "1 of 2 tests failed, 1 not run; first: test 1: time limit of 1 s"),
+    ("```python\nx = [0] * 10**9\n```", [on("", "4")], "test 1: memory limit of 0.25 GiB"),
+    ("```python\nwhile True: print('x' * 9999)\n```", [on("", "4")], "test 1: too much output"),
+    (f"```python\n{ADD}```", [says("assert add(1, 2) == 3"), says("assert add(1, 2) == 4")],
+     "1 of 2 tests failed; first: test 2: assert add(1, 2) == 4: got 3"),
+    (f"```python\n{ADD}```", [says("assert add(1, None) == 3")],
+     "test 1: assert add(1, None) == 3: TypeError: unsupported operand type(s) for +: 'int' and 'NoneType' "
+     "(line 2 of the solution)"),
+    (f"```python\n{ADD}```", [says("assert sub(1, 2) == 3")],
+     "test 1: assert sub(1, 2) == 3: NameError: name 'sub' is not defined"),
+    (f"```python\n{ADD}1 / 0\n```", [says("assert add(1, 2) == 3")],
+     "test 1: the solution does not load: ZeroDivisionError: division by zero (line 3 of the solution)"),
+    ("```python\ndef add(a, b):\n    while True: pass\n```", [says("assert add(1, 2) == 3"), says("assert add")],
+     "1 of 2 tests failed, 1 not run; first: test 1: time limit of 1 s"),
+    ("```python\nprint(4)\n```", [says("assert 2 == 2"), on("", "5"), on("", "4")],
+     "1 of 3 tests failed; first: test 2: line 1 of the output is '4', not '5'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("response", "tests", "reason"), FAILING)
 def test_one_that_does_not_is_wrong_and_told_why(response: str, tests: list[Any], reason: str) -> None:
     judgement = judged(response, *tests)
     assert (judgement.score, judgement.reason) == (0.0, reason)
 
 
-@pytest.mark.parametrize(
-    ("printed", "expected", "right"),
-    [
-        ("4", "4\n", True),
-        ("4 \n\n", "4", True),
-        ("1  \n2", "1\n2\n", True),
-        ("4.0", "4", False),
-        (" 4", "4", False),
-        ("1\n\n2", "1\n2", False),
-        ("YES", "yes", False),
-        ("", "", True),
-    ],
-)
+PRINTED = [
+    ("4", "4\n", True),
+    ("4 \n\n", "4", True),
+    ("1  \n2", "1\n2\n", True),
+    ("4.0", "4", False),
+    (" 4", "4", False),
+    ("1\n\n2", "1\n2", False),
+    ("YES", "yes", False),
+    ("", "", True),
+]
+
+
+@pytest.mark.parametrize(("printed", "expected", "right"), PRINTED)
 def test_output_is_compared_but_for_space_at_the_ends_of_lines(printed: str, expected: str, right: bool) -> None:
     assert judged(f"```python\nprint({printed!r})\n```", on("", expected)).score == float(right)
 
@@ -95,15 +95,15 @@ def test_output_is_compared_but_for_space_at_the_ends_of_lines(printed: str, exp
 PRELUDE = {"entry_point": "add", "prelude": 'from math import floor\n\ndef add(a, b):\n    """The sum."""'}
 
 
-@pytest.mark.parametrize(
-    "response",
-    [
-        "    return floor(a + b)",
-        "```python\n    return floor(a + b)\n```",
-        "```python\nfrom math import floor\ndef add(a, b):\n    return floor(a + b)\n```",
-        "```python\nadd = lambda a, b: a + b\n```",
-    ],
-)
+COMPLETING = [
+    "    return floor(a + b)",
+    "```python\n    return floor(a + b)\n```",
+    "```python\nfrom math import floor\ndef add(a, b):\n    return floor(a + b)\n```",
+    "```python\nadd = lambda a, b: a + b\n```",
+]
+
+
+@pytest.mark.parametrize("response", COMPLETING)
 def test_what_does_not_define_the_entry_point_completes_the_prelude(response: str) -> None:
     assert judged(response, says("assert add(1, 2) == 3"), **PRELUDE).score == 1.0
     assert judged(response, says("assert add(1, 2) == 4"), **PRELUDE).score == 0.0

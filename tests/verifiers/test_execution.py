@@ -18,34 +18,34 @@ def ran(program: str) -> Judgement:
     return EXECUTION.verify(Problem.of("2 + 2", "4", "number"), f"```python\n{program}\n```")
 
 
-@pytest.mark.parametrize(
-    ("program", "printed"),
-    [
-        ("print(2 + 2)", "4"),
-        ("print('  a\\n b \\n\\n')", "a\n b"),
-        ("print('→', flush=True)\nimport sys\nprint('noise', file=sys.stderr)\nsys.exit(0)", "→"),
-        ("print('x' * 5000)", "x" * 2000),
-    ],
-)
+PRINTING = [
+    ("print(2 + 2)", "4"),
+    ("print('  a\\n b \\n\\n')", "a\n b"),
+    ("print('→', flush=True)\nimport sys\nprint('noise', file=sys.stderr)\nsys.exit(0)", "→"),
+    ("print('x' * 5000)", "x" * 2000),
+]
+
+
+@pytest.mark.parametrize(("program", "printed"), PRINTING)
 def test_what_a_program_prints_is_its_answer_and_right_or_wrong_is_not_asked(program: str, printed: str) -> None:
     assert ran(program) == Judgement(1.0, printed)
 
 
-@pytest.mark.parametrize(
-    ("program", "printed", "reason"),
-    [
-        ("x = 4", None, "it printed nothing"),
-        ("print(' ')", None, "it printed nothing"),
-        ("print(1)\nprint(1 / 0)", "1", "runtime error: ZeroDivisionError: division by zero"),
-        ("raise ValueError('one\\ntwo')", None, "runtime error: two"),
-        ("exit(3)", None, "runtime error: exit code 3"),
-        ("print(4", None, "compile error: line 1: '(' was never closed"),
-        ("print('a', flush=True)\nwhile True: pass", "a", "time limit of 1 s"),
-        ("x = [0] * 10**9", None, "memory limit of 0.25 GiB"),
-        ("print(input())", None, "runtime error: EOFError: EOF when reading a line"),
-        ("", None, "no code in the response"),
-    ],
-)
+FAILING = [
+    ("x = 4", None, "it printed nothing"),
+    ("print(' ')", None, "it printed nothing"),
+    ("print(1)\nprint(1 / 0)", "1", "runtime error: ZeroDivisionError: division by zero"),
+    ("raise ValueError('one\\ntwo')", None, "runtime error: two"),
+    ("exit(3)", None, "runtime error: exit code 3"),
+    ("print(4", None, "compile error: line 1: '(' was never closed"),
+    ("print('a', flush=True)\nwhile True: pass", "a", "time limit of 1 s"),
+    ("x = [0] * 10**9", None, "memory limit of 0.25 GiB"),
+    ("print(input())", None, "runtime error: EOFError: EOF when reading a line"),
+    ("", None, "no code in the response"),
+]
+
+
+@pytest.mark.parametrize(("program", "printed", "reason"), FAILING)
 def test_one_that_fails_is_told_by_its_last_line(program: str, printed: str | None, reason: str) -> None:
     assert ran(program) == Judgement(0.0, printed, reason)
 

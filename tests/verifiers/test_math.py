@@ -213,72 +213,72 @@ def test_wrong_answers_are_wrong_boxed_or_bare(gold: str, answer: str) -> None:
     assert judge(gold, answer).reason
 
 
-@pytest.mark.parametrize(
-    ("gold", "answer"),
-    [
-        (r"\frac{1}{", "5"),
-        ("5", r"\frac{1}{"),
-        ("x", r"\sqrt{x^2}"),
-        (r"\log 100", r"2"),
-        ("1/2x", "x/2"),
-        ("x'", "x"),
-        ("6", "2 3"),
-        ("0.5", r"0.5\%"),
-        (r"\{x \mid x > 3\}", "3"),
-        ("10^{10^{10}}", "10^{10^{10}}+1"),
-        ("1, 2", "(2,1)"),
-        ("x=5", "y=5"),
-        ("AB", "BA"),
-        ("cat", "act"),
-        (r"\frac{dy}{dx}", r"\frac{y}{x}"),
-        (r"x=k\pi, k\in\mathbb{Z}", r"x=n\pi"),
-        ("56", "7*8=54"),
-        (r"\{1,2\}", r"\{\{1,2\}\}"),
-        (r"\text{no}", r"\text{no solution}"),
-        ("12 apples", "12 pears"),
-        (r"\frac{1}{0}", r"\frac{2}{0}"),
-    ],
-)
+UNDECIDED = [
+    (r"\frac{1}{", "5"),
+    ("5", r"\frac{1}{"),
+    ("x", r"\sqrt{x^2}"),
+    (r"\log 100", r"2"),
+    ("1/2x", "x/2"),
+    ("x'", "x"),
+    ("6", "2 3"),
+    ("0.5", r"0.5\%"),
+    (r"\{x \mid x > 3\}", "3"),
+    ("10^{10^{10}}", "10^{10^{10}}+1"),
+    ("1, 2", "(2,1)"),
+    ("x=5", "y=5"),
+    ("AB", "BA"),
+    ("cat", "act"),
+    (r"\frac{dy}{dx}", r"\frac{y}{x}"),
+    (r"x=k\pi, k\in\mathbb{Z}", r"x=n\pi"),
+    ("56", "7*8=54"),
+    (r"\{1,2\}", r"\{\{1,2\}\}"),
+    (r"\text{no}", r"\text{no solution}"),
+    ("12 apples", "12 pears"),
+    (r"\frac{1}{0}", r"\frac{2}{0}"),
+]
+
+
+@pytest.mark.parametrize(("gold", "answer"), UNDECIDED)
 def test_what_cannot_be_decided_is_unjudged(gold: str, answer: str) -> None:
     judgement = judge(gold, rf"\boxed{{{answer}}}" if answer.count("{") == answer.count("}") else f"#### {answer}")
     assert judgement.score is None
     assert judgement.reason
 
 
-@pytest.mark.parametrize(
-    ("response", "answer"),
-    [
-        (r"First \boxed{3}. Wait, no: \boxed{5}", "5"),
-        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
-        (r"\boxed{\text{a } \{1\}} and the answer is 7", r"\text{a } \{1\}"),
-        (r"$\boxed{2}$ and $\boxed{-2}$", "2 or -2"),
-        (r"\boxed{5", None),
-        (r"\boxed{}", None),
-        (r"\boxed 5", "5"),
-        ("2 + 2 = 4\n#### 4", "4"),
-        ("The final answer is 7. I hope it is correct.", "7"),
-        ("The answer is 7 because 3 + 4 = 7.", "7"),
-        ("Answer: 7\nThanks!", "7"),
-        ("**Answer:** 7", "7"),
-        ("**Final Answer:**\n\n$$x = 7$$", "$$x = 7$$"),
-        ("answer is 3, but really the answer is 4.", "4"),
-        ("We get $x = 3$ and then $y = 4$.", "y = 4"),
-        ("We get $x = 3$ apples and that makes 12 pears", "12"),
-        ("So 23 + 27 = 50.", "50"),
-        ("The fastest of them is Evelyn.", "Evelyn"),
-        ("I think it is either 3 or 5", "either 3 or 5"),
-        ("we find 3 or 5", "3 or 5"),
-        (r"\frac{1}{2}", r"\frac{1}{2}"),
-        ("x^2 + 1", "x^2 + 1"),
-        ("I have no idea whatsoever of this one", None),
-        ("First 6 * 7 = 42. Now we still have to subtract the number of", None),
-        ("There are three things:\n1. read\n2. plan\n3.", None),
-        ("The answer is not 5", None),
-        ("It takes 24 hours.", "24 hours"),
-        ("", None),
-        (" \n ", None),
-    ],
-)
+ANSWERS = [
+    (r"First \boxed{3}. Wait, no: \boxed{5}", "5"),
+    (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+    (r"\boxed{\text{a } \{1\}} and the answer is 7", r"\text{a } \{1\}"),
+    (r"$\boxed{2}$ and $\boxed{-2}$", "2 or -2"),
+    (r"\boxed{5", None),
+    (r"\boxed{}", None),
+    (r"\boxed 5", "5"),
+    ("2 + 2 = 4\n#### 4", "4"),
+    ("The final answer is 7. I hope it is correct.", "7"),
+    ("The answer is 7 because 3 + 4 = 7.", "7"),
+    ("Answer: 7\nThanks!", "7"),
+    ("**Answer:** 7", "7"),
+    ("**Final Answer:**\n\n$$x = 7$$", "$$x = 7$$"),
+    ("answer is 3, but really the answer is 4.", "4"),
+    ("We get $x = 3$ and then $y = 4$.", "y = 4"),
+    ("We get $x = 3$ apples and that makes 12 pears", "12"),
+    ("So 23 + 27 = 50.", "50"),
+    ("The fastest of them is Evelyn.", "Evelyn"),
+    ("I think it is either 3 or 5", "either 3 or 5"),
+    ("we find 3 or 5", "3 or 5"),
+    (r"\frac{1}{2}", r"\frac{1}{2}"),
+    ("x^2 + 1", "x^2 + 1"),
+    ("I have no idea whatsoever of this one", None),
+    ("First 6 * 7 = 42. Now we still have to subtract the number of", None),
+    ("There are three things:\n1. read\n2. plan\n3.", None),
+    ("The answer is not 5", None),
+    ("It takes 24 hours.", "24 hours"),
+    ("", None),
+    (" \n ", None),
+]
+
+
+@pytest.mark.parametrize(("response", "answer"), ANSWERS)
 def test_which_answer_counts(response: str, answer: str | None) -> None:
     assert MATH.extract(Problem.of("", "1", "math"), response) == answer
 

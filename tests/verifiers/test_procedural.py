@@ -157,30 +157,33 @@ def test_what_has_no_gold_answer_has_a_scorer_all_the_same(dataset: str, solutio
     assert judged(given, "{}").score == 0.0
 
 
+OVERLOOKED = [
+    (asked("puzzle24", "4*6*1*1", numbers=[4, 6, 1, 1]), ["3*8*1*1", "4*6", "4*6+1/1", "4*6+1/(1+1)", "24"]),
+    (
+        asked("countdown", "82+20", numbers=[82, 20], target=102),
+        ["82+20+0", "102", "82+19.9999", "20*82", "8*2+20"],
+    ),
+    (asked("number_sorting", "['1', '5']", direction="ascending"), ["['2', '5']", "['1', '5.5']", "['1']", "[]"]),
+    (asked("game_of_life_halting", "True"), ["False", "banana"]),
+    (asked("game_of_life", "[[0, 1], [1, 0]]"), ["[[0,1],[1,0],[1,1]]", "[[0,1,1],[1,0,0]]", "[[0,1],[1,1]]", "7"]),
+    (asked("letter_jumble", "a good day"), ["a good day banana", "a good", "a good dad"]),
+    (asked("gsm_symbolic", "5"), ["-5", "5 of 7", "6", "51"]),
+    (asked("decimal_arithmetic", "4.86"), ["4.87", "4.861", "-4.86"]),
+    (asked("coin_flip", "0.00003"), ["0", "0.0001", "0.00004"]),
+    (asked("coin_flip", "0.234375"), ["0.234376", "0.23", "0.2", "1/4"]),
+    (asked("power_function", "1.7574418454559584e-22"), ["1.7645e-22", "1.75e-22", "1.8e-22", "-1.76e-22", "nan"]),
+    (asked("number_format", "592641326.305", solution=592641326.305), ["592641326.30", "592641326.306"]),
+    (asked("pool_matrix", "5.22 6.67\n4.67 3.67"), ["5.27 6.67\n4.67 3.67", "5.22 6.67 4.67 3.67"]),
+    (asked("spell_backward", "abcabcabcabc"), ["abcabcabcabcd", "abcabcabcab"]),
+    (asked("figlet_font", "ABCDEFGHIJ"), ["ABCDEFGHIJKL"]),
+    (asked("polynomial_equations", ""), ["banana", "1.5"]),
+    (asked("time_intervals", "5 days", task_type="date"), ["5 or 6 days", "6 days", "5 days, 01:00"]),
+]
+
+
 @pytest.mark.parametrize(
     ("problem", "wrong"),
-    [
-        (asked("puzzle24", "4*6*1*1", numbers=[4, 6, 1, 1]), ["3*8*1*1", "4*6", "4*6+1/1", "4*6+1/(1+1)", "24"]),
-        (
-            asked("countdown", "82+20", numbers=[82, 20], target=102),
-            ["82+20+0", "102", "82+19.9999", "20*82", "8*2+20"],
-        ),
-        (asked("number_sorting", "['1', '5']", direction="ascending"), ["['2', '5']", "['1', '5.5']", "['1']", "[]"]),
-        (asked("game_of_life_halting", "True"), ["False", "banana"]),
-        (asked("game_of_life", "[[0, 1], [1, 0]]"), ["[[0,1],[1,0],[1,1]]", "[[0,1,1],[1,0,0]]", "[[0,1],[1,1]]", "7"]),
-        (asked("letter_jumble", "a good day"), ["a good day banana", "a good", "a good dad"]),
-        (asked("gsm_symbolic", "5"), ["-5", "5 of 7", "6", "51"]),
-        (asked("decimal_arithmetic", "4.86"), ["4.87", "4.861", "-4.86"]),
-        (asked("coin_flip", "0.00003"), ["0", "0.0001", "0.00004"]),
-        (asked("coin_flip", "0.234375"), ["0.234376", "0.23", "0.2", "1/4"]),
-        (asked("power_function", "1.7574418454559584e-22"), ["1.7645e-22", "1.75e-22", "1.8e-22", "-1.76e-22", "nan"]),
-        (asked("number_format", "592641326.305", solution=592641326.305), ["592641326.30", "592641326.306"]),
-        (asked("pool_matrix", "5.22 6.67\n4.67 3.67"), ["5.27 6.67\n4.67 3.67", "5.22 6.67 4.67 3.67"]),
-        (asked("spell_backward", "abcabcabcabc"), ["abcabcabcabcd", "abcabcabcab"]),
-        (asked("figlet_font", "ABCDEFGHIJ"), ["ABCDEFGHIJKL"]),
-        (asked("polynomial_equations", ""), ["banana", "1.5"]),
-        (asked("time_intervals", "5 days", task_type="date"), ["5 or 6 days", "6 days", "5 days, 01:00"]),
-    ],
+    OVERLOOKED,
     ids=lambda part: part.meta["reasoning_gym"]["dataset"] if isinstance(part, Problem) else "",
 )
 def test_what_its_scorers_overlook_is_wrong(problem: Problem, wrong: list[str]) -> None:
@@ -303,23 +306,23 @@ def test_scorers_do_not_change_the_problem() -> None:
     assert json.dumps(given.to_dict()) == before
 
 
-@pytest.mark.parametrize(
-    ("response", "score"),
-    [
-        ("3 + 6 = 9", 1.0),
-        ("The final answer to this arithmetic problem is 9.", 1.0),
-        ("<answer>3 + 6 = 9</answer>", 1.0),
-        ("3 + 6 = 8", 0.0),
-        ("8 or 9", 0.0),
-        ("It is 9\nIt is 8", 0.0),
-        ("-9", 0.0),
-        ("It is 9 square metres.", 1.0),
-        ("So it comes to **$9$**.", 1.0),
-        ("The answer is 9. I tried it in 3 ways.", 1.0),
-        ("<answer>Total: 9°</answer>", 1.0),
-        *((wrong, 0.0) for wrong in ("3, 9", "3,9", "3 - 9", "- 9", "--9", "-(9)", "[9]", "9!", "9x", "9 and a half")),
-        *((wrong, 0.0) for wrong in ("3 != 9", "Not 3 + 6 = 9", "It isn't 9", "minus 9", "9 thousand", "9 = 10 - 1")),
-    ],
-)
+SUMS = [
+    ("3 + 6 = 9", 1.0),
+    ("The final answer to this arithmetic problem is 9.", 1.0),
+    ("<answer>3 + 6 = 9</answer>", 1.0),
+    ("3 + 6 = 8", 0.0),
+    ("8 or 9", 0.0),
+    ("It is 9\nIt is 8", 0.0),
+    ("-9", 0.0),
+    ("It is 9 square metres.", 1.0),
+    ("So it comes to **$9$**.", 1.0),
+    ("The answer is 9. I tried it in 3 ways.", 1.0),
+    ("<answer>Total: 9°</answer>", 1.0),
+    *((wrong, 0.0) for wrong in ("3, 9", "3,9", "3 - 9", "- 9", "--9", "-(9)", "[9]", "9!", "9x", "9 and a half")),
+    *((wrong, 0.0) for wrong in ("3 != 9", "Not 3 + 6 = 9", "It isn't 9", "minus 9", "9 thousand", "9 = 10 - 1")),
+]
+
+
+@pytest.mark.parametrize(("response", "score"), SUMS)
 def test_where_the_gold_answer_is_a_number_the_one_number_is_read(response: str, score: float) -> None:
     assert judged(asked("chain_sum", "9"), response).score == score

@@ -12,20 +12,20 @@ def judged(gold: str | None, response: str, pattern: str) -> Judgement:
     return Regex(pattern=pattern).verify(Problem.of("Which city?", gold, "regex"), response)
 
 
-@pytest.mark.parametrize(
-    ("pattern", "response", "right"),
-    [
-        (r"Capital: (.+)", "Capital: Paris", True),
-        (r"Capital: (.+)", "Capital: paris .", True),
-        (r"Capital: (.+)", "Capital: London\nNo. Capital: Paris", True),
-        (r"Capital: (.+)", "Capital: Paris\nNo. Capital: London", False),
-        (r"Capital: (.+)", "Capital: Paris or London", False),
-        (r"P\w+", "It is Paris.", True),
-        (r"P\w+", "It is Prague.", False),
-        (r"(?i)CAPITAL: (.+)", "Capital: Paris", True),
-        (r"(London)|Paris", "Paris", False),
-    ],
-)
+FITTING = [
+    (r"Capital: (.+)", "Capital: Paris", True),
+    (r"Capital: (.+)", "Capital: paris .", True),
+    (r"Capital: (.+)", "Capital: London\nNo. Capital: Paris", True),
+    (r"Capital: (.+)", "Capital: Paris\nNo. Capital: London", False),
+    (r"Capital: (.+)", "Capital: Paris or London", False),
+    (r"P\w+", "It is Paris.", True),
+    (r"P\w+", "It is Prague.", False),
+    (r"(?i)CAPITAL: (.+)", "Capital: Paris", True),
+    (r"(London)|Paris", "Paris", False),
+]
+
+
+@pytest.mark.parametrize(("pattern", "response", "right"), FITTING)
 def test_what_fits_last_is_the_answer(pattern: str, response: str, right: bool) -> None:
     judgement = judged("Paris", response, pattern)
     assert judgement.score == float(right)

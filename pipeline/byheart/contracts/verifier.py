@@ -21,6 +21,8 @@ class Verifier(Plugin):
     family: ClassVar[str] = "verifiers"
     necessary: ClassVar[tuple[str, ...]] = ("verify", "interact")
 
+    version: ClassVar[int] = 1
+    """To be raised with every change that changes a verdict: responses are then judged again."""
     needs_gold: ClassVar[bool] = True
     """Whether it can't judge without the problem's gold answer."""
     needs_meta: ClassVar[tuple[str, ...]] = ()

@@ -97,9 +97,12 @@ def _check(name: str, contract: type[BaseModel], namespace: Mapping[str, Any], i
                 "with an underscore"
             )
         trait = vars(contract).get(key)
-        if isinstance(trait, bool | tuple) and not isinstance(value, type(trait)):
-            wanted = "True or False" if isinstance(trait, bool) else "a tuple"
+        if type(trait) in _TRAITS and type(value) is not type(trait):
+            wanted = _TRAITS[type(trait)]
             raise TypeError(f"{name}: the trait {key!r} is {wanted}, not {value!r}")
+
+
+_TRAITS: dict[type, str] = {bool: "True or False", int: "a whole number", tuple: "a tuple"}
 
 
 class Plugin(Options, metaclass=_Closed):
@@ -164,7 +167,7 @@ class _Lookup:
             return source.parse(value, info.context or ())
 
         def written(value: Plugin, info: core_schema.SerializationInfo) -> dict[str, Any]:
-            return value.model_dump(mode=info.mode)
+            return value.model_dump(mode=info.mode, exclude_defaults=info.exclude_defaults)
 
         serialization = core_schema.plain_serializer_function_ser_schema(written, info_arg=True)
         return core_schema.with_info_plain_validator_function(

@@ -13,7 +13,7 @@ from byheart.errors import PluginError, RecipeError
 from byheart.types import Judgement, Problem, Verdict, Verify
 from byheart.verifiers.all import AllOf
 from byheart.verifiers.any import AnyOf
-from byheart.verifiers.core import fingerprint, service
+from byheart.verifiers.core import service
 from byheart.verifiers.core.pool import Pool
 from byheart.verifiers.number import Number
 
@@ -72,9 +72,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The file of a verifier, which a test writes."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(verifiers.REGISTRY, "plugin", "byheart_test_plugin:Plugin")
-    fingerprint.sources.cache_clear()
     yield tmp_path / "byheart_test_plugin.py"
-    fingerprint.sources.cache_clear()
     sys.modules.pop("byheart_test_plugin", None)
 
 
@@ -99,41 +97,6 @@ def test_a_verifier_that_fails_here_is_unjudged_too(plugin: Path) -> None:
     broken, fine = asked(verifier_by("plugin"), "broken", "fine")
     assert (broken.score, fine.score) == (None, 1.0)
     assert "RuntimeError: oh no" in broken.reason
-
-
-def test_a_verifier_is_named_by_its_key_its_options_and_its_code(plugin: Path) -> None:
-    def name(by: Any) -> str:
-        return fingerprint.fingerprint(Verifier.parse(by))
-
-    plugin.write_text(HERE)
-    assert name("number").startswith("number@")
-    assert len({name("number"), name({"name": "number", "tolerance": 0.1}), name("exact")}) == 3
-    nested = {"name": "all", "of": ["plugin", "exact"]}
-    before, around = name("plugin"), name(nested)
-    assert name("plugin") == before
-    plugin.write_text(HERE + "# changed")
-    fingerprint.sources.cache_clear()
-    assert name("plugin") != before
-    assert name(nested) != around
-
-
-def test_what_a_verifier_is_built_on_is_part_of_its_code() -> None:
-    built_on = fingerprint.sources("byheart.verifiers.remote_judge")
-    assert built_on.keys() >= {f"byheart.verifiers.{name}" for name in ("remote_judge", "model_judge")}
-    assert fingerprint.sources("byheart.verifiers.all").keys() >= {"byheart.verifiers.core.composite"}
-    assert "byheart.verifiers.mathematics.algebra" in fingerprint.sources("byheart.verifiers.math")
-    assert "byheart.verifiers.sandbox.inside.checker" in fingerprint.sources("byheart.verifiers.code")
-
-
-def test_the_version_of_a_library_that_decides_is_part_of_the_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    by = Verifier.parse("math")
-    before = fingerprint.fingerprint(by)
-    (tmp_path / "sympy-99.dist-info").mkdir()
-    (tmp_path / "sympy-99.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: sympy\nVersion: 99\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    assert fingerprint.fingerprint(by) != before
 
 
 OPINION = {"name": "model_judge"}

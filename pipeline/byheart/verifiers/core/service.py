@@ -11,13 +11,14 @@ import re
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from queue import SimpleQueue
+from typing import Any
 
 from byheart.contracts import ProcessVerifier, Verifier
 from byheart.errors import PluginError, RecipeError, described
 from byheart.types import Interaction, Judgement, Problem, Verdict, Verify
-from byheart.verifiers.core.fingerprint import fingerprint
+from byheart.verifiers.core.identity import identity
 from byheart.verifiers.core.pool import Pool, checked, ended, failed
 
 
@@ -33,13 +34,13 @@ class _Open:
 class VerifierService:
     """Answers Verify requests by `verifier`; process verifiers run in `workers`.
 
-    `identity` names the verifier, its options and its code: where it changed, the stages that judge are run again,
-    without sampling.
+    `identity` names the verifier, its options and its version: where it changed, the stages that judge are run
+    again, without sampling.
     """
 
     def __init__(self, verifier: Verifier, workers: Pool) -> None:
         """`workers` run the parts of `verifier` that need a process."""
-        self.verifier, self.identity = verifier, fingerprint(verifier)
+        self.verifier, self.identity = verifier, identity(verifier)
         self._workers = workers
         self._workers.preload |= {
             type(part).__module__ for part in _parts(verifier) if isinstance(part, ProcessVerifier)
@@ -48,6 +49,10 @@ class VerifierService:
         self._judged: SimpleQueue[tuple[int, str, Judgement]] = SimpleQueue()
         self._done: list[int] = []
         self._tickets = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A service that is sent to another process is one for the same verifier there, with workers of its own."""
+        return _elsewhere, (self.verifier,)
 
     @property
     def asks_policy(self) -> bool:
@@ -81,7 +86,7 @@ class VerifierService:
 
     def verdicts(self, request: Verify, judgements: Iterable[Judgement]) -> list[Verdict]:
         """The reply to `request`, made of the judgements of its responses, in order."""
-        name = self.identity if request.by is None else fingerprint(request.by)
+        name = self.identity if request.by is None else identity(request.by)
         return [
             Verdict("", name, *judgement._replace(reason=_printable(judgement.reason or "")))
             for judgement in judgements
@@ -128,6 +133,16 @@ class VerifierService:
         """Store a judgement by a worker. Called in a thread of the pool."""
         if not future.cancelled():
             self._judged.put((ticket, response, ended(future, verifier)))
+
+
+def _elsewhere(verifier: Verifier) -> VerifierService:
+    return VerifierService(verifier, _own_workers())
+
+
+@cache
+def _own_workers() -> Pool:
+    """The workers of all services that were sent to this process; they end with it."""
+    return Pool()
 
 
 def check(verifier: Verifier, measures: bool = False) -> None:

@@ -1,0 +1,21 @@
+"""The name of a verifier in its verdicts: its key, with a fingerprint of all that they depend on. Verdicts of one whose
+name changed are computed again."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from byheart.contracts import Verifier
+from byheart.types import digest
+
+
+def identity(verifier: Verifier) -> str:
+    """ "number@1a2b3c4d": the options of `verifier`, its version and those of the verifiers that it is made of, and the
+    versions of their libraries.
+
+    An option that has its default is no part of it, so that a new option leaves earlier verdicts as they are.
+    """
+    parts = [part for part in verifier.walk() if isinstance(part, Verifier)]
+    options = verifier.model_dump(mode="json", exclude_defaults=True)
+    libraries = {name: metadata.version(name) for part in parts for name in part.libraries}
+    return f"{verifier.name}@{digest(options, [part.version for part in parts], libraries)[:8]}"
