@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from byheart.config import recipe, validation
 from byheart.contracts import CONTRACTS, Engine, Job, Objective, Strategy, Task
-from byheart.engines.core.lazy import Lazy
 from byheart.errors import RecipeError
 from byheart.models import checkpoint
 from byheart.tasks.core.splits import source, split
@@ -125,20 +124,19 @@ def test_the_verifier_that_asks() -> None:
     assert recipe.parse(alone | {"verifier": both}).train_verifier.proves()
 
 
-def test_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "fetch", lambda _: tmp_path)
-    with Lazy(Engine.parse("parrot"), checkpoint.ModelOptions(name="m"), tmp_path / "log") as session:
-        first, second = session.submit(Generate("x", n=2, seed=7)), session.submit(Generate("y"))
-        replies = dict(session.poll())
-        assert [(reply.text, reply.policy, reply.seed) for reply in replies[first]] == [
-            ("I do not know.", "base", 7),
-            ("I do not know.", "base", 8),
-        ]
-        session.load(Policy("m", tmp_path, "adapter-1"))
-        assert [reply.policy for reply in replies[second]] == ["base"]
-        session.submit(Generate("z"))
-        [(_, [reply])] = session.poll()
-        assert reply.policy == "adapter-1"
+def test_the_engine(tmp_path: Path) -> None:
+    session = Engine.parse("parrot").start(tmp_path, checkpoint.ModelOptions(name="m"), tmp_path / "log")
+    first, second = session.submit(Generate("x", n=2, seed=7)), session.submit(Generate("y"))
+    replies = dict(session.poll())
+    assert [(reply.text, reply.policy, reply.seed) for reply in replies[first]] == [
+        ("I do not know.", "base", 7),
+        ("I do not know.", "base", 8),
+    ]
+    session.load(Policy("m", tmp_path, "adapter-1"))
+    assert [reply.policy for reply in replies[second]] == ["base"]
+    session.submit(Generate("z"))
+    [(_, [reply])] = session.poll()
+    assert reply.policy == "adapter-1"
 
 
 @pytest.mark.train

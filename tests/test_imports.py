@@ -26,6 +26,7 @@ PUBLIC = {
     "ByheartError",
     "Completion",
     "Engine",
+    "Executor",
     "Generate",
     "Job",
     "Judgement",
@@ -52,6 +53,7 @@ PUBLIC = {
     "Verdict",
     "Verifier",
     "Verify",
+    "Workers",
     "named",
     "read_recipe",
     "replace",
@@ -84,7 +86,7 @@ def test_checking_a_recipe_and_finding_every_key_loads_no_model_library() -> Non
         "from pathlib import Path\n"
         "from byheart.config import recipe\nfrom byheart.plugins import registry\n"
         "recipe.read(Path('recipes/addition.yaml'))\n"
-        "for family in ('tasks', 'engines', 'strategies', 'verifiers', 'objectives'):\n"
+        "for family in ('tasks', 'engines', 'executors', 'strategies', 'verifiers', 'objectives'):\n"
         "    for key in registry.known(family): registry.resolve(family, key)"
     )
     assert found & {"torch", "transformers", "trl", "peft", "vllm", "accelerate", "datasets"} == set()

@@ -96,7 +96,8 @@ def test_a_round_with_workers_of_ray_and_training(folder: Path, tiny: Path) -> N
 name: r
 model: {{name: {tiny}, max_context: 128}}
 task: {{name: arithmetic, num_train: 4, num_dev: 2, num_held_out: 2, verifier: math}}
-engine: {{name: ray, worker_engine: {{name: scripted, script: script.json}}, num_workers: 1, cpus: 0.5, address: local}}
+engine: {{name: scripted, script: script.json}}
+executor: {{name: ray, num_workers: 1, cpus: 0.5, address: local}}
 strategy: {{name: direct, samples: 2, max_samples: 2}}
 objective: {{name: sft, min_optimizer_steps: 1, max_optimizer_steps: 1, global_batch_size: 2}}
 evaluation: {{num_train: 2}}

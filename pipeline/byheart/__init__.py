@@ -17,7 +17,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from byheart.config.recipe import Recipe
     from byheart.config.shipped import read_recipe
-    from byheart.contracts import Engine, Job, Objective, ProcessVerifier, Session, Strategy, Task, Verifier
+    from byheart.contracts import (
+        Engine,
+        Executor,
+        Job,
+        Objective,
+        ProcessVerifier,
+        Session,
+        Strategy,
+        Task,
+        Verifier,
+        Workers,
+    )
     from byheart.errors import ByheartError, PromptError, RecipeError, TaskError
     from byheart.loop import run
     from byheart.plugins.plugin import Member, named
@@ -48,7 +59,18 @@ STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
 _HOMES = {
     "config.recipe": ("Recipe",),
     "config.shipped": ("read_recipe",),
-    "contracts": ("Engine", "Job", "Objective", "ProcessVerifier", "Session", "Strategy", "Task", "Verifier"),
+    "contracts": (
+        "Engine",
+        "Executor",
+        "Job",
+        "Objective",
+        "ProcessVerifier",
+        "Session",
+        "Strategy",
+        "Task",
+        "Verifier",
+        "Workers",
+    ),
     "errors": ("ByheartError", "PromptError", "RecipeError", "TaskError"),
     "loop": ("run",),
     "plugins.plugin": ("Member", "named"),
@@ -77,6 +99,7 @@ __all__ = [
     "ByheartError",
     "Completion",
     "Engine",
+    "Executor",
     "Generate",
     "Job",
     "Judgement",
@@ -103,6 +126,7 @@ __all__ = [
     "Verdict",
     "Verifier",
     "Verify",
+    "Workers",
     "named",
     "read_recipe",
     "replace",

@@ -10,22 +10,22 @@ from pathlib import Path
 
 from byheart.config import validation
 from byheart.config.recipe import Recipe
-from byheart.contracts import Session
+from byheart.contracts import Workers
 from byheart.curation import curate
-from byheart.engines.core.lazy import Lazy
 from byheart.evaluation import baseline, compare, evaluate, promoted
+from byheart.executors.core.lazy import Lazy
 from byheart.models import machine
 from byheart.runs.run import Run
 from byheart.strategies.core.sampling import sample
 from byheart.strategies.core.verifying import verify
 from byheart.tasks.core.splits import load
-from byheart.trainer.training import train
+from byheart.trainer.parent import train
 from byheart.verifiers.core.pool import Pool
 from byheart.verifiers.core.service import VerifierService
 
 
 def run_round(
-    run: Run, n: int, recipe: Recipe, engine: Session, train_verifier: VerifierService, eval_verifier: VerifierService
+    run: Run, n: int, recipe: Recipe, workers: Workers, train_verifier: VerifierService, eval_verifier: VerifierService
 ) -> None:
     """Round `n` (from 1) of `run`: teach the policy of the round before what it can work out itself.
 
@@ -36,19 +36,19 @@ def run_round(
     model, strategy, curation, evaluation = recipe.model, recipe.strategy, recipe.curation, recipe.evaluation
     problems = run.stage(n, "load", load, model, recipe.task, earlier)
     before = run.stage(
-        n, "baseline", baseline, problems, policy, strategy, curation, evaluation, engine, eval_verifier, earlier
+        n, "baseline", baseline, problems, policy, strategy, curation, evaluation, workers, eval_verifier, earlier
     )
     rollouts = run.stage(
-        n, "sample", sample, problems, policy, strategy, recipe.sample_tokens, engine, train_verifier, earlier
+        n, "sample", sample, problems, policy, strategy, recipe.sample_tokens, workers, train_verifier, earlier
     )
-    verdicts = run.stage(n, "verify", verify, problems, rollouts, policy, engine, train_verifier)
+    verdicts = run.stage(n, "verify", verify, problems, rollouts, policy, workers, train_verifier)
     dataset = run.stage(n, "curate", curate, problems, rollouts, verdicts, curation, train_verifier, earlier)
     adapter = run.stage(
-        n, "train", train, dataset, policy, model, recipe.objective, recipe.arguments, recipe.launcher, engine
+        n, "train", train, dataset, policy, model, recipe.objective, recipe.arguments, recipe.launcher, workers
     )
     first = earlier[0].baseline if earlier else before
     after = run.stage(
-        n, "evaluate", evaluate, problems, adapter, policy, first, curation, evaluation, engine, eval_verifier
+        n, "evaluate", evaluate, problems, adapter, policy, first, curation, evaluation, workers, eval_verifier
     )
     metrics = compare(before.value, after.value, evaluation)
     run.finish(n, promoted(policy, adapter.value, metrics), metrics)
@@ -67,12 +67,12 @@ def run(
     validation.check(recipe)
     with (
         Run(folder, recipe, only, redo_from) as held,
-        Lazy(recipe.serving, recipe.model, folder / "engine.log", recipe.setting) as engine,
+        Lazy(recipe.executor, recipe.serving, recipe.model, folder / "engine.log", recipe.setting) as workers,
         Pool() as pool,
     ):
         target = held.target(rounds or recipe.rounds)
         train_verifier = VerifierService(recipe.train_verifier, pool)
         eval_verifier = VerifierService(recipe.task.verifier, pool)
         for n in range(held.finished + 1, target + 1):
-            run_round(held, n, recipe.at(n), engine, train_verifier, eval_verifier)
+            run_round(held, n, recipe.at(n), workers, train_verifier, eval_verifier)
     return target

@@ -23,7 +23,8 @@ name: mine
 model: {name: models/llama}
 accelerate: two.yaml
 task: {name: file, path: data/rows.jsonl, verifier: number, num_train: 1, num_dev: 1, num_held_out: 1}
-engine: {name: ray, worker_engine: {name: scripted, script: script.json}}
+engine: {name: scripted, script: script.json}
+executor: ray
 """
 
 
@@ -55,7 +56,7 @@ def found(one: Recipe) -> dict[str, str | int]:
     """What the paths of `one` lead to."""
     model, config = checkpoint.find(one.model), launch.configured(one)
     assert model and config
-    engine = one.engine.worker().start(model, one.model, Path("log"))
+    engine = one.engine.start(model, one.model, Path("log"))
     engine.submit(Generate("?"))
     [(_, [answer])] = engine.poll()
     [problem, *_] = source(one.task, one.seed)

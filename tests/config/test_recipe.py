@@ -105,15 +105,24 @@ def test_a_value_of_an_older_version_is_refused_with_what_it_is_called_now() -> 
     [(section, old, new) for section, names in recipe.RENAMED.items() for old, new in names.items()],
 )
 def test_a_key_of_an_older_version_is_refused_with_what_it_is_called_now(section: str, old: str, new: str) -> None:
-    members = {"engine": {"name": "ray"}, "strategy": {"name": "mcts"}}
+    members = {"strategy": {"name": "mcts"}}
     with pytest.raises(RecipeError, match=re.escape(f"unknown key '{section}.{old}'; it is called '{new}' now")):
         recipe.parse(raw(**{section: {**members.get(section, {}), old: 1}}))
+
+
+@pytest.mark.parametrize("engine", ["ray", {"name": "ray", "worker_engine": "vllm", "num_workers": 2}])
+def test_ray_as_the_engine_of_an_older_version_is_an_executor_now(engine: Any) -> None:
+    with pytest.raises(RecipeError, match=r"engine.name: 'ray' is an executor now: say executor: \{name: ray"):
+        recipe.parse(raw(engine=engine))
+    assert recipe.translated(raw(engine={"name": "ray", "cpus": 2.0})) == raw(
+        engine={"name": "vllm"}, executor={"name": "ray", "cpus": 2.0}, schedule={}
+    )
 
 
 def test_the_recipe_of_an_older_run_is_translated() -> None:
     old = {
         "objective": {"name": "sft", "rank": 8, "batch_size": 4},
-        "engine": {"name": "ray", "each": {"name": "vllm", "max_sequences": 2}},
+        "engine": {"name": "ray", "each": {"name": "vllm", "max_sequences": 2}, "workers": 3},
         "strategy": {"name": "mixture", "parts": [{"name": "mcts", "visits": 3}]},
         "schedule": {
             "objective.max_steps": [1],
@@ -124,7 +133,8 @@ def test_the_recipe_of_an_older_run_is_translated() -> None:
     }
     assert recipe.translated(old) == {
         "objective": {"name": "sft", "lora_r": 8, "global_batch_size": 4},
-        "engine": {"name": "ray", "worker_engine": {"name": "vllm", "max_num_seqs": 2}},
+        "engine": {"name": "vllm", "max_num_seqs": 2},
+        "executor": {"name": "ray", "num_workers": 3},
         "strategy": {"name": "mixture", "parts": [{"name": "mcts", "simulations": 3}]},
         "schedule": {
             "objective.max_optimizer_steps": [1],

@@ -19,15 +19,17 @@ import psutil
 import pytest
 from byheart.config import recipe
 from byheart.config.validation import check
-from byheart.contracts import Engine, Strategy, Verifier
-from byheart.engines.core.lazy import Lazy
-from byheart.engines.ray import Ray, RaySession, Worker, packed
+from byheart.contracts import Engine, Executor, Strategy
+from byheart.engines.scripted import Scripted, ScriptedSession
 from byheart.engines.transformers import Transformers, TransformersSession
 from byheart.errors import EngineError, RecipeError
-from byheart.evaluation.measuring import Measure
+from byheart.evaluation import Measure
+from byheart.executors.core.lazy import Lazy
+from byheart.executors.local import Local
+from byheart.executors.ray import Job, Ray, RayWorkers, Worker, packed
 from byheart.files import Journal, read_records
 from byheart.models import checkpoint
-from byheart.strategies.core.work import Work, carried_out
+from byheart.strategies.core.work import Solving
 from byheart.types import Branch, Generate, Policy, Problem, Problems, RecordTree, RolloutGroup, Score, Solver
 
 from tests.conftest import ROOT, verifier_by
@@ -57,11 +59,36 @@ def problems(n: int) -> list[Problem]:
     return [Problem.of(f"{a} + 1 =", str(a + 1), "number") for a in range(n)]
 
 
-def engine(cluster: str, tmp_path: Path, tiny: Path, workers: int = 2, **each: Any) -> Lazy:
-    options = Engine.parse(
-        {"name": "ray", "worker_engine": each, "num_workers": workers, "cpus": 0.5, "address": cluster}
-    )
-    return Lazy(options, checkpoint.ModelOptions(name=str(tiny), max_context=128), tmp_path / "engine.log")
+def spread_over(cluster: str, tmp_path: Path, tiny: Path, workers: int = 2, **engine: Any) -> Lazy:
+    executor = Ray(num_workers=workers, cpus=0.5, address=cluster)
+    model = checkpoint.ModelOptions(name=str(tiny), max_context=128)
+    return Lazy(executor, Engine.parse(engine), model, tmp_path / "engine.log")
+
+
+class Napping(Scripted):
+    """Says where it sleeps, or that it can't."""
+
+    tired: bool = True
+
+    def start(self, base: Path, model: checkpoint.ModelOptions, log: Path) -> ScriptedSession:
+        return NappingSession(self, base, model, log)
+
+
+class NappingSession(ScriptedSession):
+    def __init__(self, options: Napping, *rest: Any) -> None:
+        super().__init__(options, *rest)
+        self._tired = options.tired
+
+    def sleep(self) -> str:
+        if not self._tired:
+            raise EngineError("it is not tired")
+        return f"asleep in {os.getpid()}"
+
+
+def napping(cluster: str, tmp_path: Path, tiny: Path, workers: int, **options: Any) -> Lazy:
+    engine = Napping(script=script(tmp_path, problems(400)), delay=0.02, max_num_seqs=4, **options)
+    executor, model = Ray(num_workers=workers, cpus=0.5, address=cluster), checkpoint.ModelOptions(name=str(tiny))
+    return Lazy(executor, engine, model, tmp_path / "engine.log")
 
 
 def script(tmp_path: Path, asked: list[Problem]) -> str:
@@ -74,6 +101,10 @@ DIRECT = Strategy.parse({"name": "direct", "samples": 2, "max_samples": 2, "max_
 
 def thinking(problem: Problem) -> Solver:
     return DIRECT.solve(problem)
+
+
+def work(solve: Callable[[Problem], Solver]) -> Solving:
+    return Solving(solve, verifier_by(), "seed")
 
 
 def until(so: Callable[[], bool]) -> None:
@@ -99,10 +130,10 @@ def test_a_thousand_problems_come_back_once_each_though_a_worker_is_killed(
 ) -> None:
     asked = problems(1000)
     found: list[RolloutGroup] = []
-    with engine(
+    with spread_over(
         cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked), delay=0.02, max_num_seqs=4
     ) as spread:
-        for one in carried_out(asked, thinking, spread, verifier_by(), "seed"):
+        for one in spread.map(asked, work(thinking)):
             found.append(one)
             if len(found) == 400:
                 first, second = workers()
@@ -128,11 +159,12 @@ def test_workers_begin_as_the_cluster_grows_and_one_lost_with_its_machine_is_mad
     asked = problems(600)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     each = {"name": "scripted", "script": script(tmp_path, asked), "delay": 0.02, "max_num_seqs": 4}
-    options = Engine.parse({"name": "ray", "worker_engine": each, "num_workers": 2, "address": cluster.address})
+    executor = Ray(num_workers=2, address=cluster.address)
     found: list[RolloutGroup] = []
     try:
-        with Lazy(options, checkpoint.ModelOptions(name=str(tiny)), tmp_path / "engine.log") as spread:
-            for one in carried_out(asked, thinking, spread, verifier_by(), "seed"):
+        model = checkpoint.ModelOptions(name=str(tiny))
+        with Lazy(executor, Engine.parse(each), model, tmp_path / "engine.log") as spread:
+            for one in spread.map(asked, work(thinking)):
                 found.append(one)
                 if len(found) == 50:
                     assert len(workers()) == 1, "there is no room for the second"
@@ -156,10 +188,10 @@ def deadly(problem: Problem) -> Solver:
 
 def test_what_kills_every_worker_costs_one_problem(cluster: str, tmp_path: Path, tiny: Path) -> None:
     asked = problems(60)
-    with engine(
+    with spread_over(
         cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked), delay=0.01, max_num_seqs=4
     ) as spread:
-        found = {one.problem_id: one for one in carried_out(asked, deadly, spread, verifier_by(), "seed")}
+        found = {one.problem_id: one for one in spread.map(asked, work(deadly))}
     failed = [one for one in found.values() if one.failure]
     assert len(found) == 60 and [one.problem_id for one in failed] == [asked[12].id]
     assert "crashed 3 workers, the last while running alone" in str(failed[0].failure)
@@ -167,66 +199,94 @@ def test_what_kills_every_worker_costs_one_problem(cluster: str, tmp_path: Path,
 
 def test_what_an_engine_raises_in_a_worker_is_raised_here(cluster: str, tmp_path: Path, tiny: Path) -> None:
     asked = problems(4)
-    with engine(cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked[:3])) as spread:
+    with spread_over(cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked[:3])) as spread:
         with pytest.raises(EngineError, match=r"has no answers to '3 \+ 1 ='"):
-            list(carried_out(asked, thinking, spread, verifier_by(), "seed"))
-        again = list(carried_out(asked[:3], thinking, spread, verifier_by(), "seed"))
+            list(spread.map(asked, work(thinking)))
+        again = list(spread.map(asked[:3], work(thinking)))
     assert len(again) == 3, "and the workers go on"
 
 
-def test_a_worker_that_is_told_to_end_before_it_is_told_to_begin_waits_for_nothing(
+def test_a_worker_does_one_job_after_another_and_sleeps_between_them(
     tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ray may turn the two round: only what tells it to begin has something to wait for."""
     monkeypatch.setenv("PYTHONSAFEPATH", "1")  # a worker sets it for good, and here that is for one test
     asked = problems(2)
-    each = Engine.parse({"name": "scripted", "script": script(tmp_path, asked)})
-    work, policy = Work(thinking, Verifier.parse("number"), "seed", None), packed(Policy(str(tiny)))
+    engine = Engine.parse({"name": "scripted", "script": script(tmp_path, asked)})
 
-    async def told() -> list[RolloutGroup]:
-        worker = Worker(each, checkpoint.ModelOptions(name=str(tiny)), Path.cwd())
-        await worker.end(1)
-        await worker.begin(1, work, policy)
-        await asyncio.wait_for(worker.sleep(), 20)
-        await worker.begin(2, work, policy)
-        found = await asyncio.wait_for(asyncio.gather(*map(worker.solve, asked)), 20)
-        await worker.begin(3, work, policy)  # the end of the one before comes later still
-        await worker.end(2)
-        found += await asyncio.wait_for(asyncio.gather(*map(worker.solve, asked)), 20)
-        await worker.end(3)
+    async def jobs() -> list[RolloutGroup]:
+        worker = Worker(engine, checkpoint.ModelOptions(name=str(tiny)), Path.cwd())
+        assert await asyncio.wait_for(worker.sleep(), 20) == "", "it has not started yet"
+        found: list[RolloutGroup] = []
+        for number in (1, 2, 4):
+            job = Job(number, made(work(thinking)), made(packed(Policy(str(tiny)))))
+            found += await asyncio.wait_for(asyncio.gather(*(worker.solve(one, job) for one in asked)), 20)
+            if number == 2:
+                await asyncio.wait_for(worker.sleep(), 20)
         await worker.leave()
         return found
 
-    assert [one.problem_id for one in asyncio.run(told())] == [one.id for one in asked] * 2
+    assert [one.problem_id for one in asyncio.run(jobs())] == [one.id for one in asked] * 3
+
+
+async def made(value: Any) -> Any:
+    """Stands for an object that Ray holds."""
+    return value
+
+
+def test_every_worker_sleeps_and_wakes_with_the_next_work(cluster: str, tmp_path: Path, tiny: Path) -> None:
+    asked = problems(400)
+    with napping(cluster, tmp_path, tiny, 2) as spread:
+        assert spread.sleep() == "", "nothing has started yet"
+        assert len(list(spread.map(asked, work(thinking)))) == 400
+        assert spread.sleep() == "; ".join(sorted(f"asleep in {one.pid}" for one in workers()))
+        assert len(list(spread.map(asked[:20], work(thinking)))) == 20
+
+
+def test_a_worker_that_is_gone_has_no_memory_to_release(cluster: str, tmp_path: Path, tiny: Path) -> None:
+    with napping(cluster, tmp_path, tiny, 1) as spread:
+        list(spread.map(problems(2), work(thinking)))
+        [worker] = workers()
+        worker.send_signal(signal.SIGKILL)
+        psutil.wait_procs([worker], timeout=20)
+        assert spread.sleep() != f"asleep in {worker.pid}"
+        assert len(list(spread.map(problems(2), work(thinking)))) == 2, "another took its place"
+
+
+def test_an_engine_that_can_not_sleep_says_so(cluster: str, tmp_path: Path, tiny: Path) -> None:
+    with napping(cluster, tmp_path, tiny, 1, tired=False) as spread:
+        list(spread.map(problems(2), work(thinking)))
+        with pytest.raises(EngineError, match=r"the engine of a worker can't sleep: .*it is not tired"):
+            spread.sleep()
 
 
 def test_the_seeds_are_those_of_one_engine(cluster: str, tmp_path: Path, tiny: Path) -> None:
     asked = problems(20)
     each: dict[str, Any] = {"name": "scripted", "script": script(tmp_path, asked)}
-    one = Lazy(Engine.parse(each), checkpoint.ModelOptions(name=str(tiny)), tmp_path / "engine.log")
-    expected = {done.problem_id: done for done in carried_out(asked, thinking, one, verifier_by(), "seed")}
-    with engine(cluster, tmp_path, tiny, **each) as spread:
-        found = {done.problem_id: done for done in carried_out(asked, thinking, spread, verifier_by(), "seed")}
+    one = Lazy(Local(), Engine.parse(each), checkpoint.ModelOptions(name=str(tiny)), tmp_path / "engine.log")
+    expected = {done.problem_id: done for done in one.map(asked, work(thinking))}
+    with spread_over(cluster, tmp_path, tiny, **each) as spread:
+        found = {done.problem_id: done for done in spread.map(asked, work(thinking))}
     assert found == expected
 
 
 @pytest.mark.parametrize("takes", [{"cpus": 1e6}, {"gpus": 1.0}], ids=["CPUs", "GPUs"])
 def test_a_cluster_without_room_is_said(cluster: str, tmp_path: Path, tiny: Path, takes: dict[str, float]) -> None:
-    options = Engine.parse({"name": "ray", "worker_engine": "vllm", "address": cluster, **takes})
+    executor = Executor.parse({"name": "ray", "address": cluster, **takes})
+    model = checkpoint.ModelOptions(name=str(tiny))
     with (
-        Lazy(options, checkpoint.ModelOptions(name=str(tiny)), tmp_path / "engine.log") as spread,
-        pytest.raises(EngineError, match=r"no room for a worker with .* if it will grow, set engine.num_workers"),
+        Lazy(executor, Engine.parse("transformers"), model, tmp_path / "engine.log") as spread,
+        pytest.raises(EngineError, match=r"no room for a worker with .* if it will grow, set executor.num_workers"),
     ):
-        list(carried_out(problems(1), thinking, spread, verifier_by(), "seed"))
+        list(spread.map(problems(1), work(thinking)))
 
 
 def test_workers_that_all_die_at_once_are_not_asked_for_for_ever(cluster: str, tmp_path: Path, tiny: Path) -> None:
     asked = problems(200)
     with (
-        engine(cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked)) as spread,
+        spread_over(cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked)) as spread,
         pytest.raises(EngineError, match="11 workers died in a row without finishing a problem"),
     ):
-        list(carried_out(asked, killing, spread, verifier_by(), "seed"))
+        list(spread.map(asked, work(killing)))
 
 
 def killing(problem: Problem) -> Solver:
@@ -240,13 +300,13 @@ def test_a_scorer_travels_with_its_policy(
 ) -> None:
     asked = problems(2)
     (tmp_path / "script.json").write_text(json.dumps({"score: 7": 0.25}))
-    with engine(cluster, tmp_path, tiny, name="scripted", script=str(tmp_path / "script.json")) as spread:
+    with spread_over(cluster, tmp_path, tiny, name="scripted", script=str(tmp_path / "script.json")) as spread:
         for policy, value in (
             (Policy(str(tiny), adapter, "adapter-1", scorer), 0.25),
             (Policy(str(tiny), adapter, "adapter-2"), None),
         ):
             spread.load(policy)
-            found = list(carried_out(asked, scoring, spread, verifier_by()))
+            found = list(spread.map(asked, work(scoring)))
             assert [[step.value for step in one.tree] for one in found] == [[value]] * 2
 
 
@@ -264,9 +324,8 @@ def test_a_worker_takes_a_gpu_where_there_are_any_and_as_many_as_its_engine_is_s
     found = Cluster(initialize_head=True, head_node_args={"num_cpus": 8, "num_gpus": 4, "include_dashboard": False})
     try:
         for each, expected in (("vllm", 4), ({"name": "vllm", "tensor_parallel_size": 2}, 2)):
-            options = Engine.parse({"name": "ray", "worker_engine": each, "address": found.address})
-            assert isinstance(options, Ray)
-            spread = RaySession(options, tiny, checkpoint.ModelOptions(name=str(tiny)), tmp_path)
+            options = Ray(address=found.address)
+            spread = RayWorkers(options, Engine.parse(each), tiny, checkpoint.ModelOptions(name=str(tiny)))
             assert spread.num_workers == expected
             spread.close()
     finally:
@@ -274,39 +333,41 @@ def test_a_worker_takes_a_gpu_where_there_are_any_and_as_many_as_its_engine_is_s
 
 
 def test_a_worker_whose_model_is_nowhere_says_so(cluster: str, tmp_path: Path, tiny: Path) -> None:
-    options = Ray(num_workers=1, address=cluster)
-    one = RaySession(options, tiny, checkpoint.ModelOptions(name="/nowhere/to/be/found"), tmp_path)
+    nowhere = checkpoint.ModelOptions(name="/nowhere/to/be/found")
+    one = RayWorkers(Ray(num_workers=1, address=cluster), Transformers(), tiny, nowhere)
     try:
         with pytest.raises(EngineError, match=r"no worker of the Ray cluster could start: .*/nowhere/to/be/found"):
-            list(one.spread(problems(1), Work(thinking, Verifier.parse("number"), "seed", None)))
+            list(one.map(problems(1), work(thinking)))
     finally:
         one.close()
 
 
 @pytest.mark.parametrize(
-    ("engine", "said"),
+    ("executor", "engine", "said"),
     [
-        (
-            {"name": "ray", "worker_engine": {"name": "vllm", "data_parallel_size": 2}},
-            "engine.num_workers sets their number",
-        ),
-        ({"name": "ray", "worker_engine": "ray"}, "engine.num_workers sets their number"),
-        (
-            {"name": "ray", "worker_engine": {"name": "vllm", "max_lora_rank": 8}},
-            "16 is more than engine.max_lora_rank, 8",
-        ),
-        ({"name": "vllm", "tensor_parallel_size": 2}, "asks for 2 GPUs, and there are 0"),
+        ("ray", {"data_parallel_size": 2}, "2 copies of the model in one worker; .* executor.num_workers"),
+        ("ray", {"max_lora_rank": 8}, "16 is more than engine.max_lora_rank, 8"),
+        ("local", {"max_lora_rank": 8}, "16 is more than engine.max_lora_rank, 8"),
+        ("local", {"tensor_parallel_size": 2}, "asks for 2 GPUs, and there are 0"),
     ],
 )
 def test_what_does_not_go_together_is_refused(
-    engine: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+    executor: str, engine: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from byheart.models import machine
 
     monkeypatch.setattr(machine, "gpus", list)
-    raw = {"name": "r", "model": {"name": "smollm2-135m"}, "task": {"name": "arithmetic"}, "engine": engine}
+    raw = {"name": "r", "model": {"name": "smollm2-135m"}, "task": {"name": "arithmetic"}}
     with pytest.raises(RecipeError, match=said):
-        check(recipe.parse(raw))
+        check(recipe.parse(raw | {"engine": {"name": "vllm", **engine}, "executor": executor}))
+
+
+def test_the_gpus_of_workers_are_not_those_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    from byheart.models import machine
+
+    monkeypatch.setattr(machine, "gpus", list)
+    raw = {"name": "r", "model": {"name": "smollm2-135m"}, "task": {"name": "arithmetic"}}
+    check(recipe.parse(raw | {"engine": {"name": "vllm", "tensor_parallel_size": 2}, "executor": "ray"}))
 
 
 def test_a_run_over_two_real_engines_of_which_one_is_killed(tiny: Path, adapter: Path, tmp_path: Path) -> None:
@@ -315,7 +376,8 @@ def test_a_run_over_two_real_engines_of_which_one_is_killed(tiny: Path, adapter:
 name: r
 model: {{name: {tiny}, adapter: {adapter}, max_context: 128}}
 task: {{name: arithmetic, num_train: 200, num_dev: 6, num_held_out: 6}}
-engine: {{name: ray, num_workers: 2, cpus: 0.5, address: local, worker_engine: {{name: vllm, max_num_seqs: 4}}}}
+engine: {{name: vllm, max_num_seqs: 4}}
+executor: {{name: ray, num_workers: 2, cpus: 0.5, address: local}}
 strategy: {{name: direct, samples: 2, enough: 2, max_samples: 2, max_tokens: 24}}
 objective: {{name: none}}
 """)

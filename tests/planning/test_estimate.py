@@ -9,9 +9,10 @@ import pytest
 from byheart.config import recipe
 from byheart.config.recipe import Recipe
 from byheart.contracts import Engine
-from byheart.engines.ray import Ray
 from byheart.engines.vllm import VLLM
 from byheart.errors import EngineError
+from byheart.executors.local import Local
+from byheart.executors.ray import Ray
 from byheart.models import checkpoint, machine
 from byheart.models.machine import Gpu
 from byheart.objectives.sft import SFT
@@ -157,15 +158,15 @@ def test_copies_and_splits_by_what_there_is(
     asked = Engine.parse({"name": "vllm", **options})
     if expected is EngineError:
         with pytest.raises(EngineError, match="do not fit 4"):
-            asked.placed(smollm)
+            Local().placed(asked, smollm)
         return
-    found = asked.placed(smollm)
+    executor, engine = Local().placed(asked, smollm)
+    assert isinstance(engine, VLLM) and engine.data_parallel_size == 1
     if expected is None:
-        assert isinstance(found, VLLM) and (found.tensor_parallel_size, found.data_parallel_size) == (1, 1)
+        assert isinstance(executor, Local) and engine.tensor_parallel_size == 1
     else:
-        assert isinstance(found, Ray) and isinstance(found.worker_engine, VLLM)
-        assert (found.name, found.address) == ("ray", "local")
-        assert (found.num_workers, found.worker_engine.tensor_parallel_size) == expected
+        assert isinstance(executor, Ray) and (executor.name, executor.address) == ("ray", "local")
+        assert (executor.num_workers, engine.tensor_parallel_size) == expected
 
 
 def test_a_dry_run_says_whether_it_fits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

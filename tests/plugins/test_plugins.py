@@ -12,15 +12,16 @@ import pytest
 from byheart.config import recipe, validation
 from byheart.config.recipe import Recipe
 from byheart.contracts import Engine
-from byheart.engines.core.lazy import Lazy
 from byheart.errors import RecipeError
+from byheart.executors.core.lazy import Lazy
+from byheart.executors.local import LocalWorkers
 from byheart.models import checkpoint
 from byheart.plugins import registry
 from byheart.runs.run import about
 from byheart.runs.stages import Stage
-from byheart.strategies.core.driver import drive
+from byheart.strategies.core.work import Solving
 from byheart.tasks.core.splits import load, read_problems
-from byheart.trainer.training import read_policy, train
+from byheart.trainer.parent import read_policy, train
 from byheart.types import Dataset, Generate, Policy, Score
 from byheart.verifiers.core.pool import Pool
 from byheart.verifiers.core.service import VerifierService
@@ -292,7 +293,7 @@ def test_an_objective_is_fitted_in_the_training_process(tiny: Path, tmp_path: Pa
         chosen.objective,
         chosen.arguments,
         chosen.launcher,
-        saying(lambda prompt: prompt),
+        LocalWorkers(saying(lambda prompt: prompt)),
     )
     assert (policy.adapter, policy.scorer) == (work.dir / "adapter", work.dir / "scorer/adapter")
     assert read_policy(work.dir) == policy
@@ -303,13 +304,15 @@ def test_an_engine_answers_whatever_asks_for_completions(smollm: Path, tmp_path:
     chosen = parsed(engine={"name": "echo", "suffix": "?"}, strategy={"name": "ladder"})
     assert isinstance(chosen.engine, Engine) and chosen.engine.at_once(gpu=True) == 1
     validation.check(chosen)
-    with Lazy(chosen.engine, chosen.model, tmp_path / "engine.log") as session:
-        assert not (tmp_path / "engine.log").exists(), "it starts with the first request"
-        [group] = drive([(SUM, chosen.strategy.solve(SUM))], session, verifier_by(), "seed")
+    log = tmp_path / "engine.log"
+    with Lazy(chosen.executor, chosen.engine, chosen.model, log) as workers:
+        assert not log.exists(), "it starts with the first work"
+        [group] = workers.map([SUM], Solving(chosen.strategy.solve, verifier_by(), "seed"))
         assert [rollout.response for rollout in group.rollouts] == ["What is 2 + 2??"] * 2
-        assert (tmp_path / "engine.log").read_text() == f"started on {checkpoint.fetch(chosen.model).name}"
-        session.load(Policy("m", tmp_path, "adapter-1"))
-        tickets = [session.submit(Generate("x", n=2, seed=5)), session.submit(Score("x", ["a", "bcd"]))]
-        replies = dict(session.poll())
-        assert [(reply.policy, reply.seed) for reply in replies[tickets[0]]] == [("adapter-1", 5), ("adapter-1", 6)]
-        assert replies[tickets[1]] == [1.0, 3.0]
+        assert log.read_text() == f"started on {checkpoint.fetch(chosen.model).name}"
+    session = chosen.engine.start(smollm, chosen.model, log)
+    session.load(Policy("m", tmp_path, "adapter-1"))
+    tickets = [session.submit(Generate("x", n=2, seed=5)), session.submit(Score("x", ["a", "bcd"]))]
+    replies = dict(session.poll())
+    assert [(reply.policy, reply.seed) for reply in replies[tickets[0]]] == [("adapter-1", 5), ("adapter-1", 6)]
+    assert replies[tickets[1]] == [1.0, 3.0]

@@ -4,12 +4,12 @@ from importlib import import_module
 
 import pytest
 from byheart.config import recipe
-from byheart.contracts import Engine, Objective, Strategy, Task, Verifier
+from byheart.contracts import Engine, Executor, Objective, Strategy, Task, Verifier
 from byheart.errors import RecipeError
 from byheart.plugins import registry
 
-FAMILIES = ("tasks", "engines", "strategies", "verifiers", "objectives")
-CONTRACTS = {contract.family: contract for contract in (Task, Engine, Strategy, Verifier, Objective)}
+FAMILIES = ("tasks", "engines", "executors", "strategies", "verifiers", "objectives")
+CONTRACTS = {contract.family: contract for contract in (Task, Engine, Executor, Strategy, Verifier, Objective)}
 KEYS = [(family, key) for family in FAMILIES for key in import_module(f"byheart.{family}").REGISTRY]
 
 
@@ -43,6 +43,7 @@ def test_every_family_of_a_recipe_is_one_with_keys() -> None:
         "verifier",
         "strategy",
         "engine",
+        "executor",
         "objective",
     }
 
@@ -58,7 +59,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_and_all(family: str) -> None
 def test_the_engine_for_tests_works_and_is_not_offered() -> None:
     assert registry.resolve("engines", "scripted")
     for wrong in ("scriptd", 3):
-        with pytest.raises(ValueError, match=r"known: ray, server, transformers, vllm$") as error:
+        with pytest.raises(ValueError, match=r"known: server, transformers, vllm$") as error:
             Engine.parse(wrong)
         assert "scripted" not in str(error.value)
 

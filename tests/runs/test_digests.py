@@ -11,7 +11,7 @@ import pytest
 from byheart import STAGES
 from byheart.config import recipe
 from byheart.contracts import Engine, Objective, Verifier
-from byheart.engines.core.lazy import Lazy
+from byheart.executors.core.lazy import Lazy
 from byheart.errors import RunError
 from byheart.files import read_records, write_records
 from byheart.loop import run_round
@@ -77,7 +77,7 @@ def test_another_result_does_the_stages_after_it_again(tmp_path: Path) -> None:
     with opened(tmp_path) as run:
         run.stage(1, "verify", write, run.stage(1, "baseline", write, "a"))
         run.stage(1, "verify", write, run.stage(1, "baseline", write, "b"))
-    assert calls == ["baseline", "verify"] * 2
+    assert calls == ["baseline", "read", "verify"] * 2
 
 
 def test_the_same_result_of_something_else_does_not(tmp_path: Path) -> None:
@@ -109,10 +109,10 @@ class Recorder(Run):
 def keys(chosen: Recipe, folder: Path) -> dict[str, str]:
     """The digest of each stage of the first round, if every stage made the same whatever it is given."""
     recorder = Recorder(chosen)
-    engine = Lazy(chosen.serving, chosen.model, folder / "log", chosen.setting)
+    workers = Lazy(chosen.executor, chosen.serving, chosen.model, folder / "log", chosen.setting)
     verifiers = [VerifierService(verifier, Pool()) for verifier in (chosen.train_verifier, chosen.task.verifier)]
     with pytest.raises(Halt):
-        run_round(recorder, 1, chosen, engine, *verifiers)
+        run_round(recorder, 1, chosen, workers, *verifiers)
     return recorder.keys
 
 

@@ -108,7 +108,7 @@ def test_slurm_starts_ray_everywhere_and_the_run_on_the_first_machine(tmp_path: 
     script = started(tmp_path, *command, SLURM_SUBMIT_DIR=str(tmp_path), **SLURM)
     [line] = said(script)
     each = "srun --ntasks-per-node=1 --overlap --kill-on-bad-exit=1 --nodes=3"
-    assert line == f"run addition engine.name=ray accelerate=nodes --rounds 2: n1 n2 n3, {each}, n1:6379"
+    assert line == f"run addition executor=ray accelerate=nodes --rounds 2: n1 n2 n3, {each}, n1:6379"
     assert script.wait() == 3
     noted = (tmp_path / "noted").read_text().splitlines()
     assert noted[0] == "ray get-auth-token --generate"
@@ -129,7 +129,7 @@ def test_slurm_says_what_it_would_run(tmp_path: Path) -> None:
         f"{step} --nodelist=n1 {ray} {HEAD}",
         f"{step} --nodelist=n2 {ray} --address=n1:6379",
         f"{step} --nodelist=n3 {ray} --address=n1:6379",
-        ".venv/bin/byheart run addition engine.name=ray accelerate=nodes",
+        ".venv/bin/byheart run addition executor=ray accelerate=nodes",
     ]
     head = (ROOT / "scripts/slurm").read_text().partition("set -euo")[0]
     assert "#SBATCH --nodes=" in head and "#SBATCH --gpus-per-node=" in head
@@ -149,7 +149,7 @@ def test_plain_machines_are_reached_by_ssh_and_ray_is_stopped_however_it_ends(tm
     else:
         [line] = [line for line in said(script) if "addition" in line]
         each = tmp_path / "scripts/on_each_node"
-        assert line == f"run addition engine.name=ray accelerate=nodes task.digits=3: a b c, {each}, a:6379"
+        assert line == f"run addition executor=ray accelerate=nodes task.digits=3: a b c, {each}, a:6379"
         assert script.wait() == 3
     join = "ray start --address=a:6379 --disable-usage-stats"
     head = f"ray start {HEAD} --disable-usage-stats"
@@ -162,7 +162,7 @@ def test_plain_machines_say_what_they_would_run(tmp_path: Path) -> None:
     assert [line.partition(" cd ")[0] for line in lines] == [
         f"{ROOT}/.venv/bin/ray start {HEAD} --disable-usage-stats",
         "ssh b",
-        f"{ROOT}/.venv/bin/byheart run addition engine.name=ray accelerate=nodes",
+        f"{ROOT}/.venv/bin/byheart run addition executor=ray accelerate=nodes",
         "ssh a",
         "ssh b",
     ]

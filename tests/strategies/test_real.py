@@ -122,7 +122,8 @@ def test_a_search_keeps_its_tree(attempts: dict[str, list[dict[str, Any]]]) -> N
     for name, rows in attempts.items():
         assert all(bool(row["tree"]) == (name in ("beam", "mcts", "q_star")) for row in rows)
         for row in rows:
-            assert len(row["tree"]) <= STEPS["max_nodes"] + STEPS["width"]
+            # A search expands several nodes at once, the beams or all children of a node, and ends after that.
+            assert len(row["tree"]) < STEPS["max_nodes"] + STEPS["width"] ** 2
             selected = [rollout["response"] for rollout in row["rollouts"] if rollout["selected"]]
             path = "".join(branch["text"] for branch in row["tree"] if branch["selected"])
             assert not row["tree"] or selected == ([path] if path else [])

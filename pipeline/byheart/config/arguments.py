@@ -157,7 +157,7 @@ def check(recipe: Recipe) -> None:
     for section in ("trainer_args", "lora_args"):
         if getattr(recipe, section) and not recipe.objective.trainer_configs:
             wrong.append(f"{section}: the objective {recipe.objective.name!r} takes none")
-    if recipe.engine_args and not recipe.engine.worker().takes_args:
+    if recipe.engine_args and not recipe.engine.takes_args:
         wrong.append(f"engine_args: they are vLLM's, and the engine {recipe.engine.name!r} takes none")
     if wrong:
         raise RecipeError("\n".join(wrong))

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 
-from byheart.contracts import Arguments, Engine, Objective, Strategy, Task, Verifier
+from byheart.contracts import Arguments, Engine, Executor, Objective, Strategy, Task, Verifier
 from byheart.curation import CurationOptions
 from byheart.errors import RecipeError
 from byheart.evaluation import EvaluationOptions
@@ -36,7 +36,7 @@ SCHEDULED = ("task.only", "task.num_train", "strategy.", "curation.", "objective
 """What may differ from round to round, beside the strategy as a whole: not what is measured, nor who judges, nor which
 objective trains."""
 
-UNDECIDING = ("rounds", "accelerate", "engine")
+UNDECIDING = ("rounds", "accelerate", "engine", "executor")
 """Sections that decide no result: a run begun on a laptop may go on on a cluster, for as many rounds as one likes."""
 
 HOW_FAST = {
@@ -60,7 +60,7 @@ HOW_FAST = {
 }
 """Of the arguments that are handed through, those that say only where or how fast something is computed."""
 
-DEFAULTS = {"strategy": "direct", "engine": "vllm", "objective": "sft"}
+DEFAULTS = {"strategy": "direct", "engine": "vllm", "executor": "local", "objective": "sft"}
 
 NAMED = (*DEFAULTS, "model", "task", "verifier")
 """Sections that have a name: a text alone is that."""
@@ -80,13 +80,17 @@ RENAMED = {
         "tensor_parallel": "tensor_parallel_size",
         "data_parallel": "data_parallel_size",
         "gpu_memory": "gpu_memory_utilization",
-        "each": "worker_engine",
-        "workers": "num_workers",
     },
     "evaluation": {"by": "group_by"},
     "strategy": {"visits": "simulations", "explore": "exploration", "mend": "retry_prompt"},
 }
 """Section -> key of an older version -> what it is called now."""
+
+RAY = (
+    "'ray' is an executor now: say executor: {name: ray, num_workers: ...}, and engine: what was worker_engine, by "
+    "default vllm"
+)
+"""What is said of a recipe of an older version in which Ray is the engine."""
 
 RENAMED_VALUES = {("curation", "pair_by", "lot"): "random"}
 """(section, key, value of an older version) -> what the value is called now."""
@@ -124,6 +128,7 @@ class Recipe(Options):
     )
     strategy: Member[Strategy] = named("direct", "how to think about a problem")
     engine: Member[Engine] = named("vllm", "what computes completions and scores; decides no result")
+    executor: Member[Executor] = named("local", "where the engine runs, or many of it; decides no result")
     curation: CurationOptions = Field(default_factory=CurationOptions, description="which solutions are trained on")
     objective: Member[Objective] = named("sft", "how the policy is trained")
     evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions, description="what is measured")
@@ -179,7 +184,7 @@ class Recipe(Options):
 
     @property
     def setting(self) -> dict[str, Any]:
-        """What decides completions and scores, beside policy and request: the `setting` of a session."""
+        """What decides completions and scores, beside policy and request: the `setting` of workers."""
         fast = HOW_FAST["engine_args"]
         arguments = {key: value for key, value in self.engine_args.items() if key not in fast}
         return self.model.model_dump() | ({"engine_args": arguments} if arguments else {})
@@ -310,6 +315,8 @@ def _parsed(raw: dict[str, Any], where: str, folders: tuple[Path, ...]) -> Recip
 
 def _renamed(mistake: Mistake, raw: Mapping[str, Any]) -> Mistake:
     """With what a key, or a value, of an older version is called now."""
+    if mistake.keys == ("engine", "name") and _with_name(raw["engine"])["name"] == "ray":
+        return mistake._replace(text=RAY)
     if mistake.kind == "unknown" and (new := RENAMED.get(mistake.keys[0], {}).get(mistake.keys[-1])):
         return mistake._replace(text=f"; it is called {new!r} now")
     for (section, key, old), new in RENAMED_VALUES.items():
@@ -320,7 +327,7 @@ def _renamed(mistake: Mistake, raw: Mapping[str, Any]) -> Mistake:
 
 def translated(raw: dict[str, Any]) -> dict[str, Any]:
     """The resolved recipe `raw` of a run with keys of an older version called what they are now."""
-    renamed = {section: _translated(value, RENAMED.get(section, {})) for section, value in raw.items()}
+    renamed = {section: _translated(value, RENAMED.get(section, {})) for section, value in _with_executor(raw).items()}
     schedule: dict[str, Any] = {}
     for key, values in renamed.get("schedule", {}).items():
         section, _, option = key.partition(".")
@@ -332,6 +339,16 @@ def translated(raw: dict[str, Any]) -> dict[str, Any]:
         if (key := f"{section}.{option}") in schedule:
             schedule[key] = [new if value == old else value for value in schedule[key]]
     return renamed | {"schedule": schedule}
+
+
+def _with_executor(raw: dict[str, Any]) -> dict[str, Any]:
+    """With Ray as the executor, where it was the engine in an older version, and what each worker had as the engine."""
+    engine = raw.get("engine")
+    if not isinstance(engine, dict) or engine.get("name") != "ray":
+        return raw
+    options = {{"workers": "num_workers"}.get(key, key): value for key, value in engine.items()}
+    own = [options.pop(key) for key in ("worker_engine", "each") if key in options]
+    return raw | {"executor": options, "engine": own[0] if own else {"name": DEFAULTS["engine"]}}
 
 
 def _translated(value: Any, names: Mapping[str, str]) -> Any:

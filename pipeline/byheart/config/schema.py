@@ -22,6 +22,7 @@ FAMILIES = {
     "strategies": "strategy",
     "verifiers": "verifier",
     "engines": "engine",
+    "executors": "executor",
     "objectives": "objective",
 }
 """Family -> the section of a recipe, or the option, that is one of its members."""

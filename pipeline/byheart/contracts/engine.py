@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from byheart.plugins.plugin import Plugin
-from byheart.types import Generate, Policy, RolloutGroup, Score
+from byheart.types import Generate, Policy, Score
 
 if TYPE_CHECKING:
     from byheart.config.recipe import Recipe
@@ -16,20 +16,10 @@ if TYPE_CHECKING:
 
 
 class Session(ABC):
-    """A running engine: it takes requests and answers them later, in any order. A command has one."""
+    """A running engine: it takes requests and answers them later, in any order."""
 
-    setting: Mapping[str, Any] | None = None
-    """What decides its answers beside policy and request, which is part of the digest of every stage that it serves:
-    the options of the model, and the arguments that a recipe hands through. Which engine answers is not."""
-    spread: Callable[..., Iterator[RolloutGroup]] | None = None
-    """For an engine of many workers: a method that does work on problems there (strategies/core/work.py), else None."""
     seconds: float = 0.0
     """Wall seconds spent generating so far."""
-
-    start_seconds: float = 0.0
-    """Of all wall seconds so far, those that starting took."""
-    swap_seconds: float = 0.0
-    """Of all wall seconds so far, those that loading policies took."""
 
     @abstractmethod
     def load(self, policy: Policy) -> None:
@@ -74,13 +64,14 @@ class Engine(Plugin):
         start."""
         raise NotImplementedError
 
-    def placed(self, base: Path) -> Engine:
-        """The engine to start for the model in `base` on the available GPUs: this one, or one that runs several copies
-        of it. Raises EngineError where the model does not fit."""
-        return self
+    def fit(self, base: Path) -> tuple[Engine, int]:
+        """This engine as one copy of the model in `base` fits the GPUs of this machine, and the number of copies to
+        run. Raises EngineError where the model does not fit."""
+        return self, 1
 
-    def worker(self) -> Engine:
-        """The engine of one worker, if this one has many; else this one."""
+    def single(self) -> Engine:
+        """This engine as one copy of the model, on the GPUs that it sees. Raises RecipeError where its options ask for
+        several."""
         return self
 
     def num_gpus(self) -> int:
@@ -88,7 +79,7 @@ class Engine(Plugin):
         return 1
 
     def layout(self) -> str:
-        """How it is spread over workers and GPUs, in words; "" if it is not."""
+        """How one copy is spread over GPUs, in words; "" if it is not."""
         return f"over {self.num_gpus()} GPUs" if self.num_gpus() > 1 else ""
 
     def at_once(self, gpu: bool) -> int:
@@ -97,3 +88,6 @@ class Engine(Plugin):
 
     def check(self, recipe: Recipe) -> None:
         """Raises RecipeError where the rest of `recipe` does not fit this engine. Loads no model."""
+
+    def check_machine(self) -> None:
+        """Raises RecipeError where its options ask for more than this machine has."""

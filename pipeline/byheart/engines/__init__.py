@@ -3,7 +3,6 @@
 REGISTRY = {
     "vllm": "byheart.engines.vllm:VLLM",
     "transformers": "byheart.engines.transformers:Transformers",
-    "ray": "byheart.engines.ray:Ray",
     "server": "byheart.engines.server:Server",
     "scripted": "byheart.engines.scripted:Scripted",
 }

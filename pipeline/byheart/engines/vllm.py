@@ -85,7 +85,7 @@ class VLLM(Engine):
 
     @override
     def check(self, recipe: Recipe) -> None:
-        """Raises RecipeError where the trained adapter could not be served, or there are fewer GPUs than asked for."""
+        """Raises RecipeError where the trained adapter could not be served."""
         largest, rank = self.max_lora_rank, recipe.objective.adapter_rank()
         if rank > largest:
             raise RecipeError(f"objective.lora_r: {rank} is more than engine.max_lora_rank, {largest}: raise that too")
@@ -103,6 +103,9 @@ class VLLM(Engine):
                     f"lora_args.rank_pattern: {own_rank}, of {module}, is more than engine.max_lora_rank, {largest}: "
                     "raise that too"
                 )
+
+    @override
+    def check_machine(self) -> None:
         wanted, available = self.num_gpus() * (self.data_parallel_size or 1), len(machine.gpus())
         if wanted > max(1, available):
             raise RecipeError(
@@ -111,15 +114,19 @@ class VLLM(Engine):
             )
 
     @override
-    def placed(self, base: Path) -> Engine:
-        """One copy of the model, or if there is room for several, one on each GPU or group of GPUs, by Ray on this
-        machine."""
-        from byheart.engines.ray import Ray
-
+    def fit(self, base: Path) -> tuple[Engine, int]:
         heads = checkpoint.config(base).get("num_attention_heads", 1)
         tensor, data = layout(self, 2 * checkpoint.num_parameters(base), heads, machine.gpus())
-        copy = self.model_copy(update={"tensor_parallel_size": tensor, "data_parallel_size": 1})
-        return copy if data == 1 else Ray(name="ray", worker_engine=copy, num_workers=data, address="local")
+        return self.model_copy(update={"tensor_parallel_size": tensor, "data_parallel_size": 1}), data
+
+    @override
+    def single(self) -> VLLM:
+        if (self.data_parallel_size or 1) > 1:
+            raise RecipeError(
+                f"engine.data_parallel_size: {self.data_parallel_size} copies of the model in one worker; give it "
+                "one, and let executor.num_workers set their number"
+            )
+        return self.model_copy(update={"data_parallel_size": 1})
 
     @override
     def num_gpus(self) -> int:

@@ -1,9 +1,10 @@
 """Many engines as one: workers of a Ray cluster, each with an engine, a driver and verifiers of its own.
 
 Problems are sent to workers and rollout groups come back, so each worker keeps its engine's batch full without waiting
-for the others. A worker is assigned more problems than it works on, fewer towards the end. If a worker is lost, the
-others take its problems and a new one is requested. A problem that was lost with two workers is done last and alone, so
-that a problem that crashes workers costs only itself. Workers that the cluster has no room for start when it grows.
+for the others. A worker is assigned more problems than it works on, fewer towards the end. Ray starts a lost worker
+again where there is room; meanwhile the others take its problems. A problem that was lost with two workers is done last
+and alone, so that a problem that crashes workers costs only itself. Workers that the cluster has no room for start when
+it grows.
 
 A policy's adapter is sent with the work; the base model is resolved by its name on the worker's machine.
 """
@@ -19,7 +20,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,12 +31,11 @@ import psutil
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.contracts import Engine, Session
-from byheart.engines.core.lazy import Lazy
-from byheart.engines.vllm import VLLM
-from byheart.errors import ByheartError, EngineError, RecipeError
+from byheart.contracts import Engine, Executor, Work, Workers
+from byheart.errors import ByheartError, EngineError
+from byheart.executors.core.lazy import Lazy
+from byheart.executors.local import Local
 from byheart.models import checkpoint, machine
-from byheart.plugins.plugin import Member, named
 from byheart.progress import console
 from byheart.types import Policy, Problem, RolloutGroup, replace
 
@@ -45,16 +45,12 @@ if TYPE_CHECKING:
 MAX_ASSIGNED, MIN_ASSIGNED = 512, 16
 """Problems assigned to a worker at a time: half of its share of those left, within these bounds."""
 
-Work = Callable[[Iterable[Problem | None], Session], Iterator[RolloutGroup]]
-"""What a worker does with a stream of problems, in which None means that none is available at the moment."""
 
-
-class Ray(Engine):
-    """Spreads sampling over the workers of a Ray cluster."""
+class Ray(Executor):
+    """Spreads work over the workers of a Ray cluster, each with an engine of its own."""
 
     remote: ClassVar[bool] = True
 
-    worker_engine: Member[Engine] = named("vllm", "engine of each worker")
     num_workers: int | None = Field(
         default=None, ge=1, description="most workers; by default as many as the cluster has room for at the start"
     )
@@ -70,64 +66,43 @@ class Ray(Engine):
     )
 
     @override
-    def with_args(self, args: Mapping[str, Any]) -> Ray:
-        return self.model_copy(update={"worker_engine": self.worker_engine.with_args(args)})
-
-    @override
-    def start(self, base: Path, model: checkpoint.ModelOptions, log: Path) -> RaySession:
-        return RaySession(self, base, model, log)
+    def start(self, engine: Engine, base: Path, model: checkpoint.ModelOptions, log: Path) -> RayWorkers:
+        return RayWorkers(self, engine, base, model)
 
     @override
     def check(self, recipe: Recipe) -> None:
-        """Raises RecipeError where the engine of a worker does not go together with the rest of the recipe."""
-        worker = self.worker_engine
-        if isinstance(worker, Ray) or (isinstance(worker, VLLM) and worker.data_parallel_size):
-            raise RecipeError("engine.worker_engine: a single engine is wanted; engine.num_workers sets their number")
-        if isinstance(worker, VLLM):  # the GPUs of the workers are not known here
-            worker = worker.model_copy(update={"tensor_parallel_size": None})
-        worker.check(recipe)
+        """Raises RecipeError where a worker's engine does not fit the recipe. The workers' GPUs are not known here."""
+        recipe.engine.single().check(recipe)
 
     @override
-    def worker(self) -> Engine:
-        return self.worker_engine
-
-    @override
-    def num_gpus(self) -> int:
-        return self.worker_engine.num_gpus()
-
-    @override
-    def layout(self) -> str:
+    def layout(self, engine: Engine) -> str:
         copies = f"{self.num_workers} workers" if self.num_workers else "workers"
-        return f"{copies}, each {over}" if (over := self.worker_engine.layout()) else copies
-
-    @override
-    def at_once(self, gpu: bool) -> int:
-        return self.worker_engine.at_once(gpu)
+        return f"{copies}, each {over}" if (over := engine.layout()) else copies
 
 
 @dataclass(eq=False)
 class _Member:
-    """A worker as seen from here. `started`: it has answered at least once. `alone`: it works on one suspicious problem
-    only. `busy`: the problem of each open call, None for the call that starts it."""
+    """A worker, with the problem that each of its open calls is about; None for the one that says that it started.
+    `alone` is whether it works on one problem only."""
 
     worker: Any
+    busy: dict[Any, Problem | None] = field(default_factory=dict)
     started: bool = False
     alone: bool = False
-    busy: dict[Any, Problem | None] = field(default_factory=dict)
 
 
-class RaySession(Session):
-    """A connection to a Ray cluster, which is started if needed. Raises EngineError where that fails, or the cluster
-    has no room for a worker. Work goes through `spread`; there are no requests."""
+class RayWorkers(Workers):
+    """The workers of a Ray cluster. Raises EngineError where the cluster can't be reached, or has no room for a
+    worker."""
 
-    def __init__(self, options: Ray, base: Path, model: checkpoint.ModelOptions, log: Path) -> None:
+    def __init__(self, options: Ray, engine: Engine, base: Path, model: checkpoint.ModelOptions) -> None:
         """Join the cluster at `options.address`, or start one."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of a worker's errors, one is raised here
         import ray
 
-        self._ray, self._options, self._model = ray, options, model
+        self._ray, self._options, self._engine, self._model = ray, options, engine, model
         # Ray puts the current working directory first on the import path of its workers: make it an empty one.
         self._empty = tempfile.TemporaryDirectory(prefix="byheart-ray-")
         try:
@@ -139,18 +114,17 @@ class RaySession(Session):
                 f"no Ray cluster can be reached or started at {where}: {' '.join(str(error).split())[:300]}"
             ) from None
         num_cpus, num_gpus = (ray.cluster_resources().get(name, 0) for name in ("CPU", "GPU"))
-        split = options.num_gpus()
-        self._gpus = options.gpus if options.gpus is not None else split * (num_gpus > 0)
+        self._gpus = options.gpus if options.gpus is not None else engine.num_gpus() * (num_gpus > 0)
         room = int(num_gpus / self._gpus + 1e-9) if self._gpus else int(num_cpus // max(options.cpus, 1))
         self.num_workers = options.num_workers or room
         if not self.num_workers:
             ray.shutdown()
             raise EngineError(
-                f"the Ray cluster has {num_cpus:g} CPUs and {num_gpus:g} GPUs: no room "
-                f"for a worker with {options.cpus:g} and {self._gpus:g}; if it will grow, set engine.num_workers"
+                f"the Ray cluster has {num_cpus:g} CPUs and {num_gpus:g} GPUs: no room for a worker with "
+                f"{options.cpus:g} and {self._gpus:g}; if it will grow, set executor.num_workers"
             )
         self._members: list[_Member] = []
-        self._num_tasks = self._num_futile = 0
+        self._num_works = self._num_futile = 0
         self._reported_waiting = False
         self._policy: Any = None
         self.load(Policy(str(base)))
@@ -161,39 +135,30 @@ class RaySession(Session):
         self._policy = self._ray.put(packed(policy))
 
     @override
-    def submit(self, request: object) -> int:
-        raise AssertionError("work is spread over the workers, which have engines of their own")
-
-    @override
-    def poll(self) -> list[tuple[int, Any]]:
-        return []
-
-    def spread(self, problems: Sequence[Problem], work: Work) -> Iterator[RolloutGroup]:
-        """The rollout group of each of `problems`, in the order in which they finish. Raises what an engine raises in a
-        worker, and EngineError where no worker is left."""
+    def map(self, problems: Iterable[Problem | None], work: Work) -> Iterator[RolloutGroup]:
         began = time.monotonic()
-        self._num_tasks += 1
-        task = self._ray.put(work)
-        self._queue, self._suspects, self._num_lost = deque(problems), deque[Problem](), Counter[str]()
-        self._members += [self._worker() for _ in range(self.num_workers - len(self._members))]
-        for member in self._members:
-            self._begin(member, task)
-        left = len(problems)
+        self._num_works += 1
+        job = Job(self._num_works, self._ray.put(work), self._policy)
+        self._queue, self._suspects = deque(problem for problem in problems if problem), deque[Problem]()
+        self._num_lost, left = Counter[str](), len(self._queue)
+        self._members += [self._member() for _ in range(self.num_workers - len(self._members))]
         try:
+            for member in self._members:
+                self._assign(member, job)
             while left:
                 for member, answer in self._answered():
-                    groups = self._lost(member, answer, task) if isinstance(answer, BaseException) else answer
+                    groups = self._lost(member, answer) if isinstance(answer, BaseException) else answer
                     left -= len(groups)
                     self.seconds += time.monotonic() - began
                     began = time.monotonic()
                     yield from groups
                     for other in self._members:
-                        self._assign(other)
+                        self._assign(other, job)
         finally:
             self.seconds += time.monotonic() - began
             for member in self._members:
-                member.busy.clear()
-                member.worker.end.remote(self._num_tasks)
+                member.busy = {call: problem for call, problem in member.busy.items() if problem is None}
+                member.alone = False
 
     @override
     def sleep(self) -> str:
@@ -217,30 +182,34 @@ class RaySession(Session):
         self._ray.shutdown()
         self._empty.cleanup()
 
-    def _worker(self) -> _Member:
-        kind = self._ray.remote(Worker)
+    def _member(self) -> _Member:
+        """A worker that Ray starts now, or when there is room, and again where its process or its machine is lost."""
         resources = {"num_cpus": self._options.cpus, "num_gpus": self._gpus, "max_concurrency": 2 * MAX_ASSIGNED}
-        return _Member(kind.options(**resources).remote(self._options.worker_engine, self._model, Path.cwd()))
+        kind = self._ray.remote(Worker).options(max_restarts=-1, **resources)
+        return self._awaited(_Member(kind.remote(self._engine, self._model, Path.cwd())))
 
-    def _begin(self, member: _Member, task: Any) -> None:
-        member.busy[member.worker.begin.remote(self._num_tasks, task, self._policy)] = None
+    def _awaited(self, member: _Member) -> _Member:
+        """The member, which has no problems until it says that it started."""
+        call = member.worker.start.options(max_task_retries=-1).remote()
+        member.busy, member.started, member.alone = {call: None}, False, False
+        return member
 
-    def _assign(self, member: _Member) -> None:
+    def _assign(self, member: _Member, job: Job) -> None:
         """Send a worker as many problems as it should have."""
-        if not member.started or None in member.busy.values():
+        if not member.started:
             return
         member.alone = member.alone and bool(member.busy)
         limit = min(MAX_ASSIGNED, max(MIN_ASSIGNED, len(self._queue) // (2 * len(self._members))))
         while self._queue and len(member.busy) < limit and not member.alone:
             problem = self._queue.popleft()
-            member.busy[member.worker.solve.remote(problem)] = problem
+            member.busy[member.worker.solve.remote(problem, job)] = problem
         if self._suspects and not member.busy:
             problem, member.alone = self._suspects.popleft(), True
-            member.busy[member.worker.solve.remote(problem)] = problem
+            member.busy[member.worker.solve.remote(problem, job)] = problem
 
     def _answered(self) -> Iterator[tuple[_Member, Any]]:
-        """Workers that answered, each with its finished rollout groups (none for a call that started it), or with the
-        error by which it was lost."""
+        """Workers that answered, each with its finished rollout groups (none for one that started), or with the error
+        by which it was lost."""
         ray, calls = self._ray, {ref: member for member in self._members for ref in member.busy}
         first, _ = ray.wait(list(calls), num_returns=1, timeout=60)
         done, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
@@ -267,11 +236,26 @@ class RaySession(Session):
             self._num_futile = self._num_futile if problem is None else 0
             yield member, [] if problem is None else [answer]
 
-    def _lost(self, member: _Member, error: BaseException, task: Any) -> list[RolloutGroup]:
-        """Put back the problems of a lost worker and request another; the groups of problems that are given up."""
-        self._members.remove(member)
-        self._ray.kill(member.worker)
+    def _lost(self, member: _Member, error: BaseException) -> list[RolloutGroup]:
+        """Put back the problems of a lost worker, which Ray starts again; the groups of problems that are given up. One
+        that could not even start is left out."""
+        given_up, why = self._put_back(member), _why(error)
         self._num_futile += 1
+        if self._num_futile > max(10, 3 * self.num_workers):
+            raise EngineError(f"{self._num_futile} workers died in a row without finishing a problem: {why}")
+        if member.started:
+            console.print(f"a worker was lost, others take its problems: {why}", markup=False)
+            self._awaited(member)
+            return given_up
+        self._members.remove(member)
+        if not self._members:
+            raise EngineError(f"no worker of the Ray cluster could start: {why}")
+        console.print(f"a worker could not start, the others go on without it: {why}", markup=False)
+        return given_up
+
+    def _put_back(self, member: _Member) -> list[RolloutGroup]:
+        """Queue the problems of a lost worker again, those that were lost before as suspects; the groups of those that
+        crashed a worker while running alone, which are given up."""
         given_up = []
         for problem in (problem for problem in member.busy.values() if problem):
             self._num_lost[problem.id] += 1
@@ -281,73 +265,71 @@ class RaySession(Session):
             else:
                 (self._queue if self._num_lost[problem.id] == 1 else self._suspects).append(problem)
         member.busy.clear()
-        why = _why(error)
-        if self._num_futile > max(10, 3 * self.num_workers):
-            raise EngineError(f"{self._num_futile} workers died in a row without finishing a problem: {why}")
-        if member.started:
-            console.print(f"a worker was lost, others take its problems: {why}", markup=False)
-            self._members.append(self._worker())
-            self._begin(self._members[-1], task)
-        elif not self._members:
-            raise EngineError(f"no worker of the Ray cluster could start: {why}")
-        else:
-            console.print(f"a worker could not start, the others go on without it: {why}", markup=False)
         return given_up
 
 
+@dataclass(frozen=True)
+class Job:
+    """What workers are to do: the `number` of the work, and where in the cluster work and policy are."""
+
+    number: int
+    work: Any
+    policy: Any
+
+
 class Worker:
-    """A worker process, on any machine of the cluster, whose engine runs in one thread. `folder` is the directory in
-    which the command was started; if it exists here, relative paths are relative to it."""
+    """A worker process, on any machine of the cluster, whose engine runs in one thread."""
 
     def __init__(self, engine: Engine, model: checkpoint.ModelOptions, folder: Path) -> None:
-        """`folder` is the working directory of the command, in which relative paths mean the same here."""
+        """`folder` is the working directory of the command; where it exists, relative paths mean the same here."""
         machine.isolate()
         if folder.is_dir():
             os.chdir(folder)
         self._thread = ThreadPoolExecutor(1)
         self._folder = _own_folder()
         self._base = checkpoint.fetch(model)
-        if isinstance(engine, VLLM) and engine.data_parallel_size is None:
-            engine = engine.model_copy(update={"data_parallel_size": 1})  # even if it sees more GPUs than it reserved
-        self._engine = Lazy(engine, model, self._folder / "engine.log")
+        self._workers = Lazy(Local(), engine.single(), model, self._folder / "engine.log")
         self._desk: _Desk | None = None
-        self._ended = 0
+        self._beginning = asyncio.Lock()
 
-    async def begin(self, number: int, work: Work, policy: _Packed) -> None:
-        """Do `work` under `policy` on the problems that come until `end` of the same `number`. The two calls may arrive
-        in any order, since this one waits for its arguments."""
-        if number > max(self._ended, self._desk.number if self._desk else 0):
-            if self._desk:
-                self._desk.problems.put(None)
-            self._desk = _Desk(number, asyncio.get_running_loop())
-            self._thread.submit(self._work, work, policy, self._desk)
+    async def start(self) -> None:
+        """Says that this worker has started."""
 
-    async def solve(self, problem: Problem) -> RolloutGroup:
-        """The rollout group of `problem`, by the work that was begun."""
-        assert self._desk, "begin comes first"
+    async def solve(self, problem: Problem, job: Job) -> RolloutGroup:
+        """The rollout group of `problem`. A job of a higher number than the last ends that one."""
+        async with self._beginning:
+            if self._desk is None or self._desk.number < job.number:
+                await self._begin(job)
+        assert self._desk
         return await self._desk.answer(problem)
 
-    async def end(self, number: int) -> None:
-        """No more problems come for the work of this `number`."""
-        self._ended = max(self._ended, number)
-        if self._desk and self._desk.number == number:
-            self._desk.problems.put(None)
+    async def sleep(self) -> str:
+        """End the job and let the engine sleep."""
+        async with self._beginning:
+            self._end()
+        return await asyncio.wrap_future(self._thread.submit(self._workers.sleep))
 
     async def leave(self) -> None:
         """Remove this worker's files."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def sleep(self) -> str:
-        """Session.sleep of the engine."""
-        return await asyncio.wrap_future(self._thread.submit(self._engine.sleep))
+    async def _begin(self, job: Job) -> None:
+        work, policy = await asyncio.gather(job.work, job.policy)
+        self._end()
+        self._desk = _Desk(job.number, asyncio.get_running_loop())
+        self._thread.submit(self._do, work, policy, self._desk)
 
-    def _work(self, work: Work, policy: _Packed, desk: _Desk) -> None:
+    def _end(self) -> None:
+        if self._desk:
+            self._desk.problems.put(None)
+
+    def _do(self, work: Work, policy: _Packed, desk: _Desk) -> None:
         try:
-            self._engine.load(_unpacked(policy, self._base, self._folder))
-            for group in work(desk.coming(), self._engine):
+            self._workers.load(_unpacked(policy, self._base, self._folder))
+            for group in self._workers.map(desk, work):
                 desk.loop.call_soon_threadsafe(desk.done, group)
         except BaseException as error:
-            self._engine.close()  # it may have open requests
+            self._workers.close()  # it may have open requests
             desk.loop.call_soon_threadsafe(desk.fail, error)
 
 
@@ -376,7 +358,7 @@ class _Desk:
         while self._answers:
             self._answers.popitem()[1].set_exception(error)
 
-    def coming(self) -> Iterator[Problem | None]:
+    def __iter__(self) -> Iterator[Problem | None]:
         """The problems, and None while none is available; it blocks if none is in progress."""
         while True:
             try:

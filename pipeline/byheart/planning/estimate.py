@@ -99,7 +99,7 @@ def without_gpu(recipe: Recipe, model: Shape) -> str:
     free. Libraries take 1.5 GiB in each process."""
     weights, free = 4 * model.parameters, psutil.virtual_memory().available
     training, sampling = 2 * weights + 1.5 * GIB, 0.0
-    if not recipe.engine.remote:
+    if not (recipe.engine.remote or recipe.executor.remote):
         path = checkpoint.find(recipe.model)
         context = min(recipe.model.max_context, checkpoint.context_length(path)) if path else recipe.model.max_context
         cache = model.cache(4) * context * recipe.engine.at_once(gpu=False)
@@ -113,7 +113,7 @@ def without_gpu(recipe: Recipe, model: Shape) -> str:
 
 def memory(recipe: Recipe, model: Shape, gpus: list[Gpu]) -> tuple[list[str], bool]:
     """Lines with the memory that sampling and training take of each of `gpus`, and whether both fit."""
-    worker, objective = recipe.engine.worker(), recipe.objective
+    worker, objective = recipe.engine, recipe.objective
     smallest = min(gpu.memory for gpu in gpus)
     lines, fits = [], True
     if isinstance(worker, VLLM):
@@ -159,7 +159,7 @@ def minutes(
     problems of each split, `prompt` the tokens of one prompt."""
     speed = next((pair for name, pair in SPEEDS.items() if re.search(rf"\b{name}\b", gpus[0].name)), None)
     budget, evaluation, objective = recipe.strategy.budget(), recipe.evaluation, recipe.objective
-    worker = recipe.engine.worker()
+    worker = recipe.engine
     if speed is None or budget is None or not isinstance(worker, VLLM):
         return None
     bandwidth, operations = speed

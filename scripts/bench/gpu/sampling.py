@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import statistics
 import time
+from contextlib import closing
 from typing import Any
 
-from byheart.engines.core.lazy import Lazy
 from byheart.engines.vllm import VLLM
-from byheart.models import machine, weights
+from byheart.models import checkpoint, machine, weights
 from byheart.strategies.core.driver import drive
 from byheart.strategies.direct import Direct
 from byheart.types import Generate, Policy
@@ -74,7 +74,10 @@ def ours(work: Workload) -> dict[str, Any]:
     """The same prompts, settings and numbers of samples through byheart, as its sample stage does it."""
     recipe = work.recipe
     adapted = Policy(recipe.model.name, work.adapter, weights.name(work.adapter, None))
-    with Pool() as pool, Lazy(recipe.engine, recipe.model, work.folder / "engine.log") as engine:
+    folder, log = checkpoint.fetch(recipe.model), work.folder / "engine.log"
+    began = time.perf_counter()
+    with Pool() as pool, closing(recipe.engine.start(folder, recipe.model, log)) as engine:
+        started = time.perf_counter() - began
         verifier = VerifierService(recipe.train_verifier, pool)
 
         def speed(run: int) -> float:
@@ -85,9 +88,11 @@ def ours(work: Workload) -> dict[str, Any]:
             tokens = sum(rollout.num_tokens for group in ended for rollout in group.rollouts)
             return tokens / (time.perf_counter() - began)
 
-        def first_token() -> float:
-            """Seconds until a prompt of a few words has its first token."""
+        def first_token(policy: Policy | None = None) -> float:
+            """Seconds until a prompt of a few words has its first token, under `policy` if that is to be loaded."""
             began = time.perf_counter()
+            if policy:
+                engine.load(policy)
             engine.submit(Generate([{"role": "user", "content": "What is 1 + 1?"}], temperature=0.0, max_tokens=1))
             while not engine.poll():
                 pass
@@ -96,18 +101,16 @@ def ours(work: Workload) -> dict[str, Any]:
         speed(0)
         base = [speed(1 + n) for n in range(RUNS)]
         known = min(first_token() for _ in range(RUNS))
-        engine.load(adapted)
-        switched = first_token()
+        switched = first_token(adapted)
         speed(0)
         with_adapter = [speed(1 + RUNS + n) for n in range(RUNS)]
-        engine.load(Policy(recipe.model.name))
-        back = first_token()
+        back = first_token(Policy(recipe.model.name))
         began = time.perf_counter()
         can_sleep = bool(engine.sleep())
         slept = time.perf_counter() - began
         woken = first_token()
         return {
-            "start_seconds": engine.start_seconds,
+            "start_seconds": started,
             "tokens_per_second": _summary(base),
             "tokens_per_second_adapter": _summary(with_adapter),
             "adapter_load_seconds": switched - known,

@@ -1,16 +1,24 @@
-"""An engine is started when it is first needed, and told of a policy only when it is another."""
+"""Workers are started for their first work, and told of a policy only when it is another."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from byheart.engines.core.lazy import Lazy
+from byheart.contracts import Engine, Executor, Workers
 from byheart.engines.scripted import Scripted, ScriptedSession
-from byheart.errors import EngineError
+from byheart.errors import EngineError, PluginError
+from byheart.executors.core.lazy import Lazy
+from byheart.executors.local import Local
 from byheart.models import checkpoint
-from byheart.types import Generate, Policy, Score
+from byheart.strategies.core.work import Solving
+from byheart.types import Generate, Policy, Problem, Rollout, Score, Solver
+
+from tests.conftest import verifier_by
+
+SUM = Problem.of("1 + 1?", "2", "number")
 
 
 @pytest.fixture
@@ -21,14 +29,24 @@ def script(tmp_path: Path) -> Path:
 
 
 def lazy(script: Path, model: Path) -> Lazy:
-    options = Scripted(script=str(script))
-    return Lazy(options, checkpoint.ModelOptions(name=str(model)), script.with_name("engine.log"))
+    options = checkpoint.ModelOptions(name=str(model))
+    return Lazy(Local(), Scripted(script=str(script)), options, script.with_name("engine.log"))
 
 
-def test_nothing_is_started_until_something_is_asked(script: Path, tmp_path: Path) -> None:
-    with lazy(script, tmp_path / "no such model") as engine:
-        engine.load(Policy("m"))
-        assert engine.start_seconds == engine.seconds == 0.0
+def session(script: Path, model: Path) -> ScriptedSession:
+    return Scripted(script=str(script)).start(model, checkpoint.ModelOptions(name="m"), script.with_name("engine.log"))
+
+
+def twice(problem: Problem) -> Solver:
+    [completions] = yield [Generate(problem.prompt, n=2)]
+    return [Rollout.of(problem, completion, "twice") for completion in completions]
+
+
+def test_nothing_is_started_until_there_is_work(script: Path, tmp_path: Path) -> None:
+    with lazy(script, tmp_path / "no such model") as workers:
+        workers.load(Policy("m"))
+        assert workers.sleep() == ""
+        assert workers.start_seconds == workers.seconds == 0.0
 
 
 def test_a_policy_is_loaded_once_until_another_is_wanted(
@@ -42,34 +60,56 @@ def test_a_policy_is_loaded_once_until_another_is_wanted(
         real(engine, policy)
 
     monkeypatch.setattr(ScriptedSession, "load", spy)
-    with lazy(script, tiny) as engine:
+    with lazy(script, tiny) as workers:
         for wanted in ("base", "base", "adapter-1", "adapter-1", "base"):
-            engine.load(Policy("m", None, wanted))
-            ticket = engine.submit(Generate("1 + 1?", n=2, seed=7))
-            [(answered, completions)] = engine.poll()
-            assert answered == ticket
-            assert {one.policy for one in completions} == {wanted}
+            workers.load(Policy("m", None, wanted))
+            [group] = workers.map([SUM], Solving(twice, verifier_by()))
+            assert {rollout.policy for rollout in group.rollouts} == {wanted}
     assert loaded == ["adapter-1", "base"], "it starts with the base model"
 
 
 def test_the_script_answers_by_seed_and_greedily_with_its_first(script: Path, tiny: Path) -> None:
-    with lazy(script, tiny) as engine:
-        engine.submit(Generate("1 + 1?", n=3, seed=1))
-        engine.submit(Generate("1 + 1?", temperature=0, seed=1))
-        sampled, greedy = (completions for _, completions in engine.poll())
-        assert [one.text for one in sampled] == ["3", "two", "2"]
-        assert [one.text for one in greedy] == ["2"]
-        engine.submit(Generate("2 + 2?"))
-        with pytest.raises(EngineError, match=r"has no answers to '2 \+ 2\?'"):
-            engine.poll()
+    engine = session(script, tiny)
+    engine.submit(Generate("1 + 1?", n=3, seed=1))
+    engine.submit(Generate("1 + 1?", temperature=0, seed=1))
+    sampled, greedy = (completions for _, completions in engine.poll())
+    assert [one.text for one in sampled] == ["3", "two", "2"]
+    assert [one.text for one in greedy] == ["2"]
+    engine.submit(Generate("2 + 2?"))
+    with pytest.raises(EngineError, match=r"has no answers to '2 \+ 2\?'"):
+        engine.poll()
 
 
 def test_the_script_scores_for_a_policy_with_a_scorer(script: Path, tiny: Path) -> None:
-    with lazy(script, tiny) as engine:
-        for policy, expected in (
-            (Policy("m"), [None, None]),
-            (Policy("m", None, "adapter-1", script.parent / "scorer"), [-0.5, None]),
-        ):
-            engine.load(policy)
-            ticket = engine.submit(Score("1 + 1?", ["2", "3"]))
-            assert engine.poll() == [(ticket, expected)]
+    engine = session(script, tiny)
+    for policy, expected in (
+        (Policy("m"), [None, None]),
+        (Policy("m", None, "adapter-1", script.parent / "scorer"), [-0.5, None]),
+    ):
+        engine.load(policy)
+        ticket = engine.submit(Score("1 + 1?", ["2", "3"]))
+        assert engine.poll() == [(ticket, expected)]
+
+
+class Nobody(Executor):
+    """Starts something that is no workers."""
+
+    def start(self, engine: Engine, base: Path, model: checkpoint.ModelOptions, log: Path) -> Workers:
+        nothing: Any = engine
+        return nothing  # type: ignore[no-any-return]
+
+
+class NoSession(Engine):
+    """Starts something that is no session."""
+
+    def start(self, base: Path, model: checkpoint.ModelOptions, log: Path) -> Any:
+        return base
+
+
+def test_what_starts_something_else_is_named(script: Path, tiny: Path) -> None:
+    model, log = checkpoint.ModelOptions(name=str(tiny)), script.with_name("engine.log")
+    scripted = Scripted(script=str(script))
+    with pytest.raises(PluginError, match=r"^start of the executor test_lazy returned a Scripted, not Workers$"):
+        Lazy(Nobody(), scripted, model, log).map([SUM], Solving(twice, verifier_by()))
+    with pytest.raises(PluginError, match=r"^start of the engine test_lazy returned a \w+Path, not a Session$"):
+        Lazy(Local(), NoSession(), model, log).map([SUM], Solving(twice, verifier_by()))

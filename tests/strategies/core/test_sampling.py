@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from byheart.config import recipe, validation
 from byheart.errors import EngineError, RecipeError
+from byheart.executors.local import LocalWorkers
 from byheart.files import Journal, write_records
 from byheart.runs.records import LoadStats, Stages
 from byheart.runs.run import Run
@@ -64,14 +65,14 @@ class Sampled:
             self.dir = run.round_dir(1)
             self.dir.mkdir(exist_ok=True)
             write_records(self.dir / "problems.jsonl", [self.problems])
-            inputs = (self.problems, Policy("m"), self.recipe.strategy, self.recipe.sample_tokens, engine)
-            made = run.stage(1, "sample", sample, *inputs, verifier_by("number"), []).value
+            inputs = (self.problems, Policy("m"), self.recipe.strategy, self.recipe.sample_tokens, LocalWorkers(engine))
+            made = list(run.stage(1, "sample", sample, *inputs, verifier_by("number"), []).value)
             stats = Stages(run.records(1)).sample
             assert stats
             self.stats = stats
         finally:
             run.close()
-        assert read_rollouts(self.dir) == made
+        assert list(read_rollouts(self.dir)) == made
         return made
 
 
@@ -202,10 +203,14 @@ def test_a_strategy_that_asks_what_the_run_knows_is_told(tmp_path: Path) -> None
     verifier = verifier_by("number")
     run.stage(1, "load", given, sampled.problems)
     run.stage(1, "baseline", given, sampled.problems)
-    run.stage(1, "verify", verify, sampled.problems, read_rollouts(sampled.dir), Policy("m"), first, verifier)
+    run.stage(
+        1, "verify", verify, sampled.problems, read_rollouts(sampled.dir), Policy("m"), LocalWorkers(first), verifier
+    )
     later, second = Problems(PROBLEMS[2:3], [], []), engine_by(right)
     earlier = run.earlier(2, given, given, sample, verify)  # type: ignore[arg-type]  # nothing is measured here
-    run.stage(2, "sample", sample, later, Policy("m"), sampled.recipe.strategy, None, second, verifier, earlier)
+    run.stage(
+        2, "sample", sample, later, Policy("m"), sampled.recipe.strategy, None, LocalWorkers(second), verifier, earlier
+    )
     run.close()
     [request] = second.taken
     assert request.prompt in ("0 + 1it is 1\n\n2 + 1", "1 + 1it is 2\n\n2 + 1")

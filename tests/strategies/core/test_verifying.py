@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from byheart.config import recipe
 from byheart.contracts import Verifier
+from byheart.executors.local import LocalWorkers
 from byheart.runs.run import Run
 from byheart.strategies.core.verifying import verify
 from byheart.types import (
@@ -35,10 +36,17 @@ def rollout(problem: Problem, text: str, seed: int = 0, finish: FinishReason = "
 def verified(folder: Path, problems: list[Problem], attempts: list[RolloutGroup], by: Any = "number") -> list[Verdict]:
     run = Run(folder / "run", recipe.parse({"name": "t", "model": {"name": "m"}, "task": {"name": "times_table"}}))
     made = run.stage(
-        1, "verify", verify, Problems(problems, [], []), attempts, Policy("base"), FakeEngine(unasked), verifier_by(by)
+        1,
+        "verify",
+        verify,
+        Problems(problems, [], []),
+        attempts,
+        Policy("base"),
+        LocalWorkers(FakeEngine(unasked)),
+        verifier_by(by),
     ).value
     run.close()
-    return made
+    return list(made)
 
 
 def unasked(request: Generate) -> str:

@@ -89,9 +89,7 @@ def _wrong_branches(branches: object) -> str | None:
         if not isinstance(branch, Generator):
             return f"with {described(branch)} as a branch, which is no generator"
         if branches.count(branch) > 1 or (isgenerator(branch) and getgeneratorstate(branch) != GEN_CREATED):
-            return (
-                f"with {qualified(branch)} as a branch, which was started before; make a generator for each"
-            )
+            return f"with {qualified(branch)} as a branch, which was started before; make a generator for each"
     return None
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from byheart.contracts import Session, Strategy
+from byheart.contracts import Strategy, Workers
 from byheart.errors import EngineError
 from byheart.files import Journal, read_records
 from byheart.runs.records import SampleStats
@@ -14,7 +14,7 @@ from byheart.runs.stages import Earlier, Stage, stage
 from byheart.strategies.core.driver import Retriever
 from byheart.strategies.core.example_store import verified_examples
 from byheart.strategies.core.tuning import tuned
-from byheart.strategies.core.work import carried_out
+from byheart.strategies.core.work import Solving
 from byheart.types import Policy, Problem, Problems, RolloutGroup, Solver
 from byheart.verifiers.core.service import VerifierService
 
@@ -22,11 +22,12 @@ CHUNK = 32
 """Under a token budget problems start in chunks of so many; the last chunk may exceed the budget."""
 
 
-def read_rollouts(folder: Path) -> list[RolloutGroup]:
-    """In the order of the problems, whatever the order in which they were finished."""
-    groups = {group.problem_id: group for group in Journal(folder, "rollouts", RolloutGroup).read()}
+def read_rollouts(folder: Path) -> Sequence[RolloutGroup]:
+    """In the order of the problems, whatever the order in which they finished; each is read when it is asked for."""
+    groups = Journal(folder, "rollouts", RolloutGroup).records()
+    indices = {group.problem_id: index for index, group in enumerate(groups)}
     problems = read_records(folder / "problems.jsonl", Problems)[0]
-    return [groups[problem.id] for problem in problems.train if problem.id in groups]
+    return groups.at(indices[problem.id] for problem in problems.train if problem.id in indices)
 
 
 @stage(read_rollouts)
@@ -36,18 +37,18 @@ def sample(
     policy: Policy,
     strategy: Strategy,
     sample_tokens: int | None,
-    engine: Session,
+    workers: Workers,
     verifier: VerifierService,
     earlier: Sequence[Earlier],
 ) -> list[RolloutGroup]:
     """Let the strategy work on every problem to train on, or until `sample_tokens` were generated. Problems that an
     interrupted try finished are not sampled again. Of a list of temperatures the best is found first."""
-    engine.load(policy)
+    workers.load(policy)
     seed, retrieve = f"{work.seed} round {work.round}", verified_examples(earlier)
 
     def attempts(name: str, part: Sequence[Problem], solver: Strategy, budget: int | None = None) -> list[RolloutGroup]:
         journal, doing = Journal(work.dir, name, RolloutGroup), "sample" if name == "rollouts" else name
-        return attempt(work, journal, part, solver.solve, engine, verifier, seed, doing, retrieve, budget)
+        return attempt(work, journal, part, solver.solve, workers, verifier, seed, doing, retrieve, budget)
 
     tuning = strategy.tuning()
     best = tuned(work.dir, problems.train, tuning, attempts) if tuning else None
@@ -72,7 +73,7 @@ def attempt(
     journal: Journal[RolloutGroup],
     problems: Sequence[Problem],
     solve: Callable[[Problem], Solver],
-    engine: Session,
+    workers: Workers,
     verifier: VerifierService,
     seed: str,
     doing: str,
@@ -87,7 +88,8 @@ def attempt(
     num_missing = sum(problem.id not in known for problem in problems)
     if not num_missing:
         return _any_solved([known[problem.id] for problem in problems])
-    tokens, before = 0, engine.seconds
+    solving = Solving(solve, verifier, seed, retrieve)
+    tokens, before = 0, workers.seconds
     spent = 0  # those of an interrupted try counted, so that it ends where it would have ended without interruption
     try:
         with work.progress(num_missing, doing, "problems") as bar:
@@ -95,11 +97,11 @@ def attempt(
                 if budget is not None and spent >= budget:
                     break
                 missing = [problem for problem in chunk if problem.id not in known]
-                for group in carried_out(missing, solve, engine, verifier, seed, retrieve) if missing else ():
+                for group in workers.map(missing, solving) if missing else ():
                     journal.append(group)
                     known[group.problem_id] = group
                     tokens += group.num_tokens
-                    bar.advance(1, f"{tokens / max(engine.seconds - before, 1e-9):.0f} tokens/s")
+                    bar.advance(1, f"{tokens / max(workers.seconds - before, 1e-9):.0f} tokens/s")
                 spent += sum(known[problem.id].num_tokens for problem in chunk)
     finally:
         journal.close()

@@ -7,19 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from byheart.contracts import Session
-from byheart.files import read_records, write_records
+from byheart.contracts import Workers
+from byheart.files import Records, write_records
 from byheart.progress import console
 from byheart.runs.stages import Stage, stage
-from byheart.strategies.core.work import carried_out
+from byheart.strategies.core.work import Solving
 from byheart.types import Policy, Problem, Problems, RolloutGroup, Solver, Verdict, Verify, replace
 from byheart.verifiers.core.pool import FAILED
 from byheart.verifiers.core.service import VerifierService
 
 
-def read_verdicts(folder: Path) -> list[Verdict]:
-    """In the order of the rollouts."""
-    return read_records(folder / "verdicts.jsonl", Verdict)
+def read_verdicts(folder: Path) -> Sequence[Verdict]:
+    """In the order of the rollouts, one of each; each is read when it is asked for."""
+    return Records(Verdict, [folder / "verdicts.jsonl"])
 
 
 @stage(read_verdicts)
@@ -28,13 +28,13 @@ def verify(
     problems: Problems,
     rollouts: Sequence[RolloutGroup],
     policy: Policy,
-    engine: Session,
+    workers: Workers,
     verifier: VerifierService,
 ) -> list[Verdict]:
     """The verdicts given while sampling, and the rest judged now. A verifier that asks a model asks `policy`."""
     if verifier.asks_policy:
-        engine.load(policy)
-    verdicts = judged(work, problems.train, rollouts, engine, verifier)
+        workers.load(policy)
+    verdicts = judged(work, problems.train, rollouts, workers, verifier)
     write_records(work.dir / "verdicts.jsonl", verdicts)
     failures = Counter(verdict.reason for verdict in verdicts if verdict.reason.startswith(FAILED))
     if failures:
@@ -47,7 +47,7 @@ def judged(
     work: Stage,
     problems: Iterable[Problem],
     groups: Sequence[RolloutGroup],
-    engine: Session,
+    workers: Workers,
     verifier: VerifierService,
 ) -> list[Verdict]:
     """A verdict for every rollout, in order. `problems` holds every problem that was attempted.
@@ -60,8 +60,9 @@ def judged(
     ask = partial(_ask_again, {group.problem_id: group for group in missing}, verifier.by_agreement)
     if missing:
         unjudged, seed = [by_id[group.problem_id] for group in missing], f"{work.seed} verify {work.round}"
+        solving = Solving(ask, verifier, seed)
         with work.progress(len(missing), "verify", "problems") as bar:
-            for group in carried_out(unjudged, ask, engine if verifier.asks_policy else None, verifier, seed):
+            for group in workers.map(unjudged, solving) if verifier.asks_policy else solving(unjudged, None):
                 judged_groups[group.problem_id] = group
                 bar.advance(1)
     verdicts = {verdict.rollout_id: verdict for group in judged_groups.values() for verdict in group.verdicts}
