@@ -73,7 +73,9 @@ def run(
     _work(parsed, folder, rounds, redo_from=redo_from)
     terminal.show_result(folder)
     if run_dir and "://" in run_dir:
-        typer.echo(f"store    {run_dir}")
+        from byheart.runs import store
+
+        typer.echo(f"store    {store.shown(run_dir)}")
 
 
 def _stage_command(name: str) -> None:
@@ -120,6 +122,25 @@ for _name in STAGES:
         app.command(rich_help_panel="One stage at a time, in this order")(verify)
     else:
         _stage_command(_name)
+
+
+@app.command()
+def pull(
+    url: Annotated[str, typer.Argument(help="where the run is, e.g. s3://bucket/runs/addition")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="its copy here; by default the last part of the URL, in runs")
+    ] = None,
+) -> None:
+    """Bring a run from its URL here, or its copy here up to date.
+
+    The copy is a run directory like any other, to read or to go on with by --run-dir. What is done in it is sent to
+    the URL after each round. Where both have moved on, neither is changed.
+    """
+    from byheart.runs import store
+
+    if "://" not in url:
+        raise InputError(f"{url} is not a URL; a run directory is read where it is")
+    typer.echo(store.pull(url, folder or Path("runs", store.name(url))))
 
 
 @app.command()

@@ -60,7 +60,7 @@ def test_two_processes_leave_the_policy_and_the_scorer_of_one(
     options.fit(alone)
     (tmp_path / "job.json").write_text(json.dumps(spread.written()))
     child = subprocess.Popen(
-        [*launch.command("cpu", options), "byheart.trainer.training", str(tmp_path / "job.json")],
+        launch.command("cpu", options, tmp_path / "job.json"),
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

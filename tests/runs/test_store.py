@@ -7,13 +7,13 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
 import pytest
+from byheart.errors import InputError, RunError
 from byheart.models import checkpoint
 from byheart.runs import store
-from byheart.errors import InputError, RunError
 from fsspec.implementations.local import LocalFileSystem
 
 from tests.conftest import environment
@@ -89,13 +89,19 @@ def test_a_run_at_a_url_is_gone_on_with_from_there(
         assert done.returncode == 0, done.stderr
     [folder] = (here / "runs").iterdir()
     assert byheart("report", url).stdout.strip() == str(folder / "report.html")
-    shutil.copytree(folder, tmp_path / "other")
-    assert byheart("compare", url, "other").returncode == 0
+    pulled = byheart("pull", url)
+    assert (pulled.returncode, pulled.stdout.strip()) == (0, "runs/x"), pulled.stderr
+    assert byheart("compare", url, "runs/x").returncode == 0
     assert content(remote) == twice, "who reads writes nothing"
     further = byheart(*recipe, "--from", f"{url}/round-001/adapter", "--run-dir", "further", "--dry-run")
     assert further.returncode == 0, further.stderr
     [copied] = (here / "adapters").iterdir()
     assert (copied / "adapter_model.safetensors").read_bytes() == once["round-001/adapter/adapter_model.safetensors"]
+
+    third = byheart(*recipe, "--run-dir", "runs/x")  # the copy that was pulled is sent back too
+    assert third.returncode == 0, third.stderr
+    assert len(json.loads((remote / "state.json").read_text())["rounds"]) == 3
+    assert (remote / "report.html").read_bytes() == (tmp_path / "runs/x/report.html").read_bytes()
 
 
 @pytest.mark.torch
@@ -141,10 +147,11 @@ def test_a_command_that_fails_leaves_what_was_finished(
 
 
 class Failing(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """A file system that takes so many files and then no more."""
+    """A file system that takes so many files and then no more, and notes those that were sent and fetched."""
 
     protocol = "failing"
     left = 10**9
+    moved: ClassVar[list[str]] = []
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, auto_mkdir=True)
@@ -158,9 +165,14 @@ class Failing(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
         if Failing.left < 0:
             raise PermissionError("no more of it")
 
-    def put_file(self, *arguments: Any, **options: Any) -> None:
+    def put_file(self, path: str, target: str, **options: Any) -> None:
         self._one_less()
-        super().put_file(*arguments, **options)
+        Failing.moved.append(target.rpartition("bucket/x/")[2])
+        super().put_file(path, target, **options)
+
+    def get_file(self, path: str, target: str, **options: Any) -> None:
+        Failing.moved.append(path.rpartition("bucket/x/")[2])
+        super().get_file(path, target, **options)
 
     def pipe_file(self, *arguments: Any, **options: Any) -> None:
         self._one_less()
@@ -191,6 +203,10 @@ def made(folder: Path, rounds: int) -> None:
     (folder / "state.json").write_text(json.dumps({"rounds": ["adapter"] * rounds}))
 
 
+def rounds(folder: Path) -> int:
+    return len(json.loads((folder / "state.json").read_text())["rounds"])
+
+
 def test_an_upload_that_breaks_off_claims_only_whole_rounds_and_the_next_mends_it(
     url: str, tmp_path: Path, here: Path
 ) -> None:
@@ -199,23 +215,29 @@ def test_an_upload_that_breaks_off_claims_only_whole_rounds_and_the_next_mends_i
     made(folder, 1)
     store.send(folder)
     made(folder, 2)
-    for allowed in range(6):  # files.json is the sixth file
+    for allowed in range(7):  # three files, files.json, and three that say what is done
         Failing.left = allowed
         with pytest.raises(RunError, match=r"refuses .*PermissionError: no more of it.*your credentials"):
             store.send(folder)
         Failing.left = 10**9
         elsewhere = taken(url, here)
         for place in (remote, elsewhere):  # what another machine gets of it is whole too
-            for n in range(1, len(json.loads((place / "state.json").read_text())["rounds"]) + 1):
+            for n in range(1, rounds(place) + 1):
                 assert all((place / f"round-{n:03d}" / name).is_file() for name in whole)
             if (place / "round-002/stages.json").is_file():
                 assert (place / "round-002/adapter/adapter_model.safetensors").is_file()
+        assert rounds(elsewhere) == (1 if allowed < 4 else 2), (
+            "all of the round, or nothing that says that there is one"
+        )
         back(elsewhere, folder, here)
     made(folder, 3)  # this machine goes on
     assert store.local(url) == folder
     store.send(folder)
     sent = content(remote)
-    del sent["files.json"]
+    listed = json.loads(sent.pop("files.json"))
+    assert listed["files"].keys() == sent.keys()
+    assert listed["claims"].keys() == {"recipe.yaml", "state.json", *(f"round-00{n}/stages.json" for n in (1, 2, 3))}
+    assert all(sent[name].decode() == text for name, text in listed["claims"].items())
     ours = content(folder)
     assert sent == {name: ours[name] for name in ours if "merged" not in name and not name.startswith(".")}
     Failing.left = 0
@@ -267,6 +289,33 @@ def test_a_round_does_not_fail_with_its_store_but_the_command_does(
     Failing.left = 10**9
     command(10**9)
     assert len(json.loads((tmp_path / "bucket/x/state.json").read_text())["rounds"]) == 2
+
+
+def test_what_is_there_is_neither_sent_nor_fetched_again(url: str, here: Path) -> None:
+    made(first := store.local(url, new=True), 1)
+    store.send(first)
+    second = taken(url, here)
+    made(second, 2)
+    Failing.moved.clear()
+    store.send(second)
+    new = {
+        f"round-002/{name}" for name in ("adapter/adapter_model.safetensors", "metrics.json", "rollouts-00000.jsonl")
+    }
+    assert {*Failing.moved} == {*new, "round-002/stages.json", "recipe.yaml", "state.json"}
+    back(second, first, here)
+    Failing.moved.clear()
+    store.local(url)
+    assert {*Failing.moved} == new, "what says that a round is done is in files.json"
+    Failing.moved.clear()
+    store.send(first)
+    assert store.local(url) == first and not Failing.moved
+
+
+def test_a_password_in_a_url_is_in_no_message(tmp_path: Path) -> None:
+    for url in ("ftp://me:hush@127.0.0.1:1/x", "nothing://me:hush@host/x"):
+        with pytest.raises((RunError, InputError)) as error:
+            store.pull(url, tmp_path / "copy")
+        assert "hush" not in str(error.value) and "://" in str(error.value)
 
 
 # Two machines
@@ -332,7 +381,31 @@ def test_a_run_that_somebody_copied_to_the_store_is_taken_over(url: str, tmp_pat
     made(folder, 3)
     assert store.local(url) == folder
     store.send(folder)
-    assert "round-003/stages.json" in json.loads((remote / "files.json").read_text())
+    assert "round-003/stages.json" in json.loads((remote / "files.json").read_text())["files"]
+
+
+def test_a_store_of_an_older_version_is_taken_over(url: str, tmp_path: Path) -> None:
+    (remote := tmp_path / "bucket/x").mkdir(parents=True)
+    made(remote, 2)
+    (remote / "files.json").write_text(json.dumps({"state.json": "0" * 64}))  # it listed hashes
+    folder = store.local(url)
+    assert rounds(folder) == 2 and (folder / "round-002/rollouts-00000.jsonl").is_file()
+    made(folder, 3)
+    store.send(folder)
+    assert rounds(remote) == 3 and store.local(url) == folder
+
+
+def test_a_folder_that_is_no_copy_of_it_is_left_alone(url: str, tmp_path: Path) -> None:
+    made(store.local(url, new=True), 1)
+    store.send(store.local(url))
+    (mine := tmp_path / "mine").mkdir()
+    (mine / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"is not a copy of failing:.*name another folder"):
+        store.pull(url, mine)
+    copy = store.pull(url, tmp_path / "copy")
+    with pytest.raises(RunError, match=r"is not a copy of failing:.*/y"):
+        store.pull(f"{url[:-1]}y", copy, new=True)
+    assert [path.name for path in mine.iterdir() if path.name != ".lock"] == ["notes.txt"] and rounds(copy) == 1
 
 
 def test_a_store_that_lost_its_run_takes_none_from_here(url: str, tmp_path: Path) -> None:
@@ -349,7 +422,8 @@ def test_a_store_that_lost_its_run_takes_none_from_here(url: str, tmp_path: Path
 def test_a_store_does_not_say_where_on_this_machine_to_write(url: str, tmp_path: Path) -> None:
     (tmp_path / "bucket/x").mkdir(parents=True)
     for path in ("../../outside", "/etc/outside"):
-        (tmp_path / "bucket/x/files.json").write_text(json.dumps({path: "0"}))
+        manifest = {"files": {path: [4, 0]}, "claims": {path: "text"}}
+        (tmp_path / "bucket/x/files.json").write_text(json.dumps(manifest))
         with pytest.raises(RunError, match="outside of the run"):
             store.local(url)
 

@@ -211,18 +211,15 @@ def cache_bytes(path: Path, tokens: int, width: int = 4) -> int:
 
 
 def num_parameters(path: Path) -> int:
-    """Parameters in the safetensors files, read from their headers (8 bytes of length, then JSON)."""
-    total = 0
-    for file in path.glob("*.safetensors"):
-        with file.open("rb") as stream:
-            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        for name, tensor in header.items():
-            if name != "__metadata__":
-                size = 1
-                for axis in tensor["shape"]:
-                    size *= axis
-                total += size
-    return total
+    """Parameters in the safetensors files, read from their headers. Raises ModelError where one is broken."""
+    from huggingface_hub import parse_local_safetensors_file_metadata
+    from huggingface_hub.errors import SafetensorsParsingError
+
+    try:
+        headers = [parse_local_safetensors_file_metadata(file) for file in path.glob("*.safetensors")]
+    except SafetensorsParsingError as error:
+        raise ModelError(f"{path}: the weights can't be read: {error}") from None
+    return sum(sum(header.parameter_count.values()) for header in headers)
 
 
 def _checked(path: Path, options: ModelOptions) -> Path:

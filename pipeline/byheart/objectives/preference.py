@@ -15,7 +15,7 @@ from byheart.contracts import Job
 from byheart.errors import RecipeError
 from byheart.models import chat
 from byheart.objectives import sft
-from byheart.trainer.training import progress_callback, tell
+from byheart.trainer.child import Report, progress_callback, tell
 
 if TYPE_CHECKING:
     from byheart.config.recipe import Recipe
@@ -51,7 +51,7 @@ class Preference(sft.SFT):
     @override
     def fit(self, job: Job) -> float:
         if not job.pairs.is_file():
-            tell(say="no problem has a right and a wrong solution yet, so there are no pairs to learn from")
+            tell(Report("no problem has a right and a wrong solution yet, so there are no pairs to learn from"))
             return sft.fine_tune(job, self)
         first = replace(job, scratch=job.scratch / "sft", out=job.scratch / "sft-adapter")
         seconds = sft.fine_tune(first, self, merge=False)

@@ -18,7 +18,7 @@ from byheart.contracts import Job, Objective
 from byheart.errors import RecipeError
 from byheart.models import chat
 from byheart.trainer import launch
-from byheart.trainer.training import progress_callback
+from byheart.trainer.child import progress_callback
 
 if TYPE_CHECKING:
     from byheart.config.recipe import Recipe

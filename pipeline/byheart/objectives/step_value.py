@@ -26,7 +26,7 @@ from byheart.files import write_json
 from byheart.models import chat
 from byheart.models.weights import SIGNS
 from byheart.objectives import sft
-from byheart.trainer.training import progress_callback, tell
+from byheart.trainer.child import Report, progress_callback, tell
 
 if TYPE_CHECKING:
     from byheart.config.recipe import Recipe
@@ -73,7 +73,7 @@ class StepValue(sft.SFT):
     def fit(self, job: Job) -> float:
         seconds = sft.fine_tune(replace(job, scratch=job.scratch / "sft"), self)
         if not (job.steps.is_file() or self.stepwise):
-            tell(say="no solution has steps with values yet, so no value model is trained")
+            tell(Report("no solution has steps with values yet, so no value model is trained"))
             return seconds
         value = replace(job, adapter=job.out, scratch=job.scratch / "values", out=job.scorer)
         return seconds + learn(value, self)

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from byheart.contracts import Job
 from byheart.objectives import preference, sft
-from byheart.trainer.training import tell
+from byheart.trainer.child import Report, tell
 
 if TYPE_CHECKING:
     from byheart.config.recipe import Recipe
@@ -33,7 +33,7 @@ class VStar(preference.Preference):
     def fit(self, job: Job) -> float:
         seconds = sft.fine_tune(replace(job, scratch=job.scratch / "sft"), self)
         if not job.pairs.is_file():
-            tell(say="no problem has a right and a wrong solution yet, so no verifier is trained")
+            tell(Report("no problem has a right and a wrong solution yet, so no verifier is trained"))
             return seconds
         verifier = replace(job, adapter=job.out, scratch=job.scratch / "pairs", out=job.scorer)
         return seconds + preference.prefer(verifier, self)

@@ -1,4 +1,5 @@
 """How the training process is started: by `accelerate launch`, on the GPUs of this machine, or as a config file says.
+Such a file is read here and not by accelerate, whose reader imports torch, where a recipe is only checked.
 
 A config for several machines (num_machines above 1) does not name them. The environment does: BYHEART_NODES, their
 names, and BYHEART_ON_EACH_NODE, the command that runs another one on each of them, such as srun. It must forward their
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from byheart.contracts import Objective
 from byheart.errors import RecipeError
@@ -40,7 +42,7 @@ def check(recipe: Recipe) -> None:
     if config is None:
         return
     settings, num_processes = _config(config), processes(config)
-    if settings["distributed_type"] == "DEEPSPEED" and find_spec("deepspeed") is None:
+    if settings.distributed_type == "DEEPSPEED" and find_spec("deepspeed") is None:
         raise RecipeError(
             f"accelerate: {recipe.accelerate} needs deepspeed, which is not installed: pip install deepspeed"
         )
@@ -50,7 +52,7 @@ def check(recipe: Recipe) -> None:
             'scripts/slurm or scripts/nodes, or set BYHEART_NODES="host1 host2" and BYHEART_ON_EACH_NODE=... in the '
             "environment"
         )
-    if not settings.get("use_cpu") and _per_machine(config) > gpus():
+    if not settings.use_cpu and _per_machine(config) > gpus():
         raise RecipeError(
             f"accelerate: {recipe.accelerate} needs {_per_machine(config)} GPU(s), and there are {gpus()}; without "
             "it, training uses all that there are"
@@ -76,7 +78,7 @@ class Launcher(Undeciding):
 def distributed_type(recipe: Recipe) -> str | None:
     """The distributed type in the config of accelerate, such as "FSDP"; None without a config."""
     config = configured(recipe)
-    return None if config is None else str(_config(config)["distributed_type"])
+    return None if config is None else str(_config(config).distributed_type)
 
 
 def configured(recipe: Recipe) -> str | None:
@@ -96,8 +98,8 @@ def configured(recipe: Recipe) -> str | None:
     return name
 
 
-def command(config: str | None, objective: Objective) -> list[str]:
-    """The command that starts a module under accelerate; the module's name and arguments are to be appended."""
+def command(config: str | None, objective: Objective, job: Path) -> list[str]:
+    """The command that does the `job` of `objective` under accelerate."""
     python = [sys.executable, "-P", "-m"]  # an absolute path, as another machine may have another environment
     launch = [*python, "accelerate.commands.launch"]
     if config:
@@ -112,7 +114,7 @@ def command(config: str | None, objective: Objective) -> list[str]:
         cores = min(max(1, psutil.cpu_count(logical=False) or 1), len(os.sched_getaffinity(0)))
         num_threads = max(1, cores // (_per_machine(config) if config else 1))
         launch += [*([] if config else ["--cpu"]), "--num_cpu_threads_per_process", str(num_threads)]
-    return [*launch, "--no_python", *python]
+    return [*launch, "--no_python", *python, "byheart.trainer.child", str(job)]
 
 
 def shared(objective: Objective, num_gpus: int) -> int:
@@ -132,13 +134,13 @@ def nodes() -> list[str]:
 
 
 def _several(config: str) -> bool:
-    return bool(_config(config).get("num_machines", 1) > 1)
+    return _config(config).num_machines > 1
 
 
 def _per_machine(config: str) -> int:
     """Processes on each machine; a config has the number on all of its machines."""
     settings = _config(config)
-    return int(settings.get("num_processes", 0) // max(1, settings.get("num_machines", 1)) or max(1, gpus()))
+    return settings.num_processes // max(1, settings.num_machines) or max(1, gpus())
 
 
 def _rendezvous() -> list[str]:
@@ -165,15 +167,22 @@ def _file(config: str) -> Path:
     return CONFIGS / f"{config}.yaml" if config in _shipped() else Path(config).absolute()
 
 
-def _config(config: str) -> dict[str, Any]:
+class _Config(BaseModel):
+    """What byheart has to know of a config of accelerate; without num_processes there is one on each GPU."""
+
+    distributed_type: str | bool  # to YAML, NO without quotes is false
+    num_processes: int = 0
+    num_machines: int = 1
+    use_cpu: bool = False
+
+
+def _config(config: str) -> _Config:
     file = _file(config)
     try:
-        settings = yaml.safe_load(file.read_text("utf-8"))
+        return _Config.model_validate(yaml.safe_load(file.read_text("utf-8")))
+    except ValidationError as error:
+        [first, *_] = error.errors()
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
+        raise RecipeError(f"accelerate: {file} is not a config of accelerate: {what}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"accelerate: {file} can't be read: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(settings, dict) or "distributed_type" not in settings:
-        raise RecipeError(f"accelerate: {file} is not a config of accelerate: it has no distributed_type")
-    for key in ("num_processes", "num_machines"):
-        if not isinstance(settings.get(key, 1), int):
-            raise RecipeError(f"accelerate: {file}: {key}: {settings[key]!r} is not a number")
-    return settings

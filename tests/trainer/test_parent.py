@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from byheart.config import recipe
 from byheart.contracts import Job, Objective
-from byheart.engines.core.lazy import Lazy
+from byheart.errors import TrainError
+from byheart.executors.core.lazy import Lazy
+from byheart.progress import Progress
 from byheart.runs.records import TrainStats
 from byheart.runs.run import Run, about
 from byheart.runs.stages import Stage
-from byheart.trainer.training import read_policy, train
+from byheart.trainer.launch import Launcher
+from byheart.trainer.parent import read_policy, train
 from byheart.types import Dataset, Policy
 
 from tests.fakes import NO_METRICS
@@ -56,7 +60,7 @@ class Resting(Lazy):
 
 @pytest.fixture
 def engine(run: Run) -> Resting:
-    return Resting(run.recipe.engine, run.recipe.model, run.dir / "engine.log")
+    return Resting(run.recipe.executor, run.recipe.engine, run.recipe.model, run.dir / "engine.log")
 
 
 def work(run: Run, n: int) -> Stage:
@@ -96,6 +100,38 @@ def test_a_verifier_is_part_of_the_policy_and_kept_with_it(
     run.round_dir(2).mkdir()
     run.finish(2, Policy(run.recipe.model.name, run.round_dir(2) / "adapter", "adapter-2"), NO_METRICS)
     assert not any(folder.exists() for folder in merged)
+
+
+def test_a_child_that_fails_is_said_with_the_end_of_its_log(
+    run: Run, job: Job, engine: Resting, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text("distributed_type: 'NO'\nuse_cpu: true\nmixed_precision: nonsense\n")
+    stage, launcher = work(run, 1), Launcher(str(tmp_path / "config.yaml"), {})
+    parsed, policy = run.recipe, Policy(run.recipe.model.name)
+    dataset = Dataset(job.dataset, 8, "d")
+    with pytest.raises(
+        TrainError, match=rf"(?s)failed \(exit code 1\).*{stage.dir}/train\.log, ends:\n.*nonsense"
+    ) as error:
+        train(stage, dataset, policy, parsed.model, parsed.objective, parsed.arguments, launcher, engine)
+    assert (stage.dir / "train.log").read_text().endswith(f"{error.value}".splitlines()[-1] + "\n")
+    assert not (stage.dir / "policy.json").exists()
+
+
+class Stopped(Stage):
+    """A stage at whose first step the person stops the command."""
+
+    def progress(self, total: int, doing: str, unit: str) -> Progress:
+        raise KeyboardInterrupt
+
+
+def test_a_child_ends_where_the_stage_is_stopped(run: Run, job: Job, engine: Resting) -> None:
+    stage = Stopped(**vars(work(run, 1)))
+    long = Objective.parse({"name": "sft", "min_optimizer_steps": 1000, "global_batch_size": 4})
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        trained(stage, run, Dataset(job.dataset, 8, "d"), Policy(run.recipe.model.name), long, engine)
+    assert stopped.tb, "and for as long as it is handled, what it went through is not collected"
+    commands = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    assert (stage.dir / "job.json").exists() and not [text for text in commands if str(stage.dir) in text]
 
 
 def test_nothing_is_trained_where_the_control_says_so(
