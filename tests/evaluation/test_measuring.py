@@ -11,6 +11,7 @@ from byheart.contracts import Session, Strategy
 from byheart.engines.scripted import Scripted, ScriptedSession
 from byheart.errors import TaskError
 from byheart.evaluation import EvaluationOptions, Measure, Outcome, baseline, compare, evaluate, maj_at_k, read_measure
+from byheart.executors.local import LocalWorkers
 from byheart.files import Journal, write_records
 from byheart.models import weights
 from byheart.runs.run import Run
@@ -68,15 +69,15 @@ def started(run: Run, n: int, problems: Problems, policy: Policy, asked: Session
     """What `policy` is measured to at the beginning of round `n`."""
     asks = (run.recipe.strategy, run.recipe.curation, run.recipe.evaluation)
     return run.stage(
-        n, "baseline", baseline, problems, policy, *asks, asked, verifier_by(), earlier_rounds(run, n)
+        n, "baseline", baseline, problems, policy, *asks, LocalWorkers(asked), verifier_by(), earlier_rounds(run, n)
     ).value
 
 
 def ended(run: Run, n: int, problems: Problems, policy: Policy, before: Policy, asked: Session) -> Measure:
     """What `policy`, which was `before` the round, is measured to at the end of round `n`."""
     first = Made("first", lambda: read_measure("baseline")(run.round_dir(1)))
-    asks = (run.recipe.curation, run.recipe.evaluation)
-    return run.stage(n, "evaluate", evaluate, problems, policy, before, first, *asks, asked, verifier_by()).value
+    asks = (run.recipe.curation, run.recipe.evaluation, LocalWorkers(asked))
+    return run.stage(n, "evaluate", evaluate, problems, policy, before, first, *asks, verifier_by()).value
 
 
 ANSWERS = {"train?": ["4 in full", "5"], "dev?": ["5"], "held_out?": ["it is 4", "4"]}
@@ -126,6 +127,22 @@ def test_where_going_back_is_taught_it_is_forbidden_once_as_well(tmp_path: Path)
     )
     gone = compare(made, made, run.recipe.evaluation).splits["dev"].after.back
     assert gone and (gone.gone, gone.fixed, gone.problems, gone.straight.accuracy) == (1, 1, 1, 0.0)
+    run.close()
+
+
+def test_where_no_rows_teach_to_go_back_nothing_is_forbidden(tmp_path: Path) -> None:
+    run, asked = opened(tmp_path, samples=2), saying(lambda _: "4")
+    assert measured(run, asked).splits["dev"][0].straight is None
+    assert {request.bad_words for request in asked.taken} == {()}
+    run.close()
+
+
+def test_journals_have_the_names_that_older_versions_gave_them(tmp_path: Path) -> None:
+    """Under another name, a run that an older version began would be measured again from its beginning."""
+    run = opened(tmp_path, samples=4, backtracks=1)
+    measured(run, saying(lambda _: "4"))
+    names = {path.name.removesuffix("-00000.jsonl") for path in (run.dir / "measures").iterdir()}
+    assert names == {"base-76f57d", "base-394d77", "base-9fca02", "base-393e59"}
     run.close()
 
 

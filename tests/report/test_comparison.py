@@ -9,6 +9,7 @@ import pytest
 import yaml
 from byheart.cli import app
 from byheart.errors import InputError
+from byheart.evaluation.metrics import Paired
 from byheart.report.comparison import Difference, compare, holm, mcnemar
 from byheart.report.page import write_comparison
 from hypothesis import given
@@ -26,7 +27,8 @@ def test_mcnemar_asks_how_uneven_the_moved_problems_are(gained: int, lost: int, 
 
 
 def differences(*ps: float) -> list[Difference]:
-    return [Difference("b", "a", "fast", 9, 0.1, 0.0, 0.2, 1, 0, p) for p in ps]
+    changes = Paired(9, 0.1, 0.0, 0.2, ["x"], [], 1.0)
+    return [Difference("b", "a", "fast", changes, p) for p in ps]
 
 
 def test_holm_is_the_textbook_example() -> None:
@@ -48,13 +50,13 @@ def test_the_better_run_is_named_whichever_comes_first(tmp_path: Path) -> None:
         comparison = compare(folders)
         assert [difference.better for difference in comparison.differences] == ["good", "good"]
         assert {difference.words for difference in comparison.differences} == {"good is better than bad"}
-        assert abs(comparison.differences[0].change) == pytest.approx(0.4)
+        assert abs(comparison.differences[0].paired.change) == pytest.approx(0.4)
 
 
 def test_a_small_difference_is_not_significant(tmp_path: Path) -> None:
     comparison = compare([finish(tmp_path / "a", [0.2, 0.5]), finish(tmp_path / "b", [0.2, 0.6])])
     fast = comparison.differences[0]
-    assert (fast.gained, fast.lost, fast.p, fast.holm) == (4, 0, 1 / 8, 1 / 4)
+    assert (len(fast.paired.gained), len(fast.paired.lost), fast.p, fast.holm) == (4, 0, 1 / 8, 1 / 4)
     assert fast.better is None and fast.words == "b and a: no significant difference"
 
 
@@ -69,11 +71,13 @@ def test_more_comparisons_ask_for_more_evidence(tmp_path: Path) -> None:
 def test_a_run_is_what_it_ended_with_and_paid_for_all_its_rounds(tmp_path: Path) -> None:
     folder = finish(tmp_path / "a", [0.2, 0.7, 0.3])  # the second round is not promoted
     comparison = compare([folder, finish(tmp_path / "b", [0.2, 0.7])], split="dev")
-    stands = [(row.run.name, row.stand.n, row.stand.num_tokens, row.fast.accuracy) for row in comparison.rows(True)]
+    stands = [
+        (row.run.name, row.stand.n, row.stand.num_tokens, row.accuracies.fast.accuracy) for row in comparison.rows(True)
+    ]
     assert stands == [
         ("a", 0, 0, 0.2), ("b", 0, 0, 0.2), ("a", 1, 4321, 0.7), ("b", 1, 4321, 0.7), ("a", 2, 8642, 0.7),
     ]  # fmt: skip
-    assert comparison.differences[0].change == 0
+    assert comparison.differences[0].paired.change == 0
     assert comparison.notes == ["Not at equal cost: b sampled 4,321 tokens and a 8,642."]
 
 
@@ -107,7 +111,7 @@ def test_a_scheduled_measure_is_a_measure_that_differs(tmp_path: Path) -> None:
 def test_fast_and_worked_are_one_test_where_they_ask_the_same(tmp_path: Path) -> None:
     a, b = (finish(tmp_path / name, [0.2, right], same=True) for name, right in (("a", 0.5), ("b", 0.65)))
     (only,) = compare([a, b]).differences
-    assert (only.kind, only.gained, only.lost) == ("fast", 6, 0)
+    assert (only.kind, len(only.paired.gained), len(only.paired.lost)) == ("fast", 6, 0)
     assert only.holm == only.p == 1 / 32 and only.words == "b is better than a"
     other = finish(tmp_path / "c", [0.2, 0.5])  # asks them otherwise
     assert [difference.kind for difference in compare([a, other]).differences] == ["fast", "worked"]
@@ -116,7 +120,7 @@ def test_fast_and_worked_are_one_test_where_they_ask_the_same(tmp_path: Path) ->
 def test_runs_are_compared_on_the_problems_they_share_if_these_are_most(tmp_path: Path) -> None:
     a, b = finish(tmp_path / "a", [0.2, 0.5]), finish(tmp_path / "b", [0.2, 0.5], first=10)
     comparison = compare([a, b])
-    assert {row.fast.problems for row in comparison.rows(False)} == {30}
+    assert {row.accuracies.fast.problems for row in comparison.rows(False)} == {30}
     assert comparison.notes[0] == "Only the 30 held-out problems that all runs share are compared, of up to 40."
     with pytest.raises(InputError, match="share 15 of 40 held-out problems, too few to compare"):
         compare([a, finish(tmp_path / "c", [0.2, 0.5], first=25)])

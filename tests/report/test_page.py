@@ -15,8 +15,10 @@ from byheart.errors import InputError
 from byheart.evaluation.metrics import ByHeart
 from byheart.files import dump_yaml, load_yaml
 from byheart.report.comparison import compare
-from byheart.report.data import by_heart_text, clip
-from byheart.report.page import MAX_GROUPS, MAX_MOVED, MAX_PROBLEMS, MAX_SOLUTIONS, write_comparison, write_page
+from byheart.report.data import clip
+from byheart.report.figures import by_heart_text
+from byheart.report.page import MAX_MOVED, MAX_PROBLEMS, MAX_SOLUTIONS, write_comparison, write_page
+from byheart.report.series import MAX_GROUPS
 from byheart.report.terminal import show_result, show_rollouts, show_status
 from byheart.runs.run import Run
 

@@ -110,7 +110,7 @@ def test_a_comparison_names_every_run_in_full(tmp_path: Path, capsys: pytest.Cap
     folders = [finish(tmp_path / seed / long, [0.2, 0.5]) for seed in ("1", "2")]
     terminal.show_comparison(compare(folders), False)
     rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
-    names = "".join(cells[4].strip() for cells in rows if len(cells) == 10)
+    names = "".join(cells[3].strip() for cells in rows if len(cells) == 9)
     assert names.startswith(f"1/{long}2/{long}1/{long}2/{long}")
     assert "…" not in names and str(tmp_path) not in names
 

@@ -52,8 +52,8 @@ def refused(*arguments: object) -> str:
 def test_status(run: Path) -> None:
     text = said("status", run)
     assert "q_star: smollm2-135m, task arithmetic" in text
-    assert "1 finished 0.000 (0.00-0.49) 0.000 34.0 4 670 yes" in text
-    assert "2 finished 0.000 (0.00-0.49) 0.000 30.2 6 400 yes" in text
+    assert "1 finished 0.000 (0.00–0.49) 0.000 – 34.0 4 670 yes" in text
+    assert "2 finished 0.000 (0.00–0.49) 0.000 – 30.2 6 400 yes" in text
 
 
 def test_show(run: Path) -> None:

@@ -12,7 +12,8 @@ measures. Two policies are compared problem by problem, on the same problems.
 """
 
 from byheart.evaluation.comparing import compare, promoted
-from byheart.evaluation.measuring import Answer, EvaluationOptions, Measure, Outcome, baseline, evaluate, read_measure
+from byheart.evaluation.measure import Answer, Measure, Outcome, read_measure
+from byheart.evaluation.measuring import EvaluationOptions, baseline, evaluate
 from byheart.evaluation.metrics import RoundMetrics
 from byheart.evaluation.statistics import maj_at_k, pass_at_k
 

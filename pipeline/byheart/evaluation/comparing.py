@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy
 
 from byheart.evaluation import values
-from byheart.evaluation.measuring import Answer, EvaluationOptions, Measure, Outcome
+from byheart.evaluation.measure import Answer, Measure, Outcome
+from byheart.evaluation.measuring import EvaluationOptions
 from byheart.evaluation.metrics import (
     GREEDY,
     Accuracy,

@@ -19,8 +19,10 @@ from byheart.config.recipe import changed, flatten
 from byheart.errors import InputError
 from byheart.evaluation import Answer, Measure
 from byheart.evaluation.comparing import accuracy, paired
-from byheart.evaluation.metrics import GREEDY, Accuracy, Kind
-from byheart.report.data import RunView, measured
+from byheart.evaluation.metrics import GREEDY, Accuracy, Greedy, Kind, Paired
+from byheart.report import figures
+from byheart.report.data import SPLITS, RunView, measured
+from byheart.report.figures import Figure, Table
 
 ALPHA = 0.05
 PROBLEMS = {"held_out": "held-out problems", "dev": "development problems"}
@@ -69,40 +71,30 @@ class Row:
     split: str
     run: Entry
     stand: Stand
-    fast: Accuracy
-    worked: Accuracy
-
-    def kind(self, kind: Kind) -> Accuracy:
-        """The accuracy of one kind of greedy answers."""
-        return self.fast if kind == "fast" else self.worked
+    accuracies: Greedy
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The accuracy of `run` less that of the first run, with its 95 % interval. `gained` problems are solved by `run`
-    only, `lost` by the first only. `p` is of this comparison alone, `holm` corrected for all of them."""
+    """How the accuracy of `run` differs from that of the first run: `paired.gained` problems are solved by `run` only,
+    `paired.lost` by the first only. `p` is of this comparison alone, `holm` corrected for all of them."""
 
     run: str
     first: str
     kind: Kind
-    problems: int
-    change: float
-    low: float
-    high: float
-    gained: int
-    lost: int
+    paired: Paired
     p: float
     holm: float = 1.0
 
     @property
     def better(self) -> str | None:
         """The better of the two; None where the difference is not significant."""
-        return None if self.holm >= ALPHA else self.run if self.change > 0 else self.first
+        return None if self.holm >= ALPHA else self.run if self.paired.change > 0 else self.first
 
     @property
     def words(self) -> str:
         """The result in words."""
-        if not self.problems:
+        if not self.paired.problems:
             return f"{self.run} and {self.first}: nothing could be judged in both"
         if self.better:
             return f"{self.better} is better than {self.first if self.better == self.run else self.run}"
@@ -133,12 +125,35 @@ class Comparison:
         """Where each run ended, on both splits; with `by_round`, every stand of each, on the compared split."""
         splits = [self.split] if by_round else list(self.ids)
         rows = [
-            Row(split, run, stand, *(stand.accuracy(split, self.ids[split], kind) for kind in GREEDY))
+            Row(split, run, stand, Greedy(*(stand.accuracy(split, self.ids[split], kind) for kind in GREEDY)))
             for split in splits
             for run in self.runs
             for stand in (run.stands if by_round else [run.last])
         ]
         return sorted(rows, key=lambda row: row.stand.n) if by_round else rows
+
+    def standings(self, by_round: bool) -> Table:
+        """The accuracies of `rows`, and what they cost."""
+        rows: list[list[Figure | str]] = []
+        for row in self.rows(by_round):
+            accuracies = [row.accuracies.kind(kind) for kind in self.kinds]
+            problems = Figure(SPLITS[row.split], note=str(row.accuracies.fast.problems))
+            cost = (figures.tokens(*accuracies), f"{row.stand.num_tokens:,}")
+            rows.append([problems, str(row.stand.n), row.run.name, *map(figures.accuracy, accuracies), *cost])
+        headings = ("problems", "round", "run", *self.kinds, "tokens an answer", "tokens sampled")
+        return Table(headings, frozenset({"round", "tokens sampled"}), rows)
+
+    def changes(self) -> Table:
+        """How certain the differences are."""
+        rows: list[list[Figure | str]] = []
+        for difference in self.differences:
+            paired = difference.paired
+            moved = (str(len(paired.gained)), str(len(paired.lost)))
+            ps = map(figures.p_value, (difference.p, difference.holm))
+            change = figures.change(paired)
+            rows.append([difference.run, difference.kind, str(paired.problems), change, *moved, *ps])
+        numbers = ("problems", "only it solves", "only the first", "p", "p, Holm")
+        return Table(("run", "answer", "problems", "change", *numbers[1:]), frozenset(numbers), rows)
 
 
 def compare(folders: Sequence[Path], split: str = "held_out") -> Comparison:
@@ -216,19 +231,7 @@ def _ids(answers: Iterable[Answer]) -> set[str]:
 
 def _difference(first: Entry, run: Entry, kind: Kind, split: str, ids: Container[str]) -> Difference:
     changes = paired(first.last.of(split, ids), run.last.of(split, ids), kind)
-    gained, lost = len(changes.gained), len(changes.lost)
-    return Difference(
-        run=run.name,
-        first=first.name,
-        kind=kind,
-        problems=changes.problems,
-        change=changes.change,
-        low=changes.low,
-        high=changes.high,
-        gained=gained,
-        lost=lost,
-        p=mcnemar(gained, lost),
-    )
+    return Difference(run.name, first.name, kind, changes, mcnemar(len(changes.gained), len(changes.lost)))
 
 
 def _differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +14,10 @@ from byheart import STAGES
 from byheart.config import recipe
 from byheart.errors import InputError, RecipeError
 from byheart.evaluation import Measure, RoundMetrics, read_measure
-from byheart.evaluation.metrics import GREEDY, Back, ByHeart, Kind, Reliability, SideMetrics
+from byheart.evaluation.metrics import GREEDY, Kind
 from byheart.files import load_yaml, read_json
 from byheart.plugins import registry
+from byheart.report.figures import Figure, Table, percent
 from byheart.runs.records import CurationStats, Stages
 from byheart.runs.run import read_stage_records
 from byheart.runs.stages import read_environments
@@ -32,27 +33,6 @@ SPLITS = {"train": "trained on", "dev": "development", "held_out": "held out"}
 
 KINDS = (*GREEDY, "slow")
 """Kinds of answers: the two greedy ones, and that of the recipe's own strategy."""
-
-
-class Cost(NamedTuple):
-    """Wall seconds of a stage, and how many of them the engine was generating, the trainer training and the engine
-    starting."""
-
-    stage: str
-    seconds: float
-    generating: float
-    training: float
-    start: float
-
-    @property
-    def overhead(self) -> float:
-        """All other seconds."""
-        return self.seconds - self.generating - self.training - self.start
-
-    @classmethod
-    def total(cls, stage: str, costs: Iterable[Cost]) -> Cost:
-        """The sum of `costs`, called `stage`."""
-        return cls(stage, *(sum(seconds) for seconds in zip(*(cost[1:] for cost in costs), strict=True)))
 
 
 class _Results(NamedTuple):
@@ -142,30 +122,44 @@ class Round:
         """Every rollout so far, with the verdict of the verify stage, or before that the one the strategy asked for."""
         problems = self.problems()
         verified = (self.folder / "verdicts.jsonl").is_file()
-        final = {verdict.rollout_id: verdict for verdict in read_verdicts(self.folder)} if verified else {}
+        final = iter(read_verdicts(self.folder) if verified else [])
+        verdict = next(final, None)
         for group in read_rollouts(self.folder):
-            verdicts = {verdict.rollout_id: verdict for verdict in group.verdicts} | final
+            asked = {verdict.rollout_id: verdict for verdict in group.verdicts}
             for rollout in group.rollouts:
-                yield problems[group.problem_id], rollout, verdicts.get(rollout.id, UNASKED)
+                if verdict and verdict.rollout_id == rollout.id:
+                    yield problems[group.problem_id], rollout, verdict
+                    verdict = next(final, None)
+                else:
+                    yield problems[group.problem_id], rollout, asked.get(rollout.id, UNASKED)
 
     def trees(self) -> Iterator[tuple[Problem, RolloutGroup]]:
         """The problems for which the strategy searched a tree, with their rollout groups."""
         problems = self.problems()
         return ((problems[group.problem_id], group) for group in read_rollouts(self.folder) if group.tree)
 
-    def costs(self) -> list[Cost]:
-        """What each stage that is done cost."""
-        records = ((stage, self.stages.records[stage]) for stage in self.done)
-        return [
-            Cost(
-                stage,
-                record.seconds,
-                record.generating_seconds,
-                record.training_seconds,
-                record.engine_start_seconds,
-            )
-            for stage, record in records
-        ]
+    @property
+    def seconds(self) -> float:
+        """Wall seconds of all stages that are done."""
+        return sum(self.stages.records[stage].seconds for stage in self.done)
+
+
+def cost_table(rounds: Sequence[Round]) -> Table:
+    """What each stage cost in `rounds` together, and in the last row all stages; no row where no stage is done."""
+    records = [(stage, round_.stages.records[stage]) for round_ in rounds for stage in round_.done]
+    stages = {stage: [record for other, record in records if other == stage] for stage, _ in records}
+    total = sum(record.seconds for _, record in records)
+    rows: list[list[Figure | str]] = []
+    for stage, part in (stages | {"all": [record for _, record in records]} if records else {}).items():
+        seconds = sum(record.seconds for record in part)
+        generating = sum(record.generating_seconds for record in part)
+        training = sum(record.training_seconds for record in part)
+        start = sum(record.engine_start_seconds for record in part)
+        overhead = seconds - generating - training - start
+        numbers = [f"{number:.1f}" for number in (seconds, generating, training, start, overhead)]
+        rows.append([stage, *numbers, percent((overhead + start) / total if total else None, 1)])
+    headings = ("seconds", "generating", "training", "engine start", "own overhead", "start and overhead")
+    return Table(("stage", *headings), frozenset(headings), rows)
 
 
 @dataclass(frozen=True)
@@ -309,56 +303,6 @@ def branch_facts(branch: Branch) -> str:
     return ", ".join(facts)
 
 
-def reliability_text(values: Reliability) -> str:
-    """How reliable the values of steps are."""
-    auc = "unknown" if values.auc is None else f"{values.auc:.2f}"
-    first = values.first_error
-    text = (
-        f"Brier {values.brier:.3f} ({values.low:.2f}–{values.high:.2f}), calibration error {values.ece:.3f}, AUC {auc}"
-    )
-    if first.found is not None:
-        text += f"; the first wrong step is found in {first.found:.2f} of {first.wrong} wrong solutions"
-    if first.unseen is not None:
-        text += f", none is seen in {first.unseen:.2f} of {first.right} right ones"
-    return f"{text} ({values.steps} steps)"
-
-
-def back_text(back: Back) -> str:
-    """What came of going back."""
-    accuracy = "not judged" if back.straight.accuracy is None else f"{back.straight.accuracy:.3f}"
-    return (
-        f"{back.gone} of {back.problems} worked answers go back, of which {back.fixed} come out right; where that is "
-        f"forbidden, accuracy is {accuracy}"
-    )
-
-
-def main_rates(side: SideMetrics) -> list[str]:
-    """The most telling rates of repeated sampling: pass@1, and pass@k and maj@k for the greatest k."""
-    greatest = max((rate.k for rate in side.sampled.values()), default=0)
-    return list(dict.fromkeys(["pass@1", f"pass@{greatest}", f"maj@{greatest}"])) if greatest else []
-
-
 def clip(text: str, start: int = 700, end: int = 500) -> str:
     """A long text without its middle, since the question or the answer is at an end."""
     return text if len(text) <= start + end else f"{text[:start]} […] {text[-end:]}"
-
-
-def ratio_text(heart: ByHeart) -> str:
-    """A by-heart ratio with its interval, which may have no upper end."""
-    high = "" if heart.high is None else f"{heart.high:.2f}"
-    return f"{heart.ratio:.2f} ({heart.low:.2f}–{high})"
-
-
-def by_heart_text(heart: ByHeart) -> str:
-    """What a by-heart ratio means, as a sentence."""
-    if heart.low > 1:
-        meaning = "The fast answer has overtaken the slow one"
-    elif heart.ratio >= 1:
-        meaning = "The fast answer has caught up with the slow one"
-    elif heart.high is None or heart.high >= 1:
-        problems = f"{heart.problems} problem{'' if heart.problems == 1 else 's'}"
-        meaning = f"{problems} can't tell whether the fast answer has caught up with the slow one"
-    else:
-        meaning = "The fast answer has not caught up with the slow one yet"
-    ratio, interval = ratio_text(heart).split(" ")
-    return f"{meaning}: it is right {ratio} times as often {interval}."

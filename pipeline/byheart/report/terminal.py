@@ -10,30 +10,28 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.tree import Tree
 
 from byheart.errors import InputError
-from byheart.evaluation.metrics import Accuracy, ByHeart, Kind, Paired, Rate
-from byheart.report.comparison import Comparison, Difference
+from byheart.evaluation.metrics import Kind
+from byheart.report import figures
+from byheart.report.comparison import Comparison
 from byheart.report.data import (
     SPLITS,
-    Cost,
     Round,
-    back_text,
+    RunView,
     branch_facts,
-    by_heart_text,
     clip,
+    cost_table,
     gold,
-    main_rates,
     matches,
     measured,
     question,
-    ratio_text,
-    reliability_text,
     verdict_word,
     view,
 )
+from byheart.report.figures import Figure, Table
 
 if TYPE_CHECKING:
     from byheart.planning.dry_run import Plan
@@ -51,43 +49,30 @@ def show_result(folder: Path) -> None:
     run = measured(folder)
     last = run.finished[-1]
     metrics, curated, kind = last.metrics, last.curation, run.decided_by(last)
-    console.print(_accuracies(last, run.greedy))
+    console.print(_results(last, run.greedy))
     for name, words in SPLITS.items():
-        moved = metrics.splits[name].paired.kind(kind)
+        paired = metrics.splits[name].paired.kind(kind)
         console.print(
-            f"[bold]{words}[/], {kind}: {len(moved.gained)} newly solved, {len(moved.lost)} newly lost"
-            + _examples(last, moved.gained, "solved")
-            + _examples(last, moved.lost, "lost")
+            f"[bold]{words}[/], {kind}: {len(paired.gained)} newly solved, {len(paired.lost)} newly lost"
+            + _examples(last, paired.gained, "solved")
+            + _examples(last, paired.lost, "lost")
         )
     if heart := metrics.held_out.by_heart:
-        console.print(f"[bold]By heart[/], held out: {by_heart_text(heart)}")
-    if values := metrics.held_out.after.values:
-        promoted = "promoted" if metrics.scorer_promoted else "[bold]not promoted[/]"
-        console.print(f"[bold]Values of steps[/], held out: {reliability_text(values)}. The value model is {promoted}.")
-    if back := metrics.held_out.after.back:
-        console.print(f"[bold]Going back[/], held out: {back_text(back)}.")
+        console.print(f"[bold]By heart[/], held out: {figures.by_heart_text(heart)}")
+    for heading, text in figures.sentences(metrics):
+        console.print(f"[bold]{heading}[/], held out: {text}")
     if run.decontaminates and curated.num_overlapping:
         console.print(f"{curated.num_overlapping} right solutions overlap with measured problems and were left out.")
     for caveat in curated.caveats:
         console.print(f"[bold]Note[/]: {escape(caveat)}")
-    console.print(_costs(last))
+    title = f"{last.seconds:.0f} seconds, and what was neither generating nor training"
+    console.print(_table(cost_table([last]), title))
     if any(record.resumed for record in last.stages.records.values()):
         console.print("A stage was resumed after an interruption; the time before that is not counted.")
-    adapter = f"{last.folder / 'adapter'}"
-    dev = metrics.dev.paired.kind(kind)
-    decision = f"The {kind} answers to the development problems decide: {_change(dev)}, p worse {_p(dev.p_worse)}."
-    if why := run.untrained(last):
-        console.print(f"{why} There is [bold]no new policy[/].")
-        adapter = "none"
-    elif not metrics.measured:
-        console.print("No development problem could be judged: the new policy is promoted [bold]unmeasured[/].")
-    elif last.promoted:
-        console.print(f"{decision}\nThe new policy is promoted: the next round starts from it.")
-    else:
-        console.print(f"{decision}\nThe new policy is worse and [bold]not promoted[/].")
-        adapter += " (not promoted)"
+    console.print(_decision(run, last))
+    made = f"{last.folder / 'adapter'}" if last.promoted else f"{last.folder / 'adapter'} (not promoted)"
     for what, where in (
-        ("adapter", adapter),
+        ("adapter", "none" if run.untrained(last) else made),
         ("dataset", f"{last.folder / 'dataset'}"),
         ("report", f"{folder / 'report.html'}"),
         ("next", f"the same command does round {last.n + 1};  byheart show {folder}  shows what it wrote"),
@@ -99,26 +84,22 @@ def show_status(folder: Path) -> None:
     """A row a round, with accuracies on the held-out problems. Then the versions, the hardware and the weights that the
     run started with, and each later change of them."""
     run = measured(folder)
-    table = Table(title=f"{run.name}: {run.model}, task {run.task}")
     kinds = (*run.greedy, "slow")
-    for heading in ("round", "stage", *kinds, "by heart", "tokens", "rows", "seconds", "promoted"):
-        table.add_column(heading, justify="left" if heading in ("stage", "promoted") else "right")
+    rows: list[list[Figure | str]] = []
     for round_ in run.rounds:
-        seconds = f"{sum(cost.seconds for cost in round_.costs()):.0f}"
-        rows = str(round_.stages.curate.num_rows) if round_.stages.curate else ""
+        stage = "finished" if round_.finished else f"after {round_.done[-1]}" if round_.done else "started"
+        measured_: list[Figure | str] = [""] * (len(kinds) + 2)
         if round_.finished:
             split = round_.metrics.held_out
-            table.add_row(
-                str(round_.n), "finished", _accuracy(split.after.fast),
-                *(_share(split.after.kind(kind)) for kind in run.greedy[1:]), _share(split.before.slow),
-                _ratio(split.by_heart), _tokens(split.after.fast), rows, seconds, "yes" if round_.promoted else "no",
-            )  # fmt: skip
-        else:
-            unknown = [""] * len((*kinds, "by heart", "tokens"))
-            table.add_row(
-                str(round_.n), f"after {round_.done[-1]}" if round_.done else "started", *unknown, rows, seconds, ""
-            )
-    console.print(table)
+            fast, *others = (split.before.slow if kind == "slow" else split.after.kind(kind) for kind in kinds)
+            shares = [figures.accuracy(row).value for row in others]
+            measured_ = [figures.accuracy(fast), *shares, figures.ratio(split.by_heart), figures.tokens(fast)]
+        curated = str(round_.stages.curate.num_rows) if round_.stages.curate else ""
+        promoted = ("yes" if round_.promoted else "no") if round_.finished else ""
+        rows.append([str(round_.n), stage, *measured_, curated, f"{round_.seconds:.0f}", promoted])
+    numbers = (*kinds, "by heart", "tokens", "rows", "seconds")
+    table = Table(("round", "stage", *numbers, "promoted"), frozenset({"round", *numbers}), rows)
+    console.print(_table(table, f"{run.name}: {run.model}, task {run.task}"))
     for n, facts in run.environments():
         text = ", ".join(f"{name} {fact}" for name, fact in facts.items())
         console.print(f"from round {n}: {text}", markup=False, soft_wrap=True)
@@ -126,27 +107,11 @@ def show_status(folder: Path) -> None:
 
 def show_comparison(comparison: Comparison, by_round: bool) -> None:
     """Runs side by side, as they ended or `by_round`, and how certain their differences are."""
-    table = Table(title=f"accuracy with 95 % intervals{', round by round' if by_round else ''}")
-    for heading in ("problems", "", "round", "run", *comparison.kinds, "tokens an answer", "tokens sampled"):
-        right = heading in ("", "round", "tokens sampled")
-        table.add_column(heading, justify="right" if right else "left", overflow="fold")
-    for row in comparison.rows(by_round):
-        accuracies = [row.kind(kind) for kind in comparison.kinds]
-        table.add_row(
-            SPLITS[row.split], str(row.fast.problems), str(row.stand.n), escape(row.run.name),
-            *map(_accuracy, accuracies), ", ".join(map(_tokens, accuracies)), f"{row.stand.num_tokens:,}",
-        )  # fmt: skip
-    console.print(table)
-    table = Table(title=f"{SPLITS[comparison.split]}, against {escape(comparison.runs[0].name)}, problem by problem")
-    for heading in ("run", "answer", "problems", "change", "only it", "only the first", "p", "p, Holm"):
-        left = heading in ("run", "answer", "change")
-        table.add_column(heading, justify="left" if left else "right", overflow="fold")
-    for difference in comparison.differences:
-        table.add_row(
-            escape(difference.run), difference.kind, str(difference.problems), _change(difference),
-            str(difference.gained), str(difference.lost), _p(difference.p), _p(difference.holm),
-        )  # fmt: skip
-    console.print(table)
+    title = f"accuracy with 95 % intervals{', round by round' if by_round else ''}"
+    console.print(_table(comparison.standings(by_round), title))
+    first = escape(comparison.runs[0].name)
+    title = f"{SPLITS[comparison.split]}, against {first}, problem by problem"
+    console.print(_table(comparison.changes(), title))
     for difference in comparison.differences:
         console.print(f"{difference.kind}: [bold]{escape(difference.words)}[/]")
     for note in comparison.notes:
@@ -206,7 +171,7 @@ def show_tree(folder: Path, n: int | None, problem: str) -> None:
 def show_plan(plan: Plan) -> None:
     """The resolved recipe and what each stage would do."""
     console.print(plan.recipe, markup=False)
-    table = Table(title=plan.title)
+    table = RichTable(title=plan.title)
     for heading in ("stage", "would", "estimate"):
         table.add_column(heading)
     for row in plan.stages:
@@ -224,43 +189,52 @@ def _sampled_round(folder: Path, n: int | None) -> Round:
     return rounds[-1]
 
 
-def _accuracies(finished: Round, kinds: Sequence[Kind]) -> Table:
-    table = Table(title=f"round {finished.n}: accuracy with 95 % intervals")
+def _cell(cell: Figure | str, between: str = " ") -> str:
+    """A figure, with `between` it and its note."""
+    value, interval, note = Figure(cell) if isinstance(cell, str) else cell
+    shown = f"{escape(value)} [dim]{interval}[/]" if interval else escape(value)
+    return f"{shown}{between}[dim]{escape(note)}[/]" if note else shown
+
+
+def _table(table: Table, title: str) -> RichTable:
+    made = RichTable(title=title)
+    for heading in table.headings:
+        made.add_column(heading, justify="right" if heading in table.numbers else "left", overflow="fold")
+    for row in table.rows:
+        made.add_row(*map(_cell, row))
+    return made
+
+
+def _results(finished: Round, kinds: Sequence[Kind]) -> RichTable:
+    table = RichTable(title=f"round {finished.n}: accuracy with 95 % intervals")
     for heading in ("problems", "answer", "before", "after", "change", "tokens an answer"):
         table.add_column(heading)
     for name, words in SPLITS.items():
         split = finished.metrics.splits[name]
         table.add_section()
-        table.add_row(f"{words} ({split.after.fast.problems})")
-        for kind in kinds:
-            before, after = split.before.kind(kind), split.after.kind(kind)
-            assert before and after, "greedy answers are always measured"
-            table.add_row(
-                "", kind, _accuracy(before), _accuracy(after), _change(split.paired.kind(kind)),
-                f"{_tokens(before)} → {_tokens(after)}",
-            )  # fmt: skip
-            if before.unjudged or after.unjudged:
-                table.add_row("", "  unjudged", str(before.unjudged), str(after.unjudged))
-        if slow := split.before.slow:
-            table.add_row("", f"slow ({slow.problems})", _accuracy(slow), "", "", _tokens(slow))
-        if heart := split.by_heart:
-            table.add_row("", "by heart", "", _ratio(heart))
-        for rate in main_rates(split.after):
-            table.add_row("", rate, _rate(split.before.sampled.get(rate)), _rate(split.after.sampled[rate]))
+        table.add_row(f"{words} ({split.after.problems})")
+        for row in figures.results(split, kinds):
+            answer = row.answer if row.problems is None else f"{row.answer} ({row.problems})"
+            cells = (_cell(figure, between="\n") for figure in (row.before, row.after, row.change))
+            table.add_row("", answer, *cells, row.tokens)
     return table
 
 
-def _costs(finished: Round) -> Table:
-    costs = finished.costs()
-    total = Cost.total("all", costs)
-    table = Table(title=f"{total.seconds:.0f} seconds, and what was neither generating nor training")
-    for heading in ("stage", "seconds", "generating", "training", "engine start", "own overhead", "of the round"):
-        table.add_column(heading, justify="left" if heading == "stage" else "right")
-    for cost in [*costs, total]:
-        seconds = (cost.seconds, cost.generating, cost.training, cost.start, cost.overhead)
-        share = f"{(cost.overhead + cost.start) / total.seconds:.1%}" if total.seconds else ""
-        table.add_row(cost.stage, *(f"{number:.1f}" for number in seconds), share)
-    return table
+def _decision(run: RunView, finished: Round) -> str:
+    """Whether the new policy is promoted, and by what."""
+    if why := run.untrained(finished):
+        return f"{why} There is [bold]no new policy[/]."
+    if not finished.metrics.measured:
+        return "No development problem could be judged: the new policy is promoted [bold]unmeasured[/]."
+    kind = run.decided_by(finished)
+    dev = finished.metrics.dev.paired.kind(kind)
+    decision = (
+        f"The {kind} answers to the development problems decide: {_cell(figures.change(dev))}, "
+        f"p worse {figures.p_value(dev.p_worse)}."
+    )
+    if finished.promoted:
+        return f"{decision}\nThe new policy is promoted: the next round starts from it."
+    return f"{decision}\nThe new policy is worse and [bold]not promoted[/]."
 
 
 def _examples(finished: Round, ids: list[str], how: str) -> str:
@@ -271,31 +245,3 @@ def _examples(finished: Round, ids: list[str], how: str) -> str:
 
 def _heading(name: str, asked: str, answer: str) -> str:
     return f"[bold]{escape(asked)}[/]  answer {escape(answer)}  [dim]{name}[/]"
-
-
-def _accuracy(row: Accuracy) -> str:
-    return "unjudged" if row.accuracy is None else f"{row.accuracy:.3f} [dim]({row.low:.2f}-{row.high:.2f})[/]"
-
-
-def _rate(row: Rate | None) -> str:
-    return f"{row.rate:.3f} [dim]({row.low:.2f}-{row.high:.2f})[/]" if row else ""
-
-
-def _share(row: Accuracy | None) -> str:
-    return "" if row is None or row.accuracy is None else f"{row.accuracy:.3f}"
-
-
-def _ratio(heart: ByHeart | None) -> str:
-    return ratio_text(heart).replace(" (", " [dim](").replace("–", "-") + "[/]" if heart else ""
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _change(row: Paired | Difference) -> str:
-    return f"{row.change:+.3f} [dim]({row.low:+.2f} to {row.high:+.2f})[/]"
-
-
-def _tokens(row: Accuracy) -> str:
-    return "-" if row.tokens is None else f"{row.tokens:.1f}"

@@ -1,0 +1,180 @@
+"""The figures of a run as text. They are made here, once: the terminal and the pages only lay them out.
+
+Every interval is a 95 % interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from byheart.evaluation.metrics import (
+    Accuracy,
+    Back,
+    ByHeart,
+    Kind,
+    Paired,
+    Rate,
+    Reliability,
+    RoundMetrics,
+    SideMetrics,
+    SplitMetrics,
+    Unique,
+)
+
+
+class Figure(NamedTuple):
+    """A figure, its interval, and what else is to be known of it; the last two are "" where there is nothing."""
+
+    value: str = ""
+    interval: str = ""
+    note: str = ""
+
+
+UNKNOWN = Figure("–")
+
+
+class Table(NamedTuple):
+    """A table. The columns in `numbers`, by their headings, are aligned to the right."""
+
+    headings: Sequence[str]
+    numbers: frozenset[str]
+    rows: list[list[Figure | str]]
+
+
+class Row(NamedTuple):
+    """What one kind of `answer` came to on a split, before and after a round. `problems` is how many were asked where
+    not all were, `moved` how many were newly solved and how many lost."""
+
+    answer: str
+    before: Figure = Figure()
+    after: Figure = Figure()
+    change: Figure = Figure()
+    moved: str = ""
+    p_worse: str = ""
+    tokens: str = ""
+    problems: int | None = None
+
+
+def results(split: SplitMetrics, kinds: Sequence[Kind]) -> list[Row]:
+    """All measures of a round on one split: of the greedy answers those `kinds`."""
+    rows = []
+    for kind in kinds:
+        before, after, paired = split.before.kind(kind), split.after.kind(kind), split.paired.kind(kind)
+        counts = (moved(paired), p_value(paired.p_worse), f"{tokens(before)} → {tokens(after)}")
+        rows.append(Row(kind, accuracy(before), accuracy(after), change(paired), *counts))
+    if slow := split.before.slow:
+        rows.append(Row("slow", accuracy(slow), tokens=tokens(slow), problems=slow.problems))
+    if split.by_heart:
+        rows.append(Row("by heart", after=ratio(split.by_heart)))
+    old, new = split.before, split.after
+    rows += [Row(name, rate(old.sampled.get(name)), rate(new.sampled[name])) for name in main_rates(new)]
+    if new.unique:
+        rows.append(Row("different", distinct(old.unique), distinct(new.unique)))
+    return rows
+
+
+def main_rates(side: SideMetrics) -> list[str]:
+    """The most telling rates of repeated sampling: pass@1, and pass@k and maj@k for the greatest k."""
+    greatest = max((rate.k for rate in side.sampled.values()), default=0)
+    return list(dict.fromkeys(["pass@1", f"pass@{greatest}", f"maj@{greatest}"])) if greatest else []
+
+
+def accuracy(row: Accuracy | None, digits: int = 3) -> Figure:
+    """An accuracy, and how many answers could not be judged."""
+    note = f"{row.unjudged} unjudged" if row and row.unjudged else ""
+    if row is None or row.accuracy is None:
+        return UNKNOWN._replace(note=note)
+    return Figure(f"{row.accuracy:.{digits}f}", _interval(row.low, row.high), note)
+
+
+def rate(row: Rate | None) -> Figure:
+    """A pass@k or maj@k."""
+    return Figure(f"{row.rate:.3f}", _interval(row.low, row.high)) if row else UNKNOWN
+
+
+def distinct(row: Unique | None) -> Figure:
+    """The share of right samples that are different."""
+    return Figure(f"{row.rate:.2f}", note=f"{row.distinct} of {row.right} right") if row else UNKNOWN
+
+
+def change(paired: Paired) -> Figure:
+    """The mean change of accuracy."""
+    return Figure(f"{paired.change:+.3f}", f"({paired.low:+.2f} to {paired.high:+.2f})")
+
+
+def moved(paired: Paired) -> str:
+    """How many problems were newly solved, and how many newly lost."""
+    return f"{len(paired.gained)}, {len(paired.lost)}"
+
+
+def ratio(heart: ByHeart | None) -> Figure:
+    """A by-heart ratio, whose interval may have no upper end."""
+    return Figure(f"{heart.ratio:.2f}", _interval(heart.low, heart.high)) if heart else UNKNOWN
+
+
+def tokens(*rows: Accuracy | None) -> str:
+    """The mean tokens of each of several answers."""
+    return ", ".join("–" if row is None or row.tokens is None else f"{row.tokens:.1f}" for row in rows)
+
+
+def p_value(p: float) -> str:
+    """A p value."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """A share in percent."""
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "({}–{})".format(*("" if end is None else f"{end:.2f}" for end in (low, high)))
+
+
+def sentences(metrics: RoundMetrics) -> list[tuple[str, str]]:
+    """What else a round came to on the held-out problems, as far as it was measured: (heading, sentences)."""
+    after = metrics.held_out.after
+    texts = {
+        "Values of steps": values_text(after.values, metrics.scorer_promoted) if after.values else "",
+        "Going back": back_text(after.back) if after.back else "",
+    }
+    return [(heading, text) for heading, text in texts.items() if text]
+
+
+def by_heart_text(heart: ByHeart) -> str:
+    """What a by-heart ratio means, as a sentence."""
+    if heart.low > 1:
+        meaning = "The fast answer has overtaken the slow one"
+    elif heart.ratio >= 1:
+        meaning = "The fast answer has caught up with the slow one"
+    elif heart.high is None or heart.high >= 1:
+        problems = f"{heart.problems} problem{'' if heart.problems == 1 else 's'}"
+        meaning = f"{problems} can't tell whether the fast answer has caught up with the slow one"
+    else:
+        meaning = "The fast answer has not caught up with the slow one yet"
+    figure = ratio(heart)
+    return f"{meaning}: it is right {figure.value} times as often {figure.interval}."
+
+
+def values_text(values: Reliability, promoted: bool) -> str:
+    """How reliable the values of steps are, and whether the value model is `promoted`, as sentences."""
+    auc = "unknown" if values.auc is None else f"{values.auc:.2f}"
+    first = values.first_error
+    brier = f"Brier {values.brier:.3f} {_interval(values.low, values.high)}"
+    text = f"{brier}, calibration error {values.ece:.3f}, AUC {auc}"
+    if first.found is not None:
+        text += f"; the first wrong step is found in {first.found:.2f} of {first.wrong} wrong solutions"
+    if first.unseen is not None:
+        text += f", none is seen in {first.unseen:.2f} of {first.right} right ones"
+    worse = "" if promoted else "not promoted: it is worse on development problems than the one before"
+    return f"{text} ({values.steps} steps). The value model is {worse or 'promoted'}."
+
+
+def back_text(back: Back) -> str:
+    """What came of going back, as a sentence."""
+    straight = back.straight.accuracy
+    return (
+        f"{back.gone} of {back.problems} worked answers go back, of which {back.fixed} come out right; where that is "
+        f"forbidden, accuracy is {'not judged' if straight is None else f'{straight:.3f}'}."
+    )
