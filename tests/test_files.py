@@ -1,10 +1,12 @@
 """A file is whole or the old one; a journal is torn at its last line at most."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from byheart.files import Journal, read_records, write_json, write_records, write_text
-from byheart.types import Step
+from byheart.errors import RunError
+from byheart.files import Journal, Records, read_records, write_json, write_records, write_text
+from byheart.types import Problem, Step
 
 
 @pytest.fixture
@@ -91,6 +93,28 @@ def test_no_character_in_a_text_breaks_a_line(tmp_path: Path, mark: str) -> None
     assert read(tmp_path) == steps
     write_records(tmp_path / "whole.jsonl", steps)
     assert read_records(tmp_path / "whole.jsonl", Step) == steps
+
+
+def test_records_are_read_when_they_are_asked_for_from_whichever_file_they_are_in(tmp_path: Path) -> None:
+    first, second = journal(tmp_path, *STEPS[:2]), journal(tmp_path, STEPS[2])
+    records = Journal(tmp_path, "steps", Step).records()
+    assert (len(records), records[-1], records[1:], list(records)) == (3, STEPS[2], STEPS[1:], STEPS)
+    assert list(records.at([2, 0])) == [STEPS[2], STEPS[0]]
+    first.unlink()
+    assert records[2] == STEPS[2]
+    with pytest.raises(FileNotFoundError):
+        records[0]
+    with pytest.raises(IndexError):
+        records[3]
+    second.write_bytes(second.read_bytes()[:-1])
+    assert list(Journal(tmp_path, "steps", Step).records()) == []
+
+
+@pytest.mark.parametrize("read", [read_records, lambda path, kind: list(Records(kind, [path]))], ids=["whole", "parts"])
+def test_a_line_of_another_version_is_named(tmp_path: Path, read: Any) -> None:
+    write_records(tmp_path / "steps.jsonl", [*STEPS, Problem.of("2 + 2", "4", "number")])
+    with pytest.raises(RunError, match=r"steps.jsonl, line 4: not a Step of this version"):
+        read(tmp_path / "steps.jsonl", Step)
 
 
 def test_journals_of_other_names_in_the_same_directory_are_left_alone(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 import yaml
 from pydantic import ValidationError
@@ -19,6 +21,59 @@ from byheart.errors import RunError
 from byheart.types import Record
 
 R = TypeVar("R", bound=Record)
+
+
+class Records(Sequence[R]):
+    """The records in some files, a line each, read from there whenever they are asked for: only where they are is in
+    memory. What follows the last line break of a file is torn, and no record."""
+
+    def __init__(self, kind: type[R], paths: Sequence[Path], places: Iterable[tuple[int, int]] | None = None) -> None:
+        """`places`: of each record the index of its file in `paths`, and where in that its line begins (bytes); by
+        default those of all records, in their order."""
+        self._kind, self._paths = kind, paths
+        self._files, self._starts = array("L"), array("Q")
+        for file, start in _places(paths) if places is None else places:
+            self._files.append(file)
+            self._starts.append(start)
+
+    def at(self, indices: Iterable[int]) -> Records[R]:
+        """The records at these indices, in this order."""
+        return Records(self._kind, self._paths, ((self._files[index], self._starts[index]) for index in indices))
+
+    def __len__(self) -> int:
+        """The number of records."""
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, index: int) -> R: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[R]: ...
+    def __getitem__(self, index: int | slice) -> R | Sequence[R]:
+        """The record at `index`, or those of a slice. Raises RunError where another version wrote them otherwise."""
+        indices = range(len(self))[index]
+        return next(self._read([indices])) if isinstance(indices, int) else list(self._read(indices))
+
+    def __iter__(self) -> Iterator[R]:
+        """The records, one at a time."""
+        return self._read(range(len(self)))
+
+    def _read(self, indices: Iterable[int]) -> Iterator[R]:
+        for number, part in groupby(indices, key=self._files.__getitem__):
+            path = self._paths[number]
+            with path.open("rb") as file:
+                for index in part:
+                    start = file.seek(self._starts[index])
+                    yield _record(self._kind, file.readline(), path, start)
+
+
+def _places(paths: Iterable[Path]) -> Iterator[tuple[int, int]]:
+    for number, path in enumerate(paths):
+        with path.open("rb") as lines:
+            start = 0
+            for line in lines:
+                if line.endswith(b"\n"):
+                    yield number, start
+                start += len(line)
 
 
 class Journal(Generic[R]):
@@ -31,7 +86,11 @@ class Journal(Generic[R]):
 
     def read(self) -> list[R]:
         """Every whole record, in the order in which they were written."""
-        return [record for path in self._files() for record in self._parse(path)]
+        return list(self.records())
+
+    def records(self) -> Records[R]:
+        """As `read`, but each is read only when it is asked for."""
+        return Records(self._kind, self._files())
 
     def append(self, record: R) -> None:
         """Write one record. Raises RunError where there is no room left."""
@@ -49,11 +108,6 @@ class Journal(Generic[R]):
             self._file.close()
             self._file = None
 
-    def _parse(self, path: Path) -> Iterator[R]:
-        *whole, _ = path.read_bytes().split(b"\n")  # what follows the last line break is torn
-        for number, line in enumerate(whole, 1):
-            yield _record(self._kind, line, path, number)
-
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob(f"{self._name}-*.jsonl"))
 
@@ -61,10 +115,11 @@ class Journal(Generic[R]):
 def read_records(path: Path, kind: type[R]) -> list[R]:
     """The records of a file that was written whole. Raises RunError where another version wrote them otherwise."""
     with path.open("rb") as lines:
-        return [_record(kind, line, path, number) for number, line in enumerate(lines, 1)]
+        return [_record(kind, line, path, lines.tell() - len(line)) for line in lines]
 
 
-def _record(kind: type[R], line: bytes, path: Path, number: int) -> R:
+def _record(kind: type[R], line: bytes, path: Path, start: int) -> R:
+    """The record in `line`, which begins at the byte `start` of the file."""
     try:
         return kind.from_dict(json.loads(line))
     except ValidationError as error:
@@ -72,6 +127,7 @@ def _record(kind: type[R], line: bytes, path: Path, number: int) -> R:
         why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     except ValueError as error:
         why = f"not JSON ({error})"
+    number = path.read_bytes().count(b"\n", 0, start) + 1
     raise RunError(
         f"{path}, line {number}: not a {kind.__name__} of this version of byheart ({why}); the version that wrote it "
         "can read it"

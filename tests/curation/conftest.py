@@ -50,7 +50,6 @@ drawn_rows = st.lists(
     st.tuples(
         st.sampled_from(SAID),
         st.integers(1, 6),
-        st.sampled_from("pqr"),
         st.integers(1, 3),
         st.booleans(),
         st.one_of(st.none(), st.sampled_from([-2.0, -1.0, 0.0])),
@@ -58,7 +57,7 @@ drawn_rows = st.lists(
     max_size=25,
 ).map(
     lambda drawn: [
-        row(f"r{index}", response, size, problem, n, hinted=hinted, value=value)
-        for index, (response, size, problem, n, hinted, value) in enumerate(drawn)
+        row(f"r{index}", response, size, n=n, hinted=hinted, value=value)
+        for index, (response, size, n, hinted, value) in enumerate(drawn)
     ]
 )

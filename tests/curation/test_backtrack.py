@@ -22,7 +22,7 @@ def tried(*solutions: tuple[str, float]) -> list[Any]:
 
 def made(attempts: list[Any], most: int = 9, seed: int = 0) -> list[Any]:
     rows = [make_row(rollout, verdict, 1) for rollout, verdict in attempts if verdict.correct]
-    return backtracking(rows, {"p": attempts}, "line", most, seed)
+    return backtracking(rows, attempts, "line", most, seed)
 
 
 def test_the_wrong_step_comes_first_then_the_mark_then_what_is_right() -> None:

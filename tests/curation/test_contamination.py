@@ -2,7 +2,7 @@
 
 import random
 
-from byheart.curation.contamination import overlapping
+from byheart.curation.contamination import MeasuredProblems
 from byheart.types import Problem
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +23,8 @@ def row(prompt: str, completion: str = "It is 7") -> tuple[str, str]:
 
 
 def overlaps(rows: list[tuple[str, str]], problems: list[Problem]) -> list[bool]:
-    return overlapping(rows, problems, 5, 0.8)
+    found = MeasuredProblems(problems, 5, 0.8)
+    return [found.overlap(*row) for row in rows]
 
 
 def test_the_same_problem_overlaps_however_it_is_spaced_and_cased() -> None:

@@ -11,54 +11,20 @@ import yaml
 from byheart.config import recipe
 from byheart.curation import curate, read_dataset, read_pairs, read_rows, read_steps, text
 from byheart.curation.backtrack import slips
-from byheart.curation.rows import JudgedRound, make_row
+from byheart.curation.rows import make_row
 from byheart.files import Journal, write_records
 from byheart.runs.records import CurationStats
 from byheart.runs.run import Run
-from byheart.types import Dataset, FinishReason, Problem, Problems, Prompt, Rollout, RolloutGroup, Verdict
-from hypothesis import given
-from hypothesis import strategies as st
+from byheart.types import Dataset, Problem, Problems, Prompt, Rollout, RolloutGroup, Verdict
 
 from tests.conftest import verifier_by
-from tests.curation.conftest import CHAT, NUMBER, PLAIN, ids, judged, rolled, settled
+from tests.curation.conftest import CHAT, NUMBER, PLAIN, judged, rolled
 from tests.fakes import earlier_rounds
 
 COLUMNS = {
     *("prompt", "completion", "problem_id", "rollout_id", "policy", "strategy", "seed", "hinted", "value"),
     *("num_tokens", "verifier", "score", "margin", "answer", "round", "untrained"),
 }
-
-
-@settled
-@given(
-    st.lists(
-        st.tuples(st.sampled_from([1.0, 0.0, 0.5, None, "missing"]), st.sampled_from(["stop", "length"])), max_size=20
-    )
-)
-def test_only_what_is_right_and_came_to_its_end_is_kept_in_order(kinds: list[tuple[Any, FinishReason]]) -> None:
-    rollouts = [rolled(f"r{n}", finish=finish) for n, (_, finish) in enumerate(kinds)]
-    verdicts = [
-        judged(rollout, score) for rollout, (score, _) in zip(rollouts, kinds, strict=True) if score != "missing"
-    ]
-    judged_round = JudgedRound(1, rollouts, verdicts[::-1])
-    expected = [rollout.id for rollout, kind in zip(rollouts, kinds, strict=True) if kind == (1.0, "stop")]
-    assert ids(judged_round.right()) == expected
-    expected = [rollout.id for rollout, (score, finish) in zip(rollouts, kinds, strict=True) if finish == "stop"]
-    assert ids(judged_round.wrong()) == [
-        name for name in expected if name in {v.rollout_id for v in verdicts if v.score in (0.0, 0.5)}
-    ]
-
-
-def test_what_the_strategy_did_not_choose_is_not_learnt_and_what_was_hinted_is_no_mistake() -> None:
-    rollouts = [
-        rolled("a"),
-        rolled("b", selected=False),
-        rolled("c", selected=False, hinted=True),
-        rolled("d", hinted=True),
-    ]
-    right, wrong = (JudgedRound(1, rollouts, [judged(rollout, score) for rollout in rollouts]) for score in (1.0, 0.0))
-    assert (ids(right.right()), ids(right.right(every=True)), right.wrong()) == (["a", "d"], ["a", "b", "d"], [])
-    assert (ids(wrong.wrong()), wrong.right()) == (["a", "b"], [])
 
 
 def test_a_row_is_in_the_format_of_trl_and_says_where_it_comes_from() -> None:
@@ -89,12 +55,14 @@ MEASURED = [Problem.of("What is 99 times 99?", "9801", "number")]
 def curated(
     run: Run, n: int, rollouts: Sequence[Rollout], verdicts: Sequence[Verdict] | None = None, by: Any = "number"
 ) -> Dataset:
-    """What is left of `rollouts`, each a problem whose answer is 4, after the stages that come before have written."""
+    """What is left of `rollouts`, each of a problem whose answer is 4, after the stages before have written. Those
+    without one of `verdicts` are unjudged."""
     names = dict.fromkeys(rollout.problem_id for rollout in rollouts)
     attempts = [
         RolloutGroup(name, [rollout for rollout in rollouts if rollout.problem_id == name], []) for name in names
     ]
-    verdicts = [judged(rollout) for rollout in rollouts] if verdicts is None else verdicts
+    given = {verdict.rollout_id: verdict for verdict in verdicts or map(judged, rollouts)}
+    verdicts = [given.get(each.id, judged(each, None)) for group in attempts for each in group.rollouts]
     problems = Problems([Problem(name, CHAT, "4", "number") for name in names], [], MEASURED)
     folder = run.round_dir(n)
     folder.mkdir(exist_ok=True)

@@ -24,7 +24,7 @@ def rows(attempts: list[Any], right: bool) -> list[Any]:
 
 
 def paired(attempts: list[Any], most: int = 99, seed: int = 0) -> list[tuple[str, str]]:
-    made = sibling_pairs(rows(attempts, True), rows(attempts, False), {"p": attempts}, "line", most, seed)
+    made = sibling_pairs(rows(attempts, True), rows(attempts, False), attempts, "line", most, seed)
     return [(pair.chosen_id, pair.rejected_id) for pair in made]
 
 
@@ -44,12 +44,12 @@ def test_which_siblings_are_taken_goes_by_the_seed_and_not_by_their_order() -> N
 
 def test_a_slip_that_ends_its_line_gets_no_empty_one() -> None:
     attempts = tried(("add\ncarry\ndone", 1.0), ("add\nforget it\nwrong", 0.0))
-    [row] = backtracking(rows(attempts, True), {"p": attempts}, "line", 9, 0)
+    [row] = backtracking(rows(attempts, True), attempts, "line", 9, 0)
     assert text(row) == f"add\nforget it\n{BACK}carry\ndone"
 
 
 def test_a_row_of_a_problem_on_which_nothing_was_tried_takes_nothing_back() -> None:
-    assert backtracking(rows(tried(("a\nb", 1.0)), True), {}, "line", 9, 0) == []
+    assert backtracking(rows(tried(("a\nb", 1.0)), True), [], "line", 9, 0) == []
 
 
 @pytest.mark.parametrize(

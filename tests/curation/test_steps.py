@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from byheart.curation.rows import Attempt
+from byheart.curation.attempts import Attempt
 from byheart.curation.steps import StepOptions, stepwise_rows
 from byheart.strategies.core.tree import nodes
 from byheart.strategies.core.value_targets import TARGETS, grown

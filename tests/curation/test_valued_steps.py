@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from byheart.config import recipe
 from byheart.curation import curate, read_dataset
-from byheart.curation.dataset import read_steps
-from byheart.curation.rows import Attempt
+from byheart.curation.attempts import Attempt
+from byheart.curation.dataset import digest_of_lists, read_steps
 from byheart.curation.steps import StepOptions, stepwise_rows
 from byheart.files import Journal, write_records
 from byheart.runs.run import Run
-from byheart.types import Dataset, Problem, Problems, Prompt, Rollout, RolloutGroup, Verdict
+from byheart.types import Dataset, Problem, Problems, Prompt, Rollout, RolloutGroup, Verdict, digest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.conftest import verifier_by
 from tests.curation.conftest import CHAT, PLAIN, judged, rolled
@@ -57,3 +59,12 @@ def test_other_values_are_another_dataset(tmp_path: Path) -> None:
         curated(tmp_path / f"{target}", tried, steps={"target": target}).digest for target in ("monte_carlo", "hard")
     }
     assert len(names) == 2
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.text(), st.floats(allow_nan=False), st.lists(st.integers()))), min_size=1, max_size=3
+    )
+)
+def test_a_dataset_is_named_as_its_lists_would_be(lists: list[list[Any]]) -> None:
+    assert digest_of_lists(*lists) == (digest(*lists), [len(items) for items in lists])

@@ -93,6 +93,13 @@ def test_a_stage_is_done_again_when_what_decides_it_changes(tmp_path: Path, befo
     run.close()
 
 
+def test_what_a_stage_made_is_not_held_but_read_from_its_files(tmp_path: Path) -> None:
+    with opened(tmp_path) as run:
+        made = run.stage(1, "load", step, "a")
+        write_records(run.round_dir(1) / "steps.jsonl", [Step("other")])
+        assert made.value == [Step("other")]
+
+
 def test_a_stage_is_not_done_again_for_what_does_not_decide_it(tmp_path: Path) -> None:
     run = opened(tmp_path)
     run.stage(
@@ -140,18 +147,19 @@ def test_sampling_and_verifying_are_read_as_they_were_whatever_finished_first(tm
         engine={"name": "scripted", "script": str(script)},
         strategy={"samples": 1, "max_samples": 3, "enough": 1},
     )
-    engine = run.recipe.engine.start(Path(), run.recipe.model, run.dir / "engine.log")
+    workers = run.recipe.executor.start(run.recipe.engine, Path(), run.recipe.model, run.dir / "engine.log")
     problems = Problems([Problem.of(asked, "4", "number") for asked in answers], [], [])
     run.round_dir(1).mkdir()
     write_records(run.round_dir(1) / "problems.jsonl", [problems])
     sampled, verified = [], []
     for _ in range(2):
-        inputs: list[Any] = [problems, Policy("m"), run.recipe.strategy, None, engine, verifier_by(), []]
+        inputs: list[Any] = [problems, Policy("m"), run.recipe.strategy, None, workers, verifier_by(), []]
         rollouts = run.stage(1, "sample", sample, *inputs)
-        sampled.append(rollouts.value)
-        verified.append(run.stage(1, "verify", verify, problems, rollouts, Policy("m"), engine, verifier_by()).value)
-    counts = {one.problem_id: len(one.rollouts) for one in sampled[0]}
-    assert counts == {problem.id: count for problem, count in zip(problems.train, [3, 1, 3], strict=True)}
+        sampled.append(list(rollouts.value))
+        verdicts = run.stage(1, "verify", verify, problems, rollouts, Policy("m"), workers, verifier_by())
+        verified.append(list(verdicts.value))
+    counts = [(one.problem_id, len(one.rollouts)) for one in sampled[0]]
+    assert counts == [(problem.id, count) for problem, count in zip(problems.train, [3, 1, 3], strict=True)]
     assert sampled[1] == sampled[0]
     assert verified[1] == verified[0]
     run.close()

@@ -9,37 +9,33 @@ itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from itertools import accumulate
 
-from byheart.curation.rows import by_problem, completion, text
+from byheart.curation.rows import completion, text
 from byheart.strategies.core.steps import Kind, alike, split
 from byheart.strategies.core.tree import Node
 from byheart.strategies.core.value_targets import grown, hard
 from byheart.text import BACK, goes_back
 from byheart.types import Rollout, Row, Verdict, digest, replace
 
-Judged = Mapping[str, Sequence[tuple[Rollout, Verdict]]]
-"""By problem id, its judged rollouts with their verdicts."""
 
-
-def backtracking(rows: Iterable[Row], judged: Judged, kind: Kind, keep: int, seed: int) -> list[Row]:
-    """At most `keep` rows a problem that go back, made of the right `rows` and of wrong steps in `judged`. Each has a
-    rollout id of its own, which no rollout has."""
-    result: list[Row] = []
-    for problem, group in by_problem(rows).items():
-        root, ends = grown(judged.get(problem, []), kind)
-        possible = hard(root)
-        candidates = [
-            _with_slip(row, depth, wrong, kind)
-            for row in group
-            if row.rollout_id in ends
-            for depth, right in enumerate(ends[row.rollout_id].path)
-            for wrong in (right.parent.children if right.parent else [])
-            if not (possible[wrong] or _same(wrong, right, kind) or goes_back(wrong.step))
-        ]
-        result += sorted(candidates, key=lambda row: digest(seed, row.rollout_id))[:keep]
-    return result
+def backtracking(
+    rows: Iterable[Row], judged: Iterable[tuple[Rollout, Verdict]], kind: Kind, keep: int, seed: int
+) -> list[Row]:
+    """At most `keep` rows of a problem that go back, made of its right `rows` and of wrong steps in its `judged`
+    rollouts. Each has a rollout id of its own, which no rollout has."""
+    root, ends = grown(judged, kind)
+    possible = hard(root)
+    candidates = [
+        _with_slip(row, depth, wrong, kind)
+        for row in rows
+        if row.rollout_id in ends
+        for depth, right in enumerate(ends[row.rollout_id].path)
+        for wrong in (right.parent.children if right.parent else [])
+        if not (possible[wrong] or _same(wrong, right, kind) or goes_back(wrong.step))
+    ]
+    return sorted(candidates, key=lambda row: digest(seed, row.rollout_id))[:keep]
 
 
 def slips(response: str, kind: Kind) -> list[tuple[int, int]]:

@@ -3,23 +3,23 @@ were found without a hint always come first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from math import inf
 
 from byheart.curation.distinct import distances
-from byheart.curation.rows import by_problem, size
+from byheart.curation.rows import size
 from byheart.types import Row, digest
 
 
-def choose(rows: Iterable[Row], by: str, quotas: Mapping[str, int], seed: int) -> list[Row]:
-    """At most quotas[problem_id] rows of each problem, `by` "shortest", "diverse", "value" or "random"."""
+def choose(rows: list[Row], by: str, keep: int, seed: int) -> list[Row]:
+    """At most `keep` of the rows of a problem, `by` "shortest", "diverse", "value" or "random"."""
     rules: dict[str, Callable[[list[Row], int], list[Row]]] = {
         "shortest": shortest,
         "diverse": diverse,
         "value": most_valued,
-        "random": lambda group, keep: shuffled(group, seed)[:keep],
+        "random": lambda rows, keep: shuffled(rows, seed)[:keep],
     }
-    return [row for problem, group in by_problem(rows).items() for row in rules[by](group, quotas[problem])]
+    return rules[by](rows, keep)
 
 
 def shortest(rows: list[Row], keep: int) -> list[Row]:

@@ -34,36 +34,41 @@ class _Measured:
     numbers: Counter[str]
 
 
-def overlapping(texts: Sequence[tuple[str, str]], measured: Sequence[Problem], n: int, share: float) -> list[bool]:
-    """Whether each (prompt, completion) of `texts` overlaps with one of the `measured` problems: has at least `share`
-    (0..1) of its words, in runs of `n` words. Problems of fewer words are looked for in prompts only, as a whole."""
-    problems = list(dict.fromkeys(words(text_of(problem.prompt)) for problem in measured))
-    counts = Counter(run for problem in problems for run in set(_runs(problem, n)))
-    limit = max(2.0, COMMON * len(problems))
-    own = [_own(problem, n, {run for run in _runs(problem, n) if counts[run] <= limit}) for problem in problems]
-    holders: dict[Words, list[int]] = defaultdict(list)
-    for index, problem in enumerate(own):
-        for run in problem.starts:
-            holders[run].append(index)
-    short = {len(problem) for problem in problems if 3 <= len(problem) < n}
-    whole = set(problems)
+class MeasuredProblems:
+    """Finds whether a solution overlaps with one of some problems."""
 
-    def holds(text: Words) -> bool:
+    def __init__(self, problems: Sequence[Problem], n: int, share: float) -> None:
+        """A text overlaps if it has at least `share` (0..1) of a problem's words, in runs of `n` words. Problems of
+        fewer words are looked for in prompts only, as a whole."""
+        texts = list(dict.fromkeys(words(text_of(problem.prompt)) for problem in problems))
+        counts = Counter(run for text in texts for run in set(_runs(text, n)))
+        limit = max(2.0, COMMON * len(texts))
+        self._n, self._share = n, share
+        self._problems = [_own(text, n, {run for run in _runs(text, n) if counts[run] <= limit}) for text in texts]
+        self._holders: dict[Words, list[int]] = defaultdict(list)  # by run, the indices of the problems it is in
+        for index, problem in enumerate(self._problems):
+            for run in problem.starts:
+                self._holders[run].append(index)
+        self._short = {len(text) for text in texts if 3 <= len(text) < n}
+        self._whole = set(texts)
+
+    def overlap(self, prompt: str, completion: str) -> bool:
+        """Whether either overlaps with one of the problems."""
+        asked, written = words(prompt), words(completion)
+        same = asked in self._whole or any(run in self._whole for size in self._short for run in _runs(asked, size))
+        return same or self._holds(asked) or self._holds(written)
+
+    def _holds(self, text: Words) -> bool:
         covered: dict[int, set[int]] = defaultdict(set)  # by the index of a problem, which of its words are in the text
-        for run in set(_runs(text, n)) & holders.keys():
-            for index in holders[run]:
-                covered[index].update(start + offset for start in own[index].starts[run] for offset in range(n))
+        for run in set(_runs(text, self._n)) & self._holders.keys():
+            for index in self._holders[run]:
+                starts = self._problems[index].starts[run]
+                covered[index].update(start + offset for start in starts for offset in range(self._n))
         numbers = numerals(text)
         return any(
-            len(positions) >= share * own[index].num_words and own[index].numbers <= numbers
-            for index, positions in covered.items()
+            len(positions) >= self._share * problem.num_words and problem.numbers <= numbers
+            for problem, positions in ((self._problems[index], positions) for index, positions in covered.items())
         )
-
-    flags = []
-    for prompt, completion in ((words(prompt), words(completion)) for prompt, completion in texts):
-        same = prompt in whole or any(run in whole for size in short for run in _runs(prompt, size))
-        flags.append(same or holds(prompt) or holds(completion))
-    return flags
 
 
 def _own(text: Words, n: int, runs: set[Words]) -> _Measured:

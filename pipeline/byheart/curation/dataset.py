@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,55 +20,58 @@ from byheart.files import write_text
 from byheart.runs.records import CurationStats
 from byheart.runs.stages import Stage
 from byheart.templates import render_card
-from byheart.types import Dataset, Pair, Record, Row, StepwiseRow, digest
+from byheart.types import Dataset, Pair, Record, Row, StepwiseRow
 from byheart.verifiers.core.service import VerifierService
 
 R = TypeVar("R", bound=Record)
 
 _FILE = "train-00000-of-00001.parquet"
+_PAIRS, _STEPS = f"pairs/{_FILE}", f"steps/{_FILE}"
+_GROUP = 1000
+"""Records are written, and read, so many at a time."""
 
 
 def read_dataset(folder: Path) -> Dataset:
     """The dataset in the directory `folder` of a round."""
-    return _dataset(folder, read_rows(folder), read_pairs(folder), read_steps(folder))
+    part = folder / "dataset"
+    pairs, stepwise = _read_any(part / _PAIRS, Pair), _read_any(part / _STEPS, StepwiseRow)
+    return _dataset(folder, _read(part / _FILE, Row), pairs, stepwise)
 
 
 def read_rows(folder: Path) -> list[Row]:
     """The rows of the dataset in the directory `folder` of a round."""
-    return _read(folder / "dataset" / _FILE, Row)
+    return list(_read(folder / "dataset" / _FILE, Row))
 
 
 def read_pairs(folder: Path) -> list[Pair]:
     """The pairs of the dataset in the directory `folder` of a round; empty where it has no file of them."""
-    path = folder / "dataset" / "pairs" / _FILE
-    return _read(path, Pair) if path.exists() else []
+    return list(_read_any(folder / "dataset" / _PAIRS, Pair))
 
 
 def read_steps(folder: Path) -> list[StepwiseRow]:
     """The valued steps of the dataset in the directory `folder` of a round; empty where it has no file of them."""
-    path = folder / "dataset" / "steps" / _FILE
-    return _read(path, StepwiseRow) if path.exists() else []
+    return list(_read_any(folder / "dataset" / _STEPS, StepwiseRow))
 
 
-def write_dataset(
-    work: Stage,
-    rows: list[Row],
-    pairs: list[Pair],
-    stepwise: list[StepwiseRow],
-    stats: CurationStats,
-    options: CurationOptions,
-    verifier: VerifierService,
-) -> Dataset:
-    """Write the dataset of a round to a temporary directory, then rename it. Pairs and valued steps have a file only
-    where there are any."""
-    part, target = work.dir / "dataset.part", work.dir / "dataset"
+def write_tables(folder: Path, rows: Iterable[Row], pairs: Iterable[Pair], stepwise: Iterable[StepwiseRow]) -> Dataset:
+    """Write the dataset of the round in `folder`, all but its card, to a temporary directory. Pairs and valued steps
+    have a file only where there are any."""
+    part = folder / "dataset.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
-    _write(part / _FILE, rows, _row_schema(rows))
-    if pairs:
-        _write(part / "pairs" / _FILE, pairs, _pair_schema(pairs))
-    if stepwise:
-        _write(part / "steps" / _FILE, stepwise, _step_schema(stepwise))
+    return _dataset(
+        folder,
+        _written(part / _FILE, rows, _row_schema, even_empty=True),
+        _written(part / _PAIRS, pairs, _pair_schema),
+        _written(part / _STEPS, stepwise, _step_schema),
+    )
+
+
+def write_card(
+    work: Stage, rows: list[Row], stats: CurationStats, options: CurationOptions, verifier: VerifierService
+) -> None:
+    """Write the card, with `rows` as examples, and give the temporary directory its name."""
+    part, target = work.dir / "dataset.part", work.dir / "dataset"
     card = render_card(
         "dataset_card.md",
         about=work.about,
@@ -74,32 +80,65 @@ def write_dataset(
         stats=stats,
         options=options,
         verifier=verifier,
-        rows=rows[:3],
+        rows=rows,
         text=text,
     )
     write_text(part / "README.md", card)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
-    return _dataset(work.dir, rows, pairs, stepwise)
 
 
-def _dataset(folder: Path, rows: Sequence[Row], pairs: Sequence[Pair], stepwise: Sequence[StepwiseRow]) -> Dataset:
-    name = digest(
-        [(row.rollout_id, row.round, text(row), row.untrained) for row in rows],
-        [(pair.chosen_id, pair.rejected_id) for pair in pairs],
-        [(row.rollout_id, row.round, row.values) for row in stepwise],
+def _dataset(folder: Path, rows: Iterable[Row], pairs: Iterable[Pair], stepwise: Iterable[StepwiseRow]) -> Dataset:
+    name, (num_rows, num_pairs, num_stepwise) = digest_of_lists(
+        ((row.rollout_id, row.round, text(row), row.untrained) for row in rows),
+        ((pair.chosen_id, pair.rejected_id) for pair in pairs),
+        ((row.rollout_id, row.round, row.values) for row in stepwise),
     )
-    return Dataset(folder / "dataset", len(rows), name, len(pairs), len(stepwise))
+    return Dataset(folder / "dataset", num_rows, name, num_pairs, num_stepwise)
 
 
-def _read(path: Path, kind: type[R]) -> list[R]:
-    return [kind.from_dict(row) for row in parquet.read_table(path).to_pylist()]
+def digest_of_lists(*lists: Iterable[object]) -> tuple[str, list[int]]:
+    """What types.digest makes of these lists, and how long they are; one item at a time is in memory."""
+    sha256 = hashlib.sha256()
+    lengths: list[int] = []
+    for items in lists:
+        sha256.update(b", [" if lengths else b"[[")
+        length = 0
+        for length, item in enumerate(items, 1):
+            sha256.update((", " * (length > 1) + json.dumps(item, ensure_ascii=False)).encode())
+        sha256.update(b"]")
+        lengths.append(length)
+    sha256.update(b"]")
+    return sha256.hexdigest()[:16], lengths
 
 
-def _write(path: Path, rows: Sequence[Record], schema: pyarrow.Schema) -> None:
+def _read(path: Path, kind: type[R]) -> Iterator[R]:
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_GROUP):
+            yield from (kind.from_dict(row) for row in batch.to_pylist())
+
+
+def _read_any(path: Path, kind: type[R]) -> Iterator[R]:
+    """The records in the file, none where there is none."""
+    return _read(path, kind) if path.exists() else iter(())
+
+
+def _written(
+    path: Path, records: Iterable[R], schema: Callable[[Sequence[R]], pyarrow.Schema], even_empty: bool = False
+) -> Iterator[R]:
+    """`records`, on their way into a Parquet file. Where there are none, there is a file only if `even_empty`."""
+    iterator = iter(records)
+    group = list(islice(iterator, _GROUP))
+    if not group and not even_empty:
+        return
     path.parent.mkdir(exist_ok=True)
+    columns = schema(group)
     with path.open("wb") as file:
-        parquet.write_table(pyarrow.Table.from_pylist([row.to_dict() for row in rows], schema=schema), file)
+        with parquet.ParquetWriter(file, columns) as writer:
+            while group:
+                writer.write_table(pyarrow.Table.from_pylist([row.to_dict() for row in group], schema=columns))
+                yield from group
+                group = list(islice(iterator, _GROUP))
         file.flush()
         os.fsync(file.fileno())
 

@@ -8,7 +8,7 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
 from byheart.curation.equations import equations
-from byheart.curation.rows import by_problem, size, text
+from byheart.curation.rows import size, text
 from byheart.text import normalised
 from byheart.types import Row
 
@@ -18,9 +18,9 @@ MAX_COMPARED, MAX_CHARACTERS = 32, 2000
 
 def by_text(rows: Iterable[Row]) -> list[Row]:
     """The first of those rows of a problem that are equal but for case and spacing."""
-    first: dict[tuple[str, str], Row] = {}
+    first: dict[str, Row] = {}
     for row in rows:
-        first.setdefault((row.problem_id, _words(row)), row)
+        first.setdefault(_words(row), row)
     return list(first.values())
 
 
@@ -28,21 +28,20 @@ def by_equations(rows: Iterable[Row], concise: bool = False) -> list[Row]:
     """One of those rows of a problem that have the same equations in the same order, unhinted if there is one: the row
     with the greatest total edit distance to the problem's other rows or, with `concise`, the shortest. Rows with a
     false equation are dropped. Rows without equations are compared by their text."""
+    alike: dict[tuple[str, ...], list[Row]] = {}
+    for row in by_text(rows):
+        written = equations(text(row))
+        if all(equation.true is not False for equation in written):
+            key = tuple(equation.text for equation in written) or ("", _words(row))
+            alike.setdefault(key, []).append(row)
+    others = sorted((row for same in alike.values() for row in same), key=size)[:MAX_COMPARED]
     distinct = []
-    for group in by_problem(by_text(rows)).values():
-        alike: dict[tuple[str, ...], list[Row]] = {}
-        for row in group:
-            written = equations(text(row))
-            if all(equation.true is not False for equation in written):
-                key = tuple(equation.text for equation in written) or ("", _words(row))
-                alike.setdefault(key, []).append(row)
-        others = sorted((row for same in alike.values() for row in same), key=size)[:MAX_COMPARED]
-        for same in alike.values():
-            unaided = [row for row in same if not row.hinted] or same
-            if concise or len(unaided) == 1:
-                distinct.append(min(unaided, key=size))
-            else:
-                distinct.append(_farthest(unaided, others))
+    for same in alike.values():
+        unaided = [row for row in same if not row.hinted] or same
+        if concise or len(unaided) == 1:
+            distinct.append(min(unaided, key=size))
+        else:
+            distinct.append(_farthest(unaided, others))
     return distinct
 
 

@@ -10,56 +10,53 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import lcm
 
-from byheart.curation.backtrack import Judged
 from byheart.curation.choice import shuffled
 from byheart.curation.distinct import by_text
-from byheart.curation.rows import by_problem, text
+from byheart.curation.rows import text
 from byheart.strategies.core.steps import Kind
 from byheart.strategies.core.tree import Node, nodes
 from byheart.strategies.core.value_targets import grown, hard
-from byheart.types import Pair, Row, digest
+from byheart.types import Pair, Rollout, Row, Verdict, digest
 
 
 def random_pairs(right: Iterable[Row], wrong: Iterable[Row], keep: int, seed: int) -> list[Pair]:
-    """At most `keep` different pairs a problem. The i-th pair takes the i-th right and the i-th wrong row in an order
-    drawn by `seed`, cyclically, so that the rows are used equally often."""
-    wrong_rows = by_problem(by_text(wrong))
-    result: list[Pair] = []
-    for problem, group in by_problem(by_text(right)).items():
-        texts = {text(row) for row in group}
-        chosen = shuffled(group, seed)
-        rejected = shuffled([row for row in wrong_rows.get(problem, []) if text(row) not in texts], seed)
-        if rejected:
-            period = lcm(len(chosen), len(rejected))
-            result += [
-                _pair(chosen[i % len(chosen)], rejected[(i + i // period) % len(rejected)])
-                for i in range(min(keep, len(chosen) * len(rejected)))
-            ]
-    return result
+    """At most `keep` different pairs of a problem. The i-th pair takes the i-th right and the i-th wrong row in an
+    order drawn by `seed`, cyclically, so that the rows are used equally often."""
+    chosen = shuffled(by_text(right), seed)
+    texts = {text(row) for row in chosen}
+    rejected = shuffled([row for row in by_text(wrong) if text(row) not in texts], seed)
+    if not (chosen and rejected):
+        return []
+    period = lcm(len(chosen), len(rejected))
+    return [
+        _pair(chosen[i % len(chosen)], rejected[(i + i // period) % len(rejected)])
+        for i in range(min(keep, len(chosen) * len(rejected)))
+    ]
 
 
 def sibling_pairs(
-    right: Iterable[Row], wrong: Iterable[Row], judged: Judged, kind: Kind, keep: int, seed: int
+    right: list[Row],
+    wrong: list[Row],
+    judged: Iterable[tuple[Rollout, Verdict]],
+    kind: Kind,
+    keep: int,
+    seed: int,
 ) -> list[Pair]:
-    """At most `keep` pairs a problem of solutions that begin alike: after the step at which they diverge at least half
-    of the `judged` rollouts through the right one's step are right, and none through the wrong one's. No two pairs
+    """At most `keep` pairs of a problem's solutions that begin alike: after the step at which they diverge at least
+    half of the `judged` rollouts through the right one's step are right, and none through the wrong one's. No two pairs
     diverge at the same two steps."""
-    right_rows, wrong_rows = by_problem(right), by_problem(wrong)
-    result: list[Pair] = []
-    for problem, group in right_rows.items():
-        root, ends = grown(judged.get(problem, []), kind)
-        possible = hard(root)
-        chosen, rejected = (_through(rows, ends, seed) for rows in (group, wrong_rows.get(problem, [])))
-        candidates = [
-            (chosen[good], rejected[bad])
-            for parent in nodes(root)
-            for good in parent.children
-            for bad in parent.children
-            if good in chosen and good.mean >= 0.5 and bad in rejected and not possible[bad]
-        ]
-        candidates.sort(key=lambda rows: digest(seed, rows[0].rollout_id, rows[1].rollout_id))
-        result += [_pair(*rows) for rows in candidates[:keep]]
-    return result
+    root, ends = grown(judged, kind)
+    possible = hard(root)
+    chosen, rejected = (_through(rows, ends, seed) for rows in (right, wrong))
+    candidates = [
+        (chosen[good], rejected[bad])
+        for parent in nodes(root)
+        for good in parent.children
+        for bad in parent.children
+        if good in chosen and good.mean >= 0.5 and bad in rejected and not possible[bad]
+    ]
+    candidates.sort(key=lambda rows: digest(seed, rows[0].rollout_id, rows[1].rollout_id))
+    return [_pair(*rows) for rows in candidates[:keep]]
 
 
 def _through(rows: list[Row], ends: dict[str, Node], seed: int) -> dict[Node, Row]:

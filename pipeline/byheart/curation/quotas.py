@@ -3,67 +3,56 @@ rationalization, 2203.14465)."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from math import ceil, floor
 
-from byheart.curation.rows import by_problem, size
-from byheart.types import Rollout, Row, Verdict
+from byheart.curation.attempts import Attempt
+from byheart.curation.rows import size
+from byheart.types import Row
 
 
-def fail_rates(rollouts: Iterable[Rollout], verdicts: Iterable[Verdict]) -> dict[str, Fraction]:
-    """By problem id, the share of wrong ones among its judged rollouts, cut off ones included and hinted ones not. A
-    problem without such a rollout has no rate."""
-    by_id = {verdict.rollout_id: verdict for verdict in verdicts if verdict.score is not None}
-    outcomes = [
-        (rollout.problem_id, by_id[rollout.id].correct)
-        for rollout in rollouts
-        if rollout.id in by_id and not rollout.hinted
-    ]
-    judged = Counter(problem for problem, _ in outcomes)
-    failed = Counter(problem for problem, correct in outcomes if not correct)
-    return {problem: Fraction(failed[problem], judged[problem]) for problem in judged}
+def fail_rate(attempts: Sequence[Attempt]) -> Fraction:
+    """The share of wrong ones among the judged rollouts of a problem, cut off ones included and hinted ones not, in the
+    last round that has any. 1 where there is none: the problem was solved with a hint only."""
+    judged = [attempt for attempt in attempts if attempt.verdict.score is not None and not attempt.rollout.hinted]
+    wrong = [not attempt.verdict.correct for attempt in judged if attempt.round == judged[-1].round]
+    return Fraction(sum(wrong), len(wrong)) if wrong else Fraction(1)
 
 
-def uniform(rows: Iterable[Row], keep: int) -> dict[str, int]:
-    """`keep` for every problem."""
-    return dict.fromkeys(by_problem(rows), keep)
+def quota(keep: int, rate: Fraction, hardest: Fraction) -> int:
+    """Most rows of a problem with this fail rate: `keep` at the rate `hardest`, and in proportion below it, rounded up
+    and at least 1. Where nothing failed it is `keep`."""
+    return max(1, ceil(keep * rate / hardest)) if hardest else keep
 
 
-def proportional(rows: Iterable[Row], keep: int, rates: Mapping[str, Fraction]) -> dict[str, int]:
-    """`keep` for the hardest problem that has rows, and for others in proportion to their fail `rates`, rounded up and
-    at least 1. A problem without a rate was solved with a hint only: its rate counts as 1."""
-    problems = by_problem(rows)
-    hardest = max((rates.get(problem, Fraction(1)) for problem in problems), default=Fraction(0))
-    if not hardest:
-        return uniform(rows, keep)
-    return {problem: max(1, ceil(keep * rates.get(problem, Fraction(1)) / hardest)) for problem in problems}
+def newest(rows: Iterable[Row], limit: int | None, max_hinted: float) -> Callable[[Row], bool]:
+    """Whether a row is kept if at most `limit` of `rows` may be, of which at most `max_hinted` (0..1) times `limit` are
+    hinted: the newest, and within a round the shortest. With `limit` None, all are kept."""
+    first_dropped: dict[bool, tuple[int, int, str]] = {}  # of hinted rows, and of others
+    if limit is not None:
+        room, hinted_room = limit, floor(Fraction(str(max_hinted)) * limit)
+        for age, hinted in sorted((_age(row), row.hinted) for row in rows):
+            if room and (hinted_room or not hinted):
+                room, hinted_room = room - 1, hinted_room - hinted
+            else:
+                first_dropped.setdefault(hinted, age)
+    return lambda row: row.hinted not in first_dropped or _age(row) < first_dropped[row.hinted]
 
 
-def newest(rows: Sequence[Row], limit: int | None, max_hinted: float) -> list[Row]:
-    """At most `limit` rows, of which at most `max_hinted` (0..1) times `limit` are hinted: the newest, and within a
-    round the shortest. Their order is unchanged. With `limit` None, all of them."""
-    if limit is None:
-        return list(rows)
-    room, hinted_room = limit, floor(Fraction(str(max_hinted)) * limit)
-    dropped: list[Row] = []
-    for row in sorted(rows, key=lambda row: (-row.round, size(row))):
-        if room and (hinted_room or not row.hinted):
-            room, hinted_room = room - 1, hinted_room - row.hinted
+def few_hinted(rows: Iterable[Row], max_hinted: float) -> Callable[[Row], bool]:
+    """Whether a row is kept if at most `max_hinted` (0..1) of the rows that remain may be hinted: all but the longest
+    hinted ones. If all of `rows` are hinted none is kept, unless `max_hinted` is 1."""
+    share, num_unhinted = Fraction(str(max_hinted)), 0
+    hinted: list[tuple[int, str]] = []
+    for row in rows:
+        if row.hinted:
+            hinted.append(size(row))
         else:
-            dropped.append(row)
-    return _without(rows, dropped)
+            num_unhinted += 1
+    dropped = [] if share == 1 else sorted(hinted)[floor(num_unhinted * share / (1 - share)) :]
+    return lambda row: not (dropped and row.hinted and size(row) >= dropped[0])
 
 
-def few_hinted(rows: Sequence[Row], max_hinted: float) -> list[Row]:
-    """`rows` without the longest hinted ones, so that at most `max_hinted` (0..1) of those that remain are hinted. If
-    all rows are hinted none remains, unless `max_hinted` is 1."""
-    hinted = sorted((row for row in rows if row.hinted), key=size)
-    share, num_unhinted = Fraction(str(max_hinted)), len(rows) - len(hinted)
-    return list(rows) if share == 1 else _without(rows, hinted[floor(num_unhinted * share / (1 - share)) :])
-
-
-def _without(rows: Iterable[Row], dropped: Iterable[Row]) -> list[Row]:
-    keys = {(row.rollout_id, row.round) for row in dropped}
-    return [row for row in rows if (row.rollout_id, row.round) not in keys]
+def _age(row: Row) -> tuple[int, int, str]:
+    return -row.round, *size(row)

@@ -5,14 +5,13 @@ How steps are valued is in strategies/core/value_targets.py.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Literal
 
 from pydantic import Field
 
-from byheart.curation.rows import Attempt
+from byheart.curation.attempts import Attempt
 from byheart.plugins.plugin import Options
 from byheart.strategies.core.steps import Kind, split
 from byheart.strategies.core.value_targets import TARGETS, grown, hard
@@ -31,28 +30,25 @@ class StepOptions(Options):
     keep: int = Field(default=8, ge=2, description="most solutions per problem, right and wrong ones alternating")
 
 
-def stepwise_rows(attempts: Iterable[Attempt], kind: Kind, options: StepOptions, seed: int) -> list[StepwiseRow]:
-    """One row for each solution that is kept. Its `labels` are those of the target `hard`, whatever the target is."""
-    by_problem: dict[str, list[Attempt]] = defaultdict(list)
-    for attempt in attempts:
-        by_problem[attempt.rollout.problem_id].append(attempt)
-    rows: list[StepwiseRow] = []
-    for group in by_problem.values():
-        root, ends = grown([attempt.judged for attempt in group], kind)
-        values, possible = TARGETS[options.target](root), hard(root)
-        for n, rollout, _ in _alternating(group, options.keep, seed):
-            path = ends[rollout.id].path
-            rows.append(
-                StepwiseRow(
-                    prompt=rollout.prompt,
-                    completions=split(rollout.response, kind),
-                    labels=[bool(possible[node]) for node in path],
-                    values=[values[node] for node in path],
-                    problem_id=rollout.problem_id,
-                    rollout_id=rollout.id,
-                    round=n,
-                )
+def stepwise_rows(attempts: Sequence[Attempt], kind: Kind, options: StepOptions, seed: int) -> list[StepwiseRow]:
+    """One row for each solution of a problem that is kept. Its `labels` are those of the target `hard`, whatever the
+    target is."""
+    root, ends = grown([attempt.judged for attempt in attempts], kind)
+    values, possible = TARGETS[options.target](root), hard(root)
+    rows = []
+    for n, rollout, _ in _alternating(attempts, options.keep, seed):
+        path = ends[rollout.id].path
+        rows.append(
+            StepwiseRow(
+                prompt=rollout.prompt,
+                completions=split(rollout.response, kind),
+                labels=[bool(possible[node]) for node in path],
+                values=[values[node] for node in path],
+                problem_id=rollout.problem_id,
+                rollout_id=rollout.id,
+                round=n,
             )
+        )
     return rows
 
 

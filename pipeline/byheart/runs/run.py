@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -30,9 +31,19 @@ from byheart.models import checkpoint
 from byheart.config import recipe
 from byheart.runs import store
 from byheart.models import weights
-from byheart.contracts import Objective, Session
+from byheart.contracts import Objective, Workers
 from byheart.errors import RunError
-from byheart.files import dump_yaml, load_yaml, read_json, room, sha256, write_json, write_records, write_text
+from byheart.files import (
+    Records,
+    dump_yaml,
+    load_yaml,
+    read_json,
+    room,
+    sha256,
+    write_json,
+    write_records,
+    write_text,
+)
 from byheart.config.recipe import Recipe
 from byheart.runs.records import RoundEnd, RunState, StageRecord
 from byheart.runs.stages import (
@@ -173,7 +184,7 @@ class Run:
         if self.only and self.only != name:
             raise RunError(f"{self.dir}: round {n} has not been through {name} yet; run `byheart {name}` first")
         work = Stage(self.dir, self.round_dir(n), n, name, self.recipe.seed, about(self.recipe.at(n)))
-        clocks = [_clock(value) for value in inputs if isinstance(value, Session)]
+        clocks = [_clock(value) for value in inputs if isinstance(value, Workers)]
         began = time.monotonic()
         with room(self.dir):
             work.dir.mkdir(exist_ok=True)
@@ -182,7 +193,7 @@ class Run:
             self._record(n, name, StageRecord("started", key))
             result = function(work, *(value.value if isinstance(value, Made) else value for value in inputs))
         seconds = time.monotonic() - began
-        now = [_clock(value) for value in inputs if isinstance(value, Session)]
+        now = [_clock(value) for value in inputs if isinstance(value, Workers)]
         generating, starting, swapping = (sum(b[i] - a[i] for a, b in zip(clocks, now, strict=True)) for i in range(3))
         done = StageRecord(
             status="done",
@@ -199,15 +210,15 @@ class Run:
         self._record(n, name, done)
         if self.only == name != STAGES[-1]:  # after the last stage the round is still to be finished
             raise Halt(f"round {n}: {name} done")
-        return Made(str(done.made), lambda: result)
+        return self._made(n, function, done)
 
     def earlier(
         self,
         n: int,
         load: StageFunction[..., Problems],
         baseline: StageFunction[..., Measure],
-        sample: StageFunction[..., list[RolloutGroup]],
-        verify: StageFunction[..., list[Verdict]],
+        sample: StageFunction[..., Sequence[RolloutGroup]],
+        verify: StageFunction[..., Sequence[Verdict]],
     ) -> list[Earlier]:
         """The rounds before round `n`, with what these of their stages made."""
         return [
@@ -366,11 +377,11 @@ def about(recipe: Recipe) -> About:
 
 def identity(value: Any) -> Any:
     """What of a stage's argument decides its result, as JSON: the digest of what another stage made, all of a record or
-    of options, the code of a verifier, and the setting of an engine. Raises TypeError where it is of a kind of which
+    of options, the identity of a verifier, and the setting of workers. Raises TypeError where it is of a kind of which
     nothing is known."""
     if isinstance(value, Undeciding):
         return None
-    if isinstance(value, Session):
+    if isinstance(value, Workers):
         return value.setting
     if isinstance(value, Made):
         return value.digest
@@ -390,7 +401,7 @@ def identity(value: Any) -> Any:
         return value.digest
     if isinstance(value, Record):
         return value.to_dict()
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | Records):
         return [identity(item) for item in value]
     if isinstance(value, dict):
         return {key: identity(item) for key, item in value.items()}
@@ -399,5 +410,5 @@ def identity(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} can't be given to a stage: nothing says what of it decides the result")
 
 
-def _clock(engine: Session) -> tuple[float, float, float]:
-    return engine.seconds, engine.start_seconds, engine.swap_seconds
+def _clock(workers: Workers) -> tuple[float, float, float]:
+    return workers.seconds, workers.start_seconds, workers.swap_seconds

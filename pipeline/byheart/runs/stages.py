@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
@@ -57,8 +57,8 @@ class Stage:
 
 
 class Made(Generic[T]):
-    """What a stage made, named by `digest`. What an earlier command or an earlier round made is read from its files
-    whenever it is asked for, so that no more of it is in memory than is needed."""
+    """What a stage made, named by `digest`. It is read from its files whenever it is asked for, so that no more of it is
+    in memory than is needed."""
 
     def __init__(self, digest: str, read: Callable[[], T]) -> None:
         """`read` reads it from its files."""
@@ -95,8 +95,8 @@ class Earlier:
     round: int
     problems: Made[Problems]
     baseline: Made[Measure]
-    rollouts: Made[list[RolloutGroup]]
-    verdicts: Made[list[Verdict]]
+    rollouts: Made[Sequence[RolloutGroup]]
+    verdicts: Made[Sequence[Verdict]]
 
 
 def round_dir(folder: Path, n: int) -> Path:
