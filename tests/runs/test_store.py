@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -158,7 +160,7 @@ class Failing(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
-        return str(super()._strip_protocol(path.removeprefix("failing://")))
+        return str(super()._strip_protocol(re.sub(r"^failing://(me:\w+@)?", "", path)))
 
     def _one_less(self) -> None:
         Failing.left -= 1
@@ -207,29 +209,26 @@ def rounds(folder: Path) -> int:
     return len(json.loads((folder / "state.json").read_text())["rounds"])
 
 
+@pytest.mark.parametrize("allowed", range(9))  # files.json, four files, files.json, and three that say what is done
 def test_an_upload_that_breaks_off_claims_only_whole_rounds_and_the_next_mends_it(
-    url: str, tmp_path: Path, here: Path
+    url: str, tmp_path: Path, here: Path, allowed: int
 ) -> None:
     remote, whole = tmp_path / "bucket/x", {"adapter/adapter_model.safetensors", "stages.json", "metrics.json"}
     folder = store.local(url, new=True)
     made(folder, 1)
+    (folder / "report.html").write_text("one round")
     store.send(folder)
     made(folder, 2)
-    for allowed in range(7):  # three files, files.json, and three that say what is done
-        Failing.left = allowed
-        with pytest.raises(RunError, match=r"refuses .*PermissionError: no more of it.*your credentials"):
-            store.send(folder)
-        Failing.left = 10**9
-        elsewhere = taken(url, here)
-        for place in (remote, elsewhere):  # what another machine gets of it is whole too
-            for n in range(1, rounds(place) + 1):
-                assert all((place / f"round-{n:03d}" / name).is_file() for name in whole)
-            if (place / "round-002/stages.json").is_file():
-                assert (place / "round-002/adapter/adapter_model.safetensors").is_file()
-        assert rounds(elsewhere) == (1 if allowed < 4 else 2), (
-            "all of the round, or nothing that says that there is one"
-        )
-        back(elsewhere, folder, here)
+    (folder / "report.html").write_text("two rounds")
+    broken(folder, allowed)
+    elsewhere = taken(url, here)
+    for place in (remote, elsewhere):  # what another machine gets of it is whole too
+        for n in range(1, rounds(place) + 1):
+            assert all((place / f"round-{n:03d}" / name).is_file() for name in whole)
+        if (place / "round-002/stages.json").is_file():
+            assert (place / "round-002/adapter/adapter_model.safetensors").is_file()
+    assert rounds(elsewhere) == (1 if allowed < 6 else 2), "all of the round, or nothing that says that there is one"
+    back(elsewhere, folder, here)
     made(folder, 3)  # this machine goes on
     assert store.local(url) == folder
     store.send(folder)
@@ -242,6 +241,87 @@ def test_an_upload_that_breaks_off_claims_only_whole_rounds_and_the_next_mends_i
     assert sent == {name: ours[name] for name in ours if "merged" not in name and not name.startswith(".")}
     Failing.left = 0
     store.send(folder)  # there is nothing to send
+
+
+@pytest.mark.parametrize("allowed", range(7))  # files.json, two files, files.json, and three that say what is done
+def test_an_upload_that_breaks_off_leaves_no_old_records_with_new_weights(
+    url: str, tmp_path: Path, here: Path, allowed: int
+) -> None:
+    folder = store.local(url, new=True)
+    made(folder, 2)
+    store.send(folder)
+    shutil.copytree(folder, copy := tmp_path / "copy")
+    for n in (1, 2):  # as `--redo-from` does
+        shutil.rmtree(folder / f"round-{n:03d}")
+    made(folder, 1)
+    (folder / "round-001/adapter/adapter_model.safetensors").write_text("new")
+    (folder / "round-001/stages.json").write_text('{"train": "new"}')
+    (folder / "round-001/metrics.json").unlink()
+    broken(folder, allowed)
+    for place in (store.pull(url, tmp_path / "new"), store.pull(url, copy)):
+        assert (place / "recipe.yaml").exists()
+        weights = place / "round-001/adapter/adapter_model.safetensors"
+        if (place / "round-001/stages.json").exists():
+            is_new = "new" in (place / "round-001/stages.json").read_text()
+            assert is_new == (weights.read_text() == "new") == (allowed >= 4)
+        if (place / "state.json").exists():
+            assert rounds(place) == (1 if allowed >= 4 else 2)
+            assert all((place / f"round-{n:03d}/stages.json").exists() for n in range(1, rounds(place) + 1))
+    store.send(folder)
+    assert rounds(store.pull(url, copy)) == 1
+    ours = {name: text for name, text in part(content(folder), "round-", "state").items() if "merged" not in name}
+    assert not (copy / "round-001/merged").exists(), "it was made from the old weights"
+    assert ours == part(content(tmp_path / "bucket/x"), "round-", "state")
+    assert ours == {k: v for k, v in part(content(copy), "round-", "state").items() if "merged" not in k}
+
+
+@pytest.mark.parametrize("files", [None, {"state.json": "0" * 64}])
+@pytest.mark.parametrize("allowed", range(8))
+def test_a_first_upload_that_breaks_off_does_not_lock_the_run_out(
+    url: str, tmp_path: Path, allowed: int, files: dict[str, str] | None
+) -> None:
+    (remote := tmp_path / "bucket/x").mkdir(parents=True)
+    made(remote, 1)  # somebody copied it there, or an older version sent it
+    if files:
+        (remote / "files.json").write_text(json.dumps(files))
+    folder = store.local(url)
+    made(folder, 2)
+    broken(folder, allowed)
+    assert rounds(store.pull(url, tmp_path / "new")) == (1 if allowed < 5 else 2)
+    assert store.local(url) == folder
+    store.send(folder)
+    assert rounds(store.pull(url, tmp_path / "new")) == 2
+
+
+def test_a_torn_list_of_files_is_mended_by_who_wrote_it(url: str, tmp_path: Path) -> None:
+    listed = tmp_path / "bucket/x/files.json"
+    folder = store.local(url, new=True)
+    made(folder, 1)
+    store.send(folder)
+    copy = store.pull(url, tmp_path / "copy")
+    made(folder, 2)
+    broken(folder, 4)
+    for torn in (listed.read_text()[:20], "", "[]"):
+        listed.write_text(torn)
+        for place in (copy, tmp_path / "new"):
+            with pytest.raises(RunError, match="an upload was interrupted; run the command again on the machine"):
+                store.pull(url, place)
+        with pytest.raises(RunError, match="an upload was interrupted"):
+            store.send(copy)
+        assert store.local(url) == folder
+    broken(folder, 1)
+    with pytest.raises(RunError, match="an upload was interrupted"):
+        store.pull(url, tmp_path / "new", new=True)
+    store.send(folder)
+    assert rounds(store.pull(url, copy)) == 2
+
+
+def broken(folder: Path, allowed: int) -> None:
+    """An upload that breaks off after so many files."""
+    Failing.left = allowed
+    with pytest.raises(RunError, match=r"refuses .*PermissionError: no more of it.*your credentials"):
+        store.send(folder)
+    Failing.left = 10**9
 
 
 def taken(url: str, here: Path) -> Path:
@@ -311,11 +391,50 @@ def test_what_is_there_is_neither_sent_nor_fetched_again(url: str, here: Path) -
     assert store.local(url) == first and not Failing.moved
 
 
+def test_whole_seconds_on_one_machine_move_nothing_twice(
+    url: str, tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(first := store.local(url, new=True), 1)
+    store.send(first)
+
+    def coarse(path: Path, times: None = None, real: Any = os.utime, **ns: tuple[int, int]) -> None:
+        real(path, **{key: (a // 10**9 * 10**9, m // 10**9 * 10**9) for key, (a, m) in ns.items()})
+
+    monkeypatch.setattr(os, "utime", coarse)
+    copy = store.pull(url, tmp_path / "copy")
+    (first / "one.json").write_text("{}")
+    store.send(first)
+    Failing.moved.clear()
+    store.pull(url, copy)
+    assert Failing.moved == ["one.json"]
+    (copy / "two.json").write_text("{}")
+    store.send(copy)
+    store.pull(url, first)
+    assert Failing.moved == ["one.json", "two.json", "two.json"]
+
+
 def test_a_password_in_a_url_is_in_no_message(tmp_path: Path) -> None:
-    for url in ("ftp://me:hush@127.0.0.1:1/x", "nothing://me:hush@host/x"):
+    for url in ("ftp://me:hush@127.0.0.1:1/x", "nothing://me:hush@host/x", "nothing://me:hu/sh@host/x"):
         with pytest.raises((RunError, InputError)) as error:
             store.pull(url, tmp_path / "copy")
-        assert "hush" not in str(error.value) and "://" in str(error.value)
+        assert "sh@" not in str(error.value) and "hu" not in str(error.value) and "://" in str(error.value)
+    for url in ("s3://bucket/a@b/x", "dav://host:80/a@b/x"):
+        assert store.shown(url) == url
+
+
+def test_a_url_is_the_same_with_a_slash_or_another_password(url: str, tmp_path: Path) -> None:
+    made(folder := store.local(url, new=True), 1)
+    store.send(folder)
+    assert store.local(f"{url}/") == folder
+    for password in ("old", "new"):
+        other = url.replace("://", f"://me:{password}@")
+        assert store.local(other) == folder and store.local(f"{other}/") == folder
+        origin = folder / ".origin.json"
+        assert json.loads(origin.read_text())["url"] == f"{other}/", "the next send has the new password"
+        assert origin.stat().st_mode & 0o777 == 0o600
+    (folder / "new.json").write_text("{}")
+    store.send(folder)
+    assert (tmp_path / "bucket/x/new.json").exists()
 
 
 # Two machines
@@ -351,24 +470,94 @@ def test_the_copy_follows_the_store_and_neither_overwrites_the_other(url: str, t
     assert (content(first), content(tmp_path / "bucket/x")) == before
 
 
+def test_a_copy_that_the_store_left_behind_is_not_changed_by_a_command(url: str, tmp_path: Path, tiny: Path) -> None:
+    from byheart.config import recipe
+    from byheart.runs.run import Run
+
+    first, old = store.local(url, new=True), {"name": "r", "model": {"name": "m"}, "task": {"name": "arithmetic"}}
+    with Run(first, recipe.parse(old)):
+        made(first, 1)
+    copy = store.pull(url, tmp_path / "copy")
+    made(first, 2)
+    store.send(first)
+    before = content(copy)
+    for redo_from in (None, 1):
+        with pytest.raises(RunError, match="byheart pull"), Run(copy, recipe.parse(old | {"seed": 3}), None, redo_from):
+            raise AssertionError("it asks the store first")
+    assert content(copy) == before
+    assert rounds(store.pull(url, copy)) == 2
+
+
 def test_a_fetch_that_breaks_off_is_finished_by_the_next(url: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(first := store.local(url, new=True), 2)
     store.send(first)
     shutil.rmtree(here)
-    fetched: list[str] = []
-
-    def breaks(self: Any, path: str, *rest: Any, real: Any = LocalFileSystem.get_file, **options: Any) -> None:
-        if len(fetched) == 4:
-            raise ConnectionError("gone")
-        fetched.append(path)
-        real(self, path, *rest, **options)
-
     with monkeypatch.context() as broken:
-        broken.setattr(Failing, "get_file", breaks)
+        broken.setattr(Failing, "get_file", breaks_after(4))
         with pytest.raises(RunError, match="ConnectionError: gone"):
             store.local(url)
-    assert not (first / "state.json").exists()
-    assert store.local(url) == first and len(json.loads((first / "state.json").read_text())["rounds"]) == 2
+    assert not (first / "state.json").exists() and not [*first.rglob("*.part")]
+    (first / "mine.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"only partly fetched: run `byheart pull failing:.*` again"):
+        store.send(first)
+    assert store.local(url) == first and rounds(first) == 2
+    assert (first / "mine.txt").read_text() == "mine"
+    store.send(first)
+
+
+def test_a_fetch_that_breaks_off_leaves_no_old_records_with_new_weights(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(first := store.local(url, new=True), 2)
+    store.send(first)
+    copy, whole = store.pull(url, tmp_path / "copy"), store.pull(url, tmp_path / "whole")
+    for name in ("adapter/adapter_model.safetensors", "metrics.json"):
+        (first / "round-002" / name).write_text("new, and nothing else is")
+    store.send(first)
+    with monkeypatch.context() as broken:
+        broken.setattr(Failing, "get_file", breaks_after(1))
+        with pytest.raises(RunError, match="ConnectionError: gone"):
+            store.pull(url, copy)
+    assert "new" in (copy / "round-002/adapter/adapter_model.safetensors").read_text()
+    assert sorted(path.parent.name for path in copy.rglob("st*.json")) == ["round-001"]
+    for place in (copy, whole):
+        store.pull(url, place)
+        assert part(content(place), "round-", "state") == part(content(tmp_path / "bucket/x"), "round-", "state")
+
+
+def test_a_store_that_changes_while_it_is_fetched_is_fetched_again(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(first := store.local(url, new=True), 1)
+    store.send(first)
+
+    def sends(self: Any, path: str, *rest: Any, real: Any = LocalFileSystem.get_file, **options: Any) -> None:
+        if path.endswith(".safetensors"):
+            (first / "round-001/adapter/adapter_model.safetensors").write_text("new")
+            (first / "round-001/stages.json").write_text('{"train": "new"}')
+            store.send(first)
+        real(self, path, *rest, **options)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Failing, "get_file", sends)
+        with pytest.raises(RunError, match="was modified while it was fetched; run the command again"):
+            store.pull(url, tmp_path / "copy")
+    copy = store.pull(url, tmp_path / "copy")
+    assert "new" in (copy / "round-001/stages.json").read_text()
+
+
+def breaks_after(files: int) -> Callable[..., None]:
+    """Fetches so many files whole, and part of the next."""
+    fetched: list[str] = []
+
+    def get_file(self: Any, path: str, target: str, real: Any = LocalFileSystem.get_file, **options: Any) -> None:
+        if len(fetched) == files:
+            Path(target).write_text("part of it")
+            raise ConnectionError("gone")
+        fetched.append(path)
+        real(self, path, target, **options)
+
+    return get_file
 
 
 def test_a_run_that_somebody_copied_to_the_store_is_taken_over(url: str, tmp_path: Path) -> None:
@@ -382,6 +571,16 @@ def test_a_run_that_somebody_copied_to_the_store_is_taken_over(url: str, tmp_pat
     assert store.local(url) == folder
     store.send(folder)
     assert "round-003/stages.json" in json.loads((remote / "files.json").read_text())["files"]
+
+
+def test_a_change_in_a_run_that_was_copied_to_the_store_is_seen_by_its_time(url: str, tmp_path: Path) -> None:
+    (remote := tmp_path / "bucket/x").mkdir(parents=True)
+    made(remote, 1)
+    folder = store.local(url)
+    (remote / "round-001/stages.json").write_text('{"train": "9"}')  # as long as before
+    assert "9" in (store.local(url) / "round-001/stages.json").read_text()
+    Failing.moved.clear()
+    assert store.local(url) == folder and not Failing.moved
 
 
 def test_a_store_of_an_older_version_is_taken_over(url: str, tmp_path: Path) -> None:
@@ -453,3 +652,22 @@ def test_an_adapter_that_changed_is_another(url: str, tmp_path: Path, tiny: Path
     assert checkpoint.adapter(options) == first
     (remote / "adapter_model.safetensors").write_text("two")
     assert (checkpoint.adapter(options) / "adapter_model.safetensors").read_text() == "two"
+
+
+def test_adapters_whose_names_have_a_dot_are_fetched_at_the_same_time(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("v1.0", "v1.1"):
+        (tmp_path / "bucket/x" / version).mkdir(parents=True)
+        for name in ("adapter_config.json", "tokenizer.json"):
+            (tmp_path / "bucket/x" / version / name).write_text(version)
+
+    def meanwhile(self: Any, path: str, *rest: Any, real: Any = LocalFileSystem.get_file, **options: Any) -> None:
+        if path.endswith("v1.0/tokenizer.json"):
+            store.adapter(f"{url}/v1.1")
+        real(self, path, *rest, **options)
+
+    monkeypatch.setattr(Failing, "get_file", meanwhile)
+    for version in ("v1.0", "v1.1"):
+        texts = content(store.adapter(f"{url}/{version}"))
+        assert texts == dict.fromkeys(("adapter_config.json", "tokenizer.json"), version.encode())

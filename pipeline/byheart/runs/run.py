@@ -26,11 +26,8 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from byheart import STAGES, progress
-from byheart.models import machine
-from byheart.models import checkpoint
 from byheart.config import recipe
-from byheart.runs import store
-from byheart.models import weights
+from byheart.config.recipe import Recipe
 from byheart.contracts import Objective, Workers
 from byheart.errors import RunError
 from byheart.files import (
@@ -44,7 +41,8 @@ from byheart.files import (
     write_records,
     write_text,
 )
-from byheart.config.recipe import Recipe
+from byheart.models import checkpoint, machine, weights
+from byheart.runs import store
 from byheart.runs.records import RoundEnd, RunState, StageRecord
 from byheart.runs.stages import (
     ENVIRONMENTS,
@@ -71,13 +69,14 @@ class Halt(Exception):
 
 
 class Run:
-    """One run directory, held by this process until `close`. As a context it comes to its store as well."""
+    """One run directory, held by this process until `close`. As a context it sends what is done to its store."""
 
     def __init__(self, folder: Path, recipe_: Recipe, only: str | None = None, redo_from: int | None = None) -> None:
         """Open or make the run in `folder`.
 
         `only` names the one stage to do; those before it must be done. `redo_from` sets that round and all after it
-        aside first. Raises RunError where another process holds the run, or it was made with another recipe.
+        aside first. Raises RunError where another process holds the run, it was made with another recipe, or it is a
+        copy whose store can't be reached or has moved on; nothing is changed then.
         """
         self.dir, self.recipe, self.only = folder, recipe_, only
         self._environment: Environment | None = None
@@ -89,6 +88,7 @@ class Run:
         except Timeout:
             raise RunError(f"{folder}: another byheart process holds this run; wait for it, or name another") from None
         try:
+            store.send(folder)
             if redo_from:
                 self._set_aside(redo_from)
             self._check_recipe()
@@ -101,7 +101,7 @@ class Run:
         self._lock.release()
 
     def __enter__(self) -> Self:
-        """Send the run to its store, so that one that refuses does so before anything is computed."""
+        """Send the recipe to its store, so that one that refuses does so before anything is computed."""
         store.send(self.dir)
         return self
 
