@@ -87,14 +87,14 @@ def test_the_strategy() -> None:
 
 
 def test_the_strategy_with_branches() -> None:
-    engine = FakeEngine(lambda request: "a plan" if "Plan" in text(request.prompt) else "it is 4", choose=first_prompt)
+    engine = FakeEngine(lambda request: "a plan" if "Plan" in text(request.prompt) else "it is 4", choose=newest)
     group = attempts(SUM, engine, {"name": "two_minds"})
     assert [rollout.response for rollout in group.rollouts] == ["it is 4", "it is 4"]
     assert [request.max_tokens for request in engine.taken] == [64, 32, 64]
     assert text(engine.taken[-1].prompt).endswith("ASSISTANT: a plan")
 
 
-def first_prompt(waiting: list[tuple[int, Any]]) -> list[int]:
+def newest(waiting: list[tuple[int, Any]]) -> list[int]:
     """What has been asked last is answered first, so that the branch without a plan has to wait."""
     return [waiting[-1][0]]
 

@@ -434,8 +434,9 @@ Part = Generator[Sequence["Request"], Any, Result]
 @dataclass(frozen=True, slots=True)
 class Parallel:
     """Run `branches` side by side: each is resumed as soon as its own requests are answered, whatever the others do.
-    The reply is a list of what they return, in their order, without those that had a prompt refused and did not catch
-    it; where all had, so has this request."""
+    The reply is a list of what they return, in their order. A branch that does not catch the PromptError of a refused
+    prompt is left out, so that a strategy that goes by their places catches it in the branch. If all were refused,
+    PromptError is raised at this yield."""
 
     branches: Sequence[Part[Any]]
 
@@ -461,7 +462,7 @@ ReplyT = TypeVar("ReplyT")
 
 
 class Service(Protocol[RequestT, ReplyT]):
-    """Something that answers requests later. Engines and verifier pools have this one shape."""
+    """Something that answers requests later. Sessions of engines and verifier services have this one shape."""
 
     def submit(self, request: RequestT) -> int:
         """Take `request` and return at once with a ticket."""

@@ -282,7 +282,7 @@ def counts(folder: Path) -> dict[str, int]:
     return {
         "rollouts": len(rollouts),
         "right": sum(verdict["score"] == 1 for verdict in made["verdicts"]),
-        "went back": sum(rollout["note"] in ("mended", "stuck") for rollout in rollouts),
+        "went back": sum(rollout["note"] in ("mended", "stuck", "fixed", "unsolved") for rollout in rollouts),
         "scored": sum(rollout["value"] is not None for rollout in rollouts),
         "trees": sum(bool(group["tree"]) for group in made["rollouts"]),
         "rows": len(made["rows"]),

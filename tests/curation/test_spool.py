@@ -1,6 +1,8 @@
 """What waits on disk comes back as it was, in the order that was asked for, and leaves nothing behind."""
 
 import gc
+import subprocess
+import sys
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -35,3 +37,19 @@ def test_no_file_stays(tmp_path: Path) -> None:
     del spool
     gc.collect()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_full_disk_is_said_once(tmp_path: Path) -> None:
+    code = f"""
+import resource, signal
+from pathlib import Path
+from byheart.curation.spool import Spool
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+    Spool(Path({str(tmp_path)!r}), ("x" * 500 for _ in range(100)))
+except OSError:
+    print("no room")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("no room\n", "")

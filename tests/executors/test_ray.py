@@ -228,6 +228,54 @@ def test_a_worker_does_one_job_after_another_and_sleeps_between_them(
     assert [one.problem_id for one in asyncio.run(jobs())] == [one.id for one in asked] * 3
 
 
+def test_a_worker_answers_every_call_whatever_happens(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    asked = problems(6)
+    engine = Engine.parse({"name": "scripted", "script": script(tmp_path, asked)})
+
+    async def answers() -> tuple[Any, Any, Any]:
+        worker = Worker(engine, checkpoint.ModelOptions(name=str(tiny)), Path.cwd())
+        policy = made(packed(Policy(str(tiny))))
+        first = Job(1, made(work(thinking)), policy)
+        twice = await asyncio.wait_for(asyncio.gather(*(worker.solve(asked[0], first) for _ in range(2))), 20)
+        await worker.sleep()
+        failing = Job(2, made(work(odd)), made(packed(Policy(str(tiny)))))
+        calls = [worker.solve(one, failing) for one in asked]
+        errors = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 20)
+        late = await asyncio.wait_for(asyncio.gather(worker.solve(asked[1], first), return_exceptions=True), 20)
+        await worker.leave()
+        return twice, errors, late
+
+    twice, errors, late = asyncio.run(answers())
+    assert [one.problem_id for one in twice] == [asked[0].id] * 2
+    assert all(isinstance(error, EngineError) and "Odd: 7" in str(error) for error in errors)
+    assert len({id(error) for error in errors}) == 6, "to send one error for many calls takes Ray a minute"
+    assert [str(error) for error in late] == ["this work was given up"]
+
+
+class Odd(Exception):
+    """One that can't be unpickled, as those of many libraries."""
+
+    def __init__(self, code: int, body: str) -> None:
+        super().__init__(code)
+
+
+def odd(problem: Problem) -> Solver:
+    yield [Generate(problem.prompt)]
+    raise Odd(7, "body")
+
+
+def test_an_error_that_can_not_travel_is_none_of_a_lost_worker(cluster: str, tmp_path: Path, tiny: Path) -> None:
+    asked = problems(20)
+    with (
+        spread_over(cluster, tmp_path, tiny, name="scripted", script=script(tmp_path, asked)) as spread,
+        pytest.raises(EngineError, match=r"(?s)a worker failed: .*Odd: 7"),
+    ):
+        list(spread.map(asked, work(odd)))
+
+
 async def made(value: Any) -> Any:
     """Stands for an object that Ray holds."""
     return value

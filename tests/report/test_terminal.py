@@ -91,6 +91,14 @@ def test_status_has_a_line_a_round(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "1 after sample" in output(capsys, terminal.show_status, begin(tmp_path / "begun"))
 
 
+def test_names_are_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = finish(tmp_path / "r", [0.2])
+    recipe = (folder / "recipe.yaml").read_text()
+    (folder / "recipe.yaml").write_text(recipe.replace("some/model", "'[/x] [b]m'"))
+    terminal.show_status(folder)
+    assert "[/x] [b]m, task" in capsys.readouterr().out
+
+
 def test_what_is_asked_twice_in_the_same_way_has_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = [finish(tmp_path / name, [0.2, right], same=True) for name, right in (("a", 0.7), ("b", 0.8))]
     result = output(capsys, terminal.show_result, folders[0])

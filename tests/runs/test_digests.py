@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from byheart import STAGES
 from byheart.config import recipe
+from byheart.config.recipe import Recipe
 from byheart.contracts import Engine, Objective, Verifier
-from byheart.executors.core.lazy import Lazy
 from byheart.errors import RunError
+from byheart.executors.core.lazy import Lazy
 from byheart.files import read_records, write_records
 from byheart.loop import run_round
-from byheart.config.recipe import Recipe
 from byheart.runs.run import Halt, Run, identity
 from byheart.runs.stages import Made, Stage, stage
 from byheart.types import Policy, Step, Undeciding, digest

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy
 import pytest
-from byheart.publish import hub
-from byheart.config import recipe
 from byheart.cli import app
+from byheart.config import recipe
 from byheart.errors import ByheartError
 from byheart.evaluation import baseline
 from byheart.files import load_yaml
+from byheart.publish import hub
 from byheart.report import terminal
 from byheart.runs.run import Run, changes
 from byheart.strategies.core.sampling import sample

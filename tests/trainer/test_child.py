@@ -23,7 +23,7 @@ def test_a_report_is_a_line_and_read_from_it_again() -> None:
 
 
 def test_what_libraries_print_is_no_report() -> None:
-    for line in ("", "{'loss': 1.0}\n", '{"say": "x"}', "Loading weights: 100%"):
+    for line in ("", "byheart is great\n", "byheart []\n", "{'loss': 1.0}\n", '{"say": "x"}', "Loading weights: 100%"):
         assert Report.read(line) is None
 
 

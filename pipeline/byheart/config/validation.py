@@ -40,6 +40,7 @@ def check(recipe: Recipe) -> None:
             )
         scheduled.task.check(scheduled)
         scheduled.objective.check(scheduled)
+        scheduled.engine.check(scheduled)
         scheduled.executor.check(scheduled)
         for part in scheduled.strategy.walk():
             if isinstance(part, Strategy):  # and not a verifier that a strategy asks

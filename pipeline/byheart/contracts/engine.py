@@ -36,7 +36,8 @@ class Session(ABC):
         for a Generate, a list of floats or None for a Score. Raises EngineError where sampling failed."""
 
     def sleep(self) -> str:
-        """Release GPU memory until the next request. Returns a status line, or "" if there is none to release."""
+        """Release GPU memory until the next request, while no request is open. Returns a status line, or "" if there is
+        none to release."""
         return ""
 
     def close(self) -> None:  # noqa: B027  # an engine that holds nothing has nothing to release
@@ -66,7 +67,7 @@ class Engine(Plugin):
 
     def fit(self, base: Path) -> tuple[Engine, int]:
         """This engine as one copy of the model in `base` fits the GPUs of this machine, and the number of copies to
-        run. Raises EngineError where the model does not fit."""
+        run: 1 for what `single` returned. Raises EngineError where the model does not fit."""
         return self, 1
 
     def single(self) -> Engine:

@@ -40,11 +40,13 @@ class Workers(ABC):
 
     @abstractmethod
     def map(self, problems: Iterable[Problem | None], work: Work) -> Iterator[RolloutGroup]:
-        """Do `work` on `problems`: the rollout group of each, in the order in which they finish. Raises what the engine
+        """Do `work` on `problems`, once no other work is done: the rollout group of each, in the order in which they
+        finish. Where there are several engines, all problems are read before the first is begun. Raises what the engine
         raises, and EngineError where no engine is left."""
 
     def sleep(self) -> str:
-        """Release GPU memory until the next work. Returns a status line, or "" if there is none to release."""
+        """Release GPU memory until the next work, while no work is done. Returns a status line, or "" if there is none
+        to release."""
         return ""
 
     def close(self) -> None:  # noqa: B027  # where nothing is held there is nothing to release

@@ -36,8 +36,8 @@ class Strategy(Plugin):
     necessary: ClassVar[tuple[str, ...]] = ("solve",)
 
     def solve(self, problem: Problem) -> Solver:
-        """Yields lists of requests (Generate, Score, Verify, Retrieve, RecordTree), is sent as many replies in order,
-        and returns the rollouts. At the yield, PromptError is raised where the engine refused a prompt."""
+        """Yields lists of requests (Generate, Score, Verify, Retrieve, RecordTree, Parallel), is sent as many replies
+        in order, and returns the rollouts. At the yield, PromptError is raised where the engine refused a prompt."""
         raise NotImplementedError
 
     def check(self, recipe: Recipe) -> None:

@@ -12,7 +12,7 @@ from byheart.runs.stages import Earlier
 from byheart.types import Rollout, RolloutGroup, Row, Verdict
 
 Order = tuple[int, ...]
-"""What sorts problems."""
+"""The sort key of a problem."""
 
 
 class Attempt(NamedTuple):
@@ -97,11 +97,11 @@ class History:
         return [attempt for judged in self.rounds.values() for attempt in judged.attempts(problem)]
 
     def newest_first(self, row: Row) -> Order:
-        """Sorts problems by their first rows: unhinted ones, those of newer rounds, and as they are in the round."""
+        """Sort key of a problem by its first row: unhinted before hinted, newer rounds first, then as in the round."""
         return row.hinted, -row.round, self.rounds[row.round].problems[row.problem_id]
 
     def oldest_first(self, row: Row) -> Order:
-        """Sorts problems by their first rows: those of older rounds, and as they are in the round."""
+        """Sort key of a problem by its first row: older rounds first, then as in the round."""
         return row.round, self.rounds[row.round].problems[row.problem_id]
 
 

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from byheart.contracts import Strategy
 from byheart.curation.steps import StepOptions
 from byheart.errors import RecipeError
 from byheart.plugins.plugin import Options
-from byheart.strategies.backtrack import Backtrack
 from byheart.strategies.core.steps import Kind
 from byheart.verifiers.core.service import asks_policy, by_agreement
 
@@ -90,12 +88,6 @@ class CurationOptions(Options):
     overlap: float = Field(
         default=0.8, gt=0, le=1, description="share of a measured problem's words that makes a row overlap with it"
     )
-
-    def straight(self, prompt: str, max_tokens: int) -> Strategy | None:
-        """One greedy answer without going back, which measures what that is worth; None where no rows teach it."""
-        if not self.backtracks:
-            return None
-        return Backtrack(prompt=prompt, max_tokens=max_tokens, samples=1, temperature=0, slips="forbidden")
 
 
 def check(recipe: Recipe) -> None:

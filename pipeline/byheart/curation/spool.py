@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import weakref
 from array import array
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -20,7 +21,7 @@ class Spool(Generic[T]):
     def __init__(self, folder: Path, items: Iterable[T], key: Callable[[T], Any] | None = None) -> None:
         """Write `items` to `folder`. They are read in the order of their keys, or with no `key` as they came."""
         self._file = TemporaryFile(dir=folder)  # noqa: SIM115  # open as long as the spool is there
-        weakref.finalize(self, self._file.close)
+        weakref.finalize(self, _close, self._file)
         self._starts = array("Q")
         keys = []
         for item in items:
@@ -37,6 +38,12 @@ class Spool(Generic[T]):
         for start in self._starts:
             self._file.seek(start)
             yield pickle.load(self._file)
+
+
+def _close(file: IO[bytes]) -> None:
+    """Where the disk is full there is nothing to write any more, and that was said."""
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 def in_order(groups: Iterable[tuple[Any, list[T]]], folder: Path) -> Iterator[T]:

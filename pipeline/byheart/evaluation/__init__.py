@@ -7,8 +7,9 @@
     maj@k      the chance that the most frequent answer of k samples is right
     by heart   fast accuracy after training / slow accuracy before: 1 where the fast answer has caught up
 
-measuring.py asks the policy, statistics.py has the estimators, comparing.py makes the metrics (metrics.py) of two
-measures. Two policies are compared problem by problem, on the same problems.
+measuring.py is the two stages, measurements.py what they measure, subject.py the policy that is asked. statistics.py
+has the estimators, comparing.py makes the metrics (metrics.py) of two measures. Two policies are compared problem by
+problem, on the same problems.
 """
 
 from byheart.evaluation.comparing import compare, promoted

@@ -17,7 +17,7 @@ from byheart.files import write_records
 from byheart.plugins.plugin import Options
 from byheart.runs.stages import Earlier, Stage, stage
 from byheart.strategies.core.example_store import verified_examples
-from byheart.strategies.core.plain import greedy, sampled
+from byheart.strategies.core.plain import greedy, sampled, straight
 from byheart.strategies.core.prompting import template
 from byheart.types import Policy, Problem, Problems
 from byheart.verifiers.core.service import VerifierService
@@ -132,7 +132,8 @@ def _sampled(options: EvaluationOptions) -> Sampled:
 
 
 def _straight(options: EvaluationOptions, curation: CurationOptions) -> Greedy:
-    return Greedy("straight", curation.straight(options.worked.prompt, options.worked.max_tokens))
+    worked = options.worked
+    return Greedy("straight", straight(worked.prompt, worked.max_tokens) if curation.backtracks else None)
 
 
 def _measure(

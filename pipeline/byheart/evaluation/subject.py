@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class Subject:
     workers: Workers
     verifier: VerifierService
     retrieve: Retriever
+    asked: dict[str, dict[str, Rollouts]] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[Problem]:
@@ -56,14 +57,18 @@ class Subject:
         return with_scorer(self.policy, None).id
 
     def load(self) -> None:
-        """Have the engine load the policy."""
+        """Load the policy."""
         self.workers.load(self.policy)
 
     def answers(self, doing: str, strategy: Strategy) -> dict[str, Rollouts]:
-        """By problem id, what comes of a `strategy` that depends on the weights alone: its journal is the run's."""
-        journal = Journal(self.work.run_dir / "measures", f"{self.weights}-{self._name(strategy)}", RolloutGroup)
-        attempts = self._attempts(doing, self.problems, strategy, journal)
-        return {group.problem_id: rollouts for group, rollouts in attempts}
+        """By problem id, what comes of a `strategy` that depends on the weights alone: its journal is the run's. Two
+        measurements that ask for the same get the same verdicts."""
+        name = f"{self.weights}-{self._name(strategy)}"
+        if name not in self.asked:
+            journal = Journal(self.work.run_dir / "measures", name, RolloutGroup)
+            attempts = self._attempts(doing, self.problems, strategy, journal)
+            self.asked[name] = {group.problem_id: rollouts for group, rollouts in attempts}
+        return self.asked[name]
 
     def attempts(
         self, doing: str, problems: Sequence[Problem], strategy: Strategy

@@ -37,7 +37,6 @@ class Local(Executor):
 
     @override
     def check(self, recipe: Recipe) -> None:
-        recipe.engine.check(recipe)
         recipe.engine.check_machine()
 
 

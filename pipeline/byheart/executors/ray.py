@@ -1,4 +1,4 @@
-"""Many engines as one: workers of a Ray cluster, each with an engine, a driver and verifiers of its own.
+"""Workers of a Ray cluster, each with an engine, a driver and verifiers of its own.
 
 Problems are sent to workers and rollout groups come back, so each worker keeps its engine's batch full without waiting
 for the others. A worker is assigned more problems than it works on, fewer towards the end. Ray starts a lost worker
@@ -19,6 +19,7 @@ import re
 import shutil
 import tempfile
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -71,8 +72,9 @@ class Ray(Executor):
 
     @override
     def check(self, recipe: Recipe) -> None:
-        """Raises RecipeError where a worker's engine does not fit the recipe. The workers' GPUs are not known here."""
-        recipe.engine.single().check(recipe)
+        """Raises RecipeError where the engine asks for several copies in a worker. The workers' GPUs are not known
+        here."""
+        recipe.engine.single()
 
     @override
     def layout(self, engine: Engine) -> str:
@@ -124,7 +126,10 @@ class RayWorkers(Workers):
                 f"{options.cpus:g} and {self._gpus:g}; if it will grow, set executor.num_workers"
             )
         self._members: list[_Member] = []
+        lost = ray.exceptions
+        self._losses = (lost.RayActorError, lost.NodeDiedError, lost.OutOfMemoryError, lost.WorkerCrashedError)
         self._num_works = self._num_futile = 0
+        self._any_finished = False
         self._reported_waiting = False
         self._policy: Any = None
         self.load(Policy(str(base)))
@@ -138,6 +143,7 @@ class RayWorkers(Workers):
     def map(self, problems: Iterable[Problem | None], work: Work) -> Iterator[RolloutGroup]:
         began = time.monotonic()
         self._num_works += 1
+        self._any_finished = False
         job = Job(self._num_works, self._ray.put(work), self._policy)
         self._queue, self._suspects = deque(problem for problem in problems if problem), deque[Problem]()
         self._num_lost, left = Counter[str](), len(self._queue)
@@ -199,7 +205,7 @@ class RayWorkers(Workers):
         if not member.started:
             return
         member.alone = member.alone and bool(member.busy)
-        limit = min(MAX_ASSIGNED, max(MIN_ASSIGNED, len(self._queue) // (2 * len(self._members))))
+        limit = min(MAX_ASSIGNED, max(MIN_ASSIGNED, len(self._queue) // (2 * self._num_started())))
         while self._queue and len(member.busy) < limit and not member.alone:
             problem = self._queue.popleft()
             member.busy[member.worker.solve.remote(problem, job)] = problem
@@ -207,13 +213,16 @@ class RayWorkers(Workers):
             problem, member.alone = self._suspects.popleft(), True
             member.busy[member.worker.solve.remote(problem, job)] = problem
 
+    def _num_started(self) -> int:
+        return sum(member.started for member in self._members)
+
     def _answered(self) -> Iterator[tuple[_Member, Any]]:
         """Workers that answered, each with its finished rollout groups (none for one that started), or with the error
         by which it was lost."""
         ray, calls = self._ray, {ref: member for member in self._members for ref in member.busy}
         first, _ = ray.wait(list(calls), num_returns=1, timeout=60)
         done, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
-        if not (done or first or self._reported_waiting or any(member.started for member in self._members)):
+        if not (done or first or self._reported_waiting or self._num_started()):
             self._reported_waiting = True
             wanted = f"{self._options.cpus:g} CPUs and {self._gpus:g} GPUs on one machine"
             there = {name: count for name, count in ray.cluster_resources().items() if name in ("CPU", "GPU")}
@@ -228,23 +237,25 @@ class RayWorkers(Workers):
                 if isinstance(error.cause, ByheartError):
                     raise error.cause from None
                 raise EngineError(f"a worker failed: {_why(error)}") from None
-            except ray.exceptions.RayError as error:  # its process died, or its machine or memory was lost
+            except self._losses as error:  # its process died, or its machine or memory was lost
                 yield member, error
                 continue
             member.started = True
             problem = member.busy.pop(ref)
-            self._num_futile = self._num_futile if problem is None else 0
+            if problem is not None:
+                self._num_futile, self._any_finished = 0, True
             yield member, [] if problem is None else [answer]
 
     def _lost(self, member: _Member, error: BaseException) -> list[RolloutGroup]:
         """Put back the problems of a lost worker, which Ray starts again; the groups of problems that are given up. One
         that could not even start is left out."""
         given_up, why = self._put_back(member), _why(error)
-        self._num_futile += 1
+        self._num_futile = 0 if given_up and self._any_finished else self._num_futile + 1
         if self._num_futile > max(10, 3 * self.num_workers):
             raise EngineError(f"{self._num_futile} workers died in a row without finishing a problem: {why}")
         if member.started:
             console.print(f"a worker was lost, others take its problems: {why}", markup=False)
+            self._ray.kill(member.worker, no_restart=False)  # also where it only can't be reached
             self._awaited(member)
             return given_up
         self._members.remove(member)
@@ -296,11 +307,13 @@ class Worker:
         """Says that this worker has started."""
 
     async def solve(self, problem: Problem, job: Job) -> RolloutGroup:
-        """The rollout group of `problem`. A job of a higher number than the last ends that one."""
+        """The rollout group of `problem`. A job of a higher number than the last ends that one. Raises what the engine
+        raises, and EngineError where the job has ended."""
         async with self._beginning:
             if self._desk is None or self._desk.number < job.number:
                 await self._begin(job)
-        assert self._desk
+        if self._desk is None or self._desk.number > job.number:
+            raise EngineError("this work was given up")
         return await self._desk.answer(problem)
 
     async def sleep(self) -> str:
@@ -324,13 +337,14 @@ class Worker:
             self._desk.problems.put(None)
 
     def _do(self, work: Work, policy: _Packed, desk: _Desk) -> None:
+        why: BaseException = EngineError("the work ended without an answer to this problem")
         try:
             self._workers.load(_unpacked(policy, self._base, self._folder))
             for group in self._workers.map(desk, work):
                 desk.loop.call_soon_threadsafe(desk.done, group)
         except BaseException as error:
-            self._workers.close()  # it may have open requests
-            desk.loop.call_soon_threadsafe(desk.fail, error)
+            why = error
+        desk.loop.call_soon_threadsafe(desk.end, why)
 
 
 class _Desk:
@@ -340,23 +354,24 @@ class _Desk:
         self.number, self.loop = number, loop
         self.problems: SimpleQueue[Problem | None] = SimpleQueue()
         self._answers: dict[str, asyncio.Future[RolloutGroup]] = {}
-        self._failed: BaseException | None = None
+        self._ended: BaseException | None = None
 
     async def answer(self, problem: Problem) -> RolloutGroup:
-        if self._failed:
-            raise self._failed
-        answer: asyncio.Future[RolloutGroup] = self.loop.create_future()
-        self._answers[problem.id] = answer
-        self.problems.put(problem)
-        return await answer
+        if self._ended:
+            raise _portable(self._ended)
+        if problem.id not in self._answers:
+            self._answers[problem.id] = self.loop.create_future()
+            self.problems.put(problem)
+        return await asyncio.shield(self._answers[problem.id])
 
     def done(self, group: RolloutGroup) -> None:
         self._answers.pop(group.problem_id).set_result(group)
 
-    def fail(self, error: BaseException) -> None:
-        self._failed = error
+    def end(self, why: BaseException) -> None:
+        """No more answers come, to problems that are open or still to come; `why` is what they are told."""
+        self._ended = why
         while self._answers:
-            self._answers.popitem()[1].set_exception(error)
+            self._answers.popitem()[1].set_exception(_portable(why))
 
     def __iter__(self) -> Iterator[Problem | None]:
         """The problems, and None while none is available; it blocks if none is in progress."""
@@ -371,6 +386,14 @@ class _Desk:
             yield problem
 
 
+def _portable(error: BaseException) -> ByheartError:
+    """An error that can be sent to another process, whatever `error` is made of; a new one for each call that it ends,
+    since Ray takes a minute to send one for hundreds of calls."""
+    if type(error).__module__ == ByheartError.__module__ and isinstance(error, ByheartError):
+        return type(error)(str(error))
+    return EngineError(f"a worker failed: {''.join(traceback.format_exception(error))[-2000:]}")
+
+
 def _why(error: BaseException) -> str:
     """The end of Ray's message, where the reason is, without colour codes."""
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[-300:]
@@ -380,7 +403,8 @@ def _own_folder() -> Path:
     """A new folder for this process. Folders of workers that are gone are removed."""
     parent = Path(tempfile.gettempdir())
     for other in parent.glob("byheart-worker-*"):
-        if not psutil.pid_exists(int(other.name.rpartition("-")[2])):
+        pid = other.name.rpartition("-")[2]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(other, ignore_errors=True)
     folder = parent / f"byheart-worker-{os.getpid()}"
     folder.mkdir(exist_ok=True)

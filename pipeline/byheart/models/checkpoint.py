@@ -217,7 +217,7 @@ def num_parameters(path: Path) -> int:
 
     try:
         headers = [parse_local_safetensors_file_metadata(file) for file in path.glob("*.safetensors")]
-    except SafetensorsParsingError as error:
+    except (SafetensorsParsingError, AttributeError) as error:  # the latter where a header is JSON, but no object
         raise ModelError(f"{path}: the weights can't be read: {error}") from None
     return sum(sum(header.parameter_count.values()) for header in headers)
 

@@ -163,7 +163,7 @@ def show_tree(folder: Path, n: int | None, problem: str) -> None:
         parent = top if branch.parent < 0 else nodes[branch.parent]
         style = "green" if branch.selected else "dim" if branch.closed and not branch.ended else "none"
         text = escape(" ".join(branch.text.split())) or "(nothing)"
-        nodes.append(parent.add(f"[{style}]{text}[/]  [dim]{branch_facts(branch)}[/]"))
+        nodes.append(parent.add(f"[{style}]{text}[/]  [dim]{escape(branch_facts(branch))}[/]"))
     console.print(top)
     console.print("[green]green[/] is what was selected", style="dim")
 
@@ -197,7 +197,7 @@ def _cell(cell: Figure | str, between: str = " ") -> str:
 
 
 def _table(table: Table, title: str) -> RichTable:
-    made = RichTable(title=title)
+    made = RichTable(title=escape(title))
     for heading in table.headings:
         made.add_column(heading, justify="right" if heading in table.numbers else "left", overflow="fold")
     for row in table.rows:
@@ -244,4 +244,4 @@ def _examples(finished: Round, ids: list[str], how: str) -> str:
 
 
 def _heading(name: str, asked: str, answer: str) -> str:
-    return f"[bold]{escape(asked)}[/]  answer {escape(answer)}  [dim]{name}[/]"
+    return f"[bold]{escape(asked)}[/]  answer {escape(answer)}  [dim]{escape(name)}[/]"

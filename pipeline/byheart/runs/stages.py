@@ -57,8 +57,8 @@ class Stage:
 
 
 class Made(Generic[T]):
-    """What a stage made, named by `digest`. It is read from its files whenever it is asked for, so that no more of it is
-    in memory than is needed."""
+    """What a stage made, named by `digest`. It is read from its files whenever it is asked for, so that no more of it
+    is in memory than is needed."""
 
     def __init__(self, digest: str, read: Callable[[], T]) -> None:
         """`read` reads it from its files."""

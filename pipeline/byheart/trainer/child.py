@@ -45,7 +45,10 @@ class Report(Record):
     @classmethod
     def read(cls, line: str) -> Self | None:
         """The report in a line of the child's output; None where the line is none."""
-        return cls.from_dict(json.loads(line.removeprefix(_PREFIX))) if line.startswith(_PREFIX) else None
+        try:
+            return cls.from_dict(json.loads(line.removeprefix(_PREFIX))) if line.startswith(_PREFIX) else None
+        except (ValueError, TypeError):  # a library says something that begins so
+            return None
 
 
 def tell(report: Report) -> None:
@@ -68,7 +71,8 @@ def progress_callback(doing: str = "train", prefix: str = "") -> Any:
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if state.is_world_process_zero:
                 notes = {f"{prefix}{name}": value for name, value in {**self.logged, "steps": state.max_steps}.items()}
-                tell(Report("", doing, state.global_step, state.max_steps, self.logged.get("loss"), notes))
+                loss = self.logged.get("loss")
+                tell(Report(doing=doing, step=state.global_step, steps=state.max_steps, loss=loss, notes=notes))
 
     return Reporter()
 

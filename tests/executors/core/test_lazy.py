@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart import executors
+from byheart.config import recipe, validation
 from byheart.contracts import Engine, Executor, Workers
 from byheart.engines.scripted import Scripted, ScriptedSession
-from byheart.errors import EngineError, PluginError
+from byheart.errors import EngineError, PluginError, RecipeError
 from byheart.executors.core.lazy import Lazy
 from byheart.executors.local import Local
 from byheart.models import checkpoint
@@ -91,6 +93,39 @@ def test_the_script_scores_for_a_policy_with_a_scorer(script: Path, tiny: Path) 
         assert engine.poll() == [(ticket, expected)]
 
 
+def failing(problem: Problem) -> Solver:
+    yield [Generate(problem.prompt), Generate(problem.prompt)]
+    raise KeyError("mine")
+
+
+def test_the_next_work_after_one_that_was_given_up_gets_its_own_answers(script: Path, tiny: Path) -> None:
+    with lazy(script, tiny) as workers:
+        for give_up in (False, True):
+            groups = workers.map([SUM, Problem.of("1 + 1?", "3", "number")], Solving(interrupted, verifier_by()))
+            next(groups)
+            if give_up:
+                with pytest.raises(KeyError, match="mine"):
+                    list(workers.map([SUM], Solving(failing, verifier_by())))
+            else:
+                groups.close()  # type: ignore[attr-defined]  # a generator, though the contract says an iterator
+            [group] = workers.map([SUM], Solving(twice, verifier_by()))
+            assert len(group.rollouts) == 2
+
+
+def interrupted(problem: Problem) -> Solver:
+    """The second problem still waits when the first has ended."""
+    for _ in range(1 if problem.answer == "2" else 5):
+        yield [Generate(problem.prompt)]
+    return []
+
+
+def test_an_engine_is_checked_whatever_runs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(executors.REGISTRY, "nobody", "tests.executors.core.test_lazy:Nobody")
+    raw = {"name": "r", "model": {"name": "smollm2-135m"}, "task": {"name": "arithmetic"}, "executor": "nobody"}
+    with pytest.raises(RecipeError, match=r"16 is more than engine.max_lora_rank, 8"):
+        validation.check(recipe.parse(raw | {"engine": {"name": "vllm", "max_lora_rank": 8}}))
+
+
 class Nobody(Executor):
     """Starts something that is no workers."""
 
@@ -110,6 +145,6 @@ def test_what_starts_something_else_is_named(script: Path, tiny: Path) -> None:
     model, log = checkpoint.ModelOptions(name=str(tiny)), script.with_name("engine.log")
     scripted = Scripted(script=str(script))
     with pytest.raises(PluginError, match=r"^start of the executor test_lazy returned a Scripted, not Workers$"):
-        Lazy(Nobody(), scripted, model, log).map([SUM], Solving(twice, verifier_by()))
+        next(Lazy(Nobody(), scripted, model, log).map([SUM], Solving(twice, verifier_by())))
     with pytest.raises(PluginError, match=r"^start of the engine test_lazy returned a \w+Path, not a Session$"):
-        Lazy(Local(), NoSession(), model, log).map([SUM], Solving(twice, verifier_by()))
+        next(Lazy(Local(), NoSession(), model, log).map([SUM], Solving(twice, verifier_by())))

@@ -537,7 +537,7 @@ def test_branches_are_generators_that_nobody_started() -> None:
         ("x", "a Parallel whose branches are a str; they are a list of generators"),
         ([part("x"), "y"], "a Parallel with a str as a branch, which is no generator"),
         ([started], "a Parallel with part as a branch, which was started before; make a generator for each"),
-        ([part("x")] * 2, "a Parallel with part as a branch, which was started before; make a generator for each"),
+        ([part("x")] * 2, "the same generator as two branches; make a generator for each"),
     ):
         with pytest.raises(PluginError) as raised:
             driven({"a": Plugin(yields=[wrong(Parallel, branches)]).solve(problem_named("a"))})
@@ -715,6 +715,23 @@ def test_an_engine_that_replies_what_was_not_asked_for_is_refused(reply: Any, me
     engine: Any = FakeService(lambda _: reply)
     with pytest.raises(PluginError, match=re.escape(f"the engine's poll returned {message}")):
         list(drive([(problem_named("a"), Plugin().solve(problem_named("a")))], engine, verifier_by()))
+
+
+def test_an_engine_that_answers_what_is_not_open_is_named() -> None:
+    engine = echoing()
+    engine.submit(Generate("of another work"))
+    with pytest.raises(PluginError, match=r"^the engine's poll returned the ticket 1, which is not open$"):
+        driven({"a": Plugin().solve(problem_named("a"))}, engine)
+
+
+def test_a_verdict_of_a_work_that_was_given_up_is_nobodys() -> None:
+    def judges(problem: Problem) -> Solver:
+        yield [Verify(problem, ["4"])]
+        return []
+
+    verifier = FakeVerifier(repeated)
+    verifier.submit(Verify(problem_named("b"), ["5"]))
+    assert names(driven({"a": judges(problem_named("a"))}, by=verifier)) == ["a"]
 
 
 def test_a_tuple_of_requests_is_as_good_as_a_list() -> None:

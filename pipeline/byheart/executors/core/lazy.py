@@ -48,7 +48,12 @@ class Lazy(Workers):
 
     @override
     def map(self, problems: Iterable[Problem | None], work: Work) -> Iterator[RolloutGroup]:
-        return self._ready().map(problems, work)
+        workers = self._ready()
+        try:
+            yield from workers.map(problems, work)
+        except BaseException:
+            self.close()  # the engine may have open requests: the next work starts another
+            raise
 
     @override
     def sleep(self) -> str:

@@ -58,8 +58,8 @@ Retriever = Callable[[Retrieve], list[WorkedExample]]
 class _Task:
     """A generator at work: a solver, a branch of it, or a verifier that it waits for.
 
-    `path` says what it is among those of its problem, and with the number of a request what the seed of a sample is
-    made of. `parent` is the task that waits for it, with the index of the request that it answers, or takes part in
+    `path` says what it is among those of its problem; the seed of a sample is made of it and the request's number.
+    `parent` is the task that waits for it, with the index of the request that it answers, or takes part in
     answering; `verify` what the verifier answers whose generator, or branch, this is. `priority` is the number of
     solvers started before. `requests` are the last ones, `replies` what was received, `outstanding` how many are not.
     """
@@ -74,6 +74,7 @@ class _Task:
     replies: list[Any] | None = None
     outstanding: int = 0
     branches: dict[int, list[_Task]] = field(default_factory=dict)
+    num_open: dict[int, int] = field(default_factory=dict)
     num_requests: int = 0
     num_tokens: int = 0
     verdicts: dict[str, Verdict] = field(default_factory=dict)
@@ -182,17 +183,16 @@ class _Driver:
             )
             for number, generator in enumerate(request.branches)
         ]
+        task.num_open[index] = len(request.branches)
         for branch in list(task.branches[index]):
             self.resume(branch)
-        self.join(task, index)
+        if not request.branches:
+            self.join(task, index)
 
     def join(self, task: _Task, index: int) -> None:
-        """Answer a Parallel once all of its branches have ended: with what those returned that had no prompt refused,
-        or with the PromptError of the first where all had."""
-        branches = task.branches.get(index)
-        if branches is None or not all(branch.ended for branch in branches):
-            return
-        del task.branches[index]
+        """Answer a Parallel whose branches have all ended: with the results of those whose prompts were all accepted,
+        or with the PromptError of the first if there are none."""
+        branches = task.branches.pop(index)
         for branch in branches:
             task.num_tokens += branch.num_tokens
             task.verdicts = branch.verdicts | task.verdicts  # the first one stands
@@ -231,16 +231,22 @@ class _Driver:
         if isinstance(request, Verify):
             parent.num_tokens += task.num_tokens
             self.reply(parent, index, self.verifier.verdicts(request, _judgements(task, request, result)))
-        else:
+            return
+        parent.num_open[index] -= 1
+        if not parent.num_open[index]:
             self.join(parent, index)
 
     def step(self) -> Iterator[RolloutGroup]:
         """Let both services advance and resume the tasks whose replies are complete; yields finished problems."""
         arrived: list[tuple[_Task, int, Any]] = []
         if self.verifying:
-            arrived += [(*self.verifying.pop(ticket), verdicts) for ticket, verdicts in self.verifier.poll()]
+            for ticket, verdicts in self.verifier.poll():
+                if ticket in self.verifying:  # and not of a work that was given up
+                    arrived.append((*self.verifying.pop(ticket), verdicts))
         if self.engine and self.generating:
             for ticket, reply in self.engine.poll():
+                if ticket not in self.generating:
+                    raise PluginError(f"the engine's poll returned the ticket {ticket!r}, which is not open")
                 task, index = self.generating.pop(ticket)
                 if wrong := wrong_reply(task.requests[index], reply):
                     raise PluginError(f"the engine's poll returned {wrong}")

@@ -52,6 +52,9 @@ def wrong_requests(requests: object) -> str | None:
             )
         if wrong := _wrong_request(request):
             return f"a {type(request).__name__} {wrong}"
+    branches = [branch for request in requests if isinstance(request, Parallel) for branch in request.branches]
+    if len(set(map(id, branches))) < len(branches):
+        return "the same generator as two branches; make a generator for each"
     return None
 
 
@@ -88,7 +91,7 @@ def _wrong_branches(branches: object) -> str | None:
     for branch in branches:
         if not isinstance(branch, Generator):
             return f"with {described(branch)} as a branch, which is no generator"
-        if branches.count(branch) > 1 or (isgenerator(branch) and getgeneratorstate(branch) != GEN_CREATED):
+        if isgenerator(branch) and getgeneratorstate(branch) != GEN_CREATED:
             return f"with {qualified(branch)} as a branch, which was started before; make a generator for each"
     return None
 
