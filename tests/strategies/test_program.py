@@ -9,7 +9,7 @@ from byheart.errors import SandboxError
 from byheart.types import Problem, Rollout, Verdict
 from byheart.verifiers.sandbox import host
 
-from tests.fakes import PLAIN, SUM, FakeVerifier, attempts, ends_right, saying, summary
+from tests.fakes import PLAIN, SUM, FakeVerifier, attempts, ends_right, saying, summary, text
 
 OPTIONS = {"name": "program", "prompt": "{problem} Write!", "retry_prompt": "{error}|{output}|Mend!", "samples": 1}
 RIGHT = "```python\nanswer = 2 + 2\nprint(answer)\n```"
@@ -39,11 +39,11 @@ def test_an_error_is_shown_to_the_model_whose_fixed_program_prints_the_answer() 
 @pytest.mark.sandbox
 def test_several_programs_are_written_at_once_and_only_those_that_fail_are_fixed() -> None:
     written = iter([RIGHT, WRONG, "I can't.", "```python\nprint(5)\n```"])
-    fixed = iter([RIGHT, WRONG])
-    teacher = saying(lambda prompt: next(fixed if "Mend!" in prompt else written))
+    no_code = "no code in the response|nothing|Mend!"
+    teacher = saying(lambda prompt: next(written) if "Mend!" not in prompt else WRONG if no_code in prompt else RIGHT)
     ended = attempts(SUM, teacher, OPTIONS | {"samples": 4})
-    assert [len(turn) for turn in teacher.turns] == [4, 2]
-    assert "no code in the response|nothing|Mend!" in teacher.prompts[1][1]
+    assert (len(teacher.turns[0]), len(teacher.taken)) == (4, 6), "which is fixed first is up to the sandbox"
+    assert sum(no_code in text(request.prompt) for request in teacher.taken) == 1
     assert summary(ended.rollouts) == [
         ("4", "ran", True),
         ("4", "fixed", True),
