@@ -91,14 +91,20 @@ def test_reasoning_gym_is_asked_for_by_its_name(monkeypatch: pytest.MonkeyPatch,
 # The archives
 
 UNTRACKED = shutil.ignore_patterns(
-    ".git", ".venv", ".*_cache", ".hypothesis", "build", "dist", "runs", "__pycache__", "*.egg-info"
+    ".git", ".venv", ".*_cache", ".hypothesis", "build", "dist", "__pycache__", "*.egg-info"
 )
+
+
+def untracked(folder: str, names: list[str]) -> set[str]:
+    """What git does not track in a folder of this checkout."""
+    runs = {"runs"} if Path(folder) == ROOT else set()  # and not the package of that name
+    return UNTRACKED(folder, names) | runs
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this checkout with a commit of its own, since building writes into the folder."""
-    folder = Path(shutil.copytree(ROOT, tmp_path_factory.mktemp("checkout") / "byheart", ignore=UNTRACKED))
+    folder = Path(shutil.copytree(ROOT, tmp_path_factory.mktemp("checkout") / "byheart", ignore=untracked))
     who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
     for words in (["init", "--quiet"], ["add", "."], [*who, "commit", "--quiet", "--message=all"]):
         subprocess.run(["git", *words], cwd=folder, check=True)
