@@ -62,6 +62,8 @@ class _Task:
     `parent` is the task that waits for it, with the index of the request that it answers, or takes part in
     answering; `verify` what the verifier answers whose generator, or branch, this is. `priority` is the number of
     solvers started before. `requests` are the last ones, `replies` what was received, `outstanding` how many are not.
+    `branches` are the tasks of each Parallel among the requests, by its index, and `num_open` how many of them have not
+    ended.
     """
 
     problem: Problem

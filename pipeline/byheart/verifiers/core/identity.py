@@ -1,5 +1,5 @@
-"""The name of a verifier in its verdicts: its key, with a fingerprint of all that they depend on. Verdicts of one whose
-name changed are computed again."""
+"""The identity of a verifier, which its verdicts record: its key, and a fingerprint of everything they depend on.
+Verdicts are computed again when the identity of their verifier has changed."""
 
 from __future__ import annotations
 
