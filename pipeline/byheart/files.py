@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import hashlib
@@ -9,6 +10,7 @@ import json
 import os
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -21,6 +23,9 @@ from byheart.errors import RunError
 from byheart.types import Record
 
 R = TypeVar("R", bound=Record)
+
+RESTORE = "put it back from a copy, or do its round again with --redo-from"
+"""What to do where a file of a run is missing or torn."""
 
 
 class Records(Sequence[R]):
@@ -96,7 +101,8 @@ class Journal(Generic[R]):
         """Write one record. Raises RunError where there is no room left."""
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._file = (self._folder / f"{self._name}-{len(self._files()):05d}.jsonl").open("x", encoding="utf-8")
+            last = max((int(path.stem.rpartition("-")[2]) for path in self._files()), default=-1)
+            self._file = (self._folder / f"{self._name}-{last + 1:05d}.jsonl").open("x", encoding="utf-8")
         with room(self._folder):
             self._file.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
             self._file.flush()
@@ -109,13 +115,27 @@ class Journal(Generic[R]):
             self._file = None
 
     def _files(self) -> list[Path]:
-        return sorted(self._folder.glob(f"{self._name}-*.jsonl"))
+        own = re.compile(rf"{re.escape(self._name)}-[0-9]{{5}}\.jsonl")  # and no copy of one that somebody made
+        paths = self._folder.iterdir() if self._folder.is_dir() else ()
+        return sorted(path for path in paths if own.fullmatch(path.name))
 
 
 def read_records(path: Path, kind: type[R]) -> list[R]:
-    """The records of a file that was written whole. Raises RunError where another version wrote them otherwise."""
-    with path.open("rb") as lines:
-        return [_record(kind, line, path, lines.tell() - len(line)) for line in lines]
+    """The records of a file that was written whole. Raises RunError where it is missing, or another version wrote them
+    otherwise."""
+    try:
+        with path.open("rb") as lines:
+            return [_record(kind, line, path, lines.tell() - len(line)) for line in lines]
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing; {RESTORE}") from None
+
+
+def read_record(path: Path, kind: type[R]) -> R:
+    """The record of a file that was written whole and holds just one. Raises RunError where it does not."""
+    records = read_records(path, kind)
+    if len(records) != 1:
+        raise RunError(f"{path} has {len(records)} lines, and one is wanted; {RESTORE}")
+    return records[0]
 
 
 def _record(kind: type[R], line: bytes, path: Path, start: int) -> R:
@@ -125,7 +145,7 @@ def _record(kind: type[R], line: bytes, path: Path, start: int) -> R:
     except ValidationError as error:
         first = error.errors()[0]
         why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         why = f"not JSON ({error})"
     number = path.read_bytes().count(b"\n", 0, start) + 1
     raise RunError(
@@ -141,11 +161,15 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
 
 def read_row(line: bytes) -> dict[str, Any]:
     """The JSON object in a line of somebody's JSONL file. Raises ValueError saying what it is instead."""
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (b"\0" in line[:2] and any(line)):
+        raise ValueError("it is UTF-16 text, and UTF-8 is wanted: iconv -f UTF-16 -t UTF-8 makes it that")
     try:
-        row = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse)
+        row = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse, object_pairs_hook=_distinct)
         json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair can't be written again
     except UnicodeError as error:
         raise ValueError(f"it is not UTF-8 text ({error})") from None
+    except _RepeatedKey:
+        raise
     except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not JSON ({error})") from None
     if not isinstance(row, dict):
@@ -157,8 +181,34 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is none of its numbers")
 
 
+class _RepeatedKey(ValueError):
+    """An object of JSON has a key twice; Python's reader would take its last value."""
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The JSON object with these keys and values. Raises _RepeatedKey."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        repeated = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _RepeatedKey(f"the key {repeated!r} is there twice")
+    return row
+
+
 class _Loader(yaml.SafeLoader):
-    """Reads 1e-4 as a number, as YAML 1.2 does."""
+    """Reads 1e-4 as a number and refuses a key that a mapping has twice, as YAML 1.2 does."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """The mapping that is read next. Raises yaml.MarkedYAMLError where it has a key twice."""
+        mapping: yaml.MappingNode = super().compose_mapping_node(anchor)
+        lines: dict[Any, int] = {}
+        for key, _ in mapping.value:
+            if isinstance(key, yaml.ScalarNode):
+                value = key.value if key.tag == "tag:yaml.org,2002:merge" else self.construct_object(key)
+                if value in lines:
+                    problem = f"the key {value!r} is there twice, first in line {lines[value]}"
+                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+                lines[value] = key.start_mark.line + 1
+        return mapping
 
 
 class _Dumper(yaml.SafeDumper):
@@ -174,13 +224,23 @@ for _kind in (_Loader, _Dumper):
 
 
 def load_yaml(text: str) -> Any:
-    """The value that `text`, YAML, says. Raises yaml.YAMLError."""
-    return yaml.load(text, _Loader)  # a SafeLoader
+    """The value that `text`, YAML, says. Raises yaml.YAMLError, also where a mapping has a key twice."""
+    try:
+        return yaml.load(text, _Loader)  # a SafeLoader
+    except RecursionError as error:
+        raise yaml.YAMLError(str(error)) from None
+    except (ValueError, LookupError, AttributeError) as error:  # of a date that is none, or `!!int ""`
+        raise yaml.YAMLError(f"a value is not what it is said to be: {error}") from None
 
 
 def dump_yaml(value: Any) -> str:
     """`value` as YAML that load_yaml reads, its keys in their order."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False)
+
+
+def user_path(text: str) -> Path:
+    """The path that the user wrote, with ~ for a home directory."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111  # pathlib's raises for a user whom nobody knows
 
 
 def sha256(path: Path) -> str:
@@ -190,11 +250,13 @@ def sha256(path: Path) -> str:
 
 
 def read_json(path: Path, default: Any) -> Any:
-    """The JSON value in the file `path`; `default` where there is no such file."""
+    """The JSON value in the file `path`; `default` where there is no such file. Raises RunError where it is torn."""
     try:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return default
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is torn, or no JSON ({error}); {RESTORE}") from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -217,10 +279,15 @@ def write_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def room(folder: Path) -> Iterator[None]:
-    """Turn the system's 'no space left' into a RunError that says what to do."""
+    """Turn the system's 'no space left', and that it may not be written here, into a RunError that says what to do."""
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise RunError(
+                f"{error.filename or folder}: it can't be written ({error.strerror}); name another place, or work on a "
+                "copy where you may write"
+            ) from error
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise RunError(

@@ -4,11 +4,13 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from byheart.contracts import Engine, Objective, ProcessVerifier, Strategy, Task, Verifier
+from byheart.contracts import Engine, Job, Objective, ProcessVerifier, Strategy, Task, Verifier
 from byheart.plugins.plugin import Plugin
 from byheart.types import Judgement, Problem, Solver
 from pydantic import Field, field_validator, model_validator
@@ -29,6 +31,7 @@ UNKNOWN: list[tuple[type[Plugin], str, str]] = [
     (Strategy, "tune", "tuning"),
     (Verifier, "verfy", "verify"),
     (Verifier, "ask_policy", "asks_policy"),
+    (Verifier, "unreadble", "unreadable"),
     (ProcessVerifier, "caveats", "caveat"),
     (Engine, "strat", "start"),
     (Engine, "num_gpu", "num_gpus"),
@@ -187,6 +190,13 @@ def test_a_contract_gives_what_a_member_leaves_out() -> None:
             yield
 
     assert (Silent().budget(), Silent().tuning()) == (None, None)
+
+    class Lenient(Verifier):
+        @override
+        def verify(self, problem: Problem, response: str) -> Judgement:
+            return Judgement(1.0, response)
+
+    assert Lenient().unreadable(Problem.of("?", None, "lenient")) is None
     for contract, missing in ((Strategy, "solve"), (Task, "problems"), (Objective, "fit")):
         member: Any = type("Member", (contract,), {"__module__": __name__})
         with pytest.raises(NotImplementedError):
@@ -288,3 +298,13 @@ def test_entry_points_that_can_not_be_meant_are_warned_of(messages: dict[str, st
         "byheart.strategies: outside_outside:Outside is not used, since byheart has a 'direct'" in messages["warnings"]
     )
     assert "byheart.strategy: no such group of entry points, did you mean 'byheart.strategies'?" in messages["warnings"]
+
+
+@pytest.mark.parametrize("today", [None, date(2026, 11, 29)])
+def test_a_job_is_the_same_after_json(tmp_path: Path, today: date | None) -> None:
+    place = tmp_path / "x"
+    job = Job(
+        {"name": "sft"}, place, None, place, place, place, seed=1, allow_pickle=False, folders=(place,), today=today
+    )
+    (tmp_path / "job.json").write_text(json.dumps(job.written()))
+    assert Job.read(tmp_path / "job.json") == job

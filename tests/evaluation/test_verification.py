@@ -1,5 +1,6 @@
 """`byheart verify FILE`: a tool in itself, for rows from anywhere."""
 
+import gzip
 import json
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart.errors import InputError
 from byheart.evaluation.verification import verify_file
 
 from tests.conftest import ROOT, interruptible
@@ -50,7 +52,13 @@ def test_rows_come_back_in_order_with_what_was_found(tmp_path: Path) -> None:
         ({"answer": "4"}, "no response"),
         ({"answer": "4", "response": 4}, "no response"),
         ({"response": "4"}, "no answer"),
-        ({"answer": [4], "response": "4"}, "neither text nor a number"),
+        ({"answer": [4], "response": "4"}, "several accepted answers"),
+        ({"answer": {"text": "4"}, "response": "4"}, "an object with text"),
+        ({"answer": True, "response": "4"}, "a truth value"),
+        ('{"answer": 1e999, "response": "4"}', "infinite"),
+        ('{"answer": "4", "response": "4", "response": "5"}', "the key 'response' is there twice"),
+        ({"answer": "4", "completion": []}, "no response"),
+        ({"answer": "4", "completion": [{"role": "assistant", "content": ["4"]}]}, "no response"),
         ('{"answer": "4", "response": "\\ud800"}', "not UTF-8"),
         ('{"answer": NaN, "response": "4"}', "NaN"),
     ],
@@ -65,6 +73,67 @@ def test_a_bad_row_is_said_with_its_line_and_the_others_are_judged(
     message = "".join(capsys.readouterr().err.split())  # however long the name of the folder is, lines break somewhere
     assert "rows.jsonl,line3" in message
     assert why.replace(" ", "") in message
+
+
+def test_an_answer_is_what_its_column_meant(tmp_path: Path) -> None:
+    rows = [{"answer": answer, "response": "28"} for answer in (28.0, 28, "28", "28.0")]
+    good, caught = judged(tmp_path, "exact", *rows)
+    assert good
+    assert [row["score"] for row in caught] == [1.0, 1.0, 1.0, 0.0]
+    assert [row["answer"] for row in caught] == [28.0, 28, "28", "28.0"], "rows come back as they were"
+
+
+def test_the_rows_of_a_data_set_of_byheart_are_judged_as_they_are(tmp_path: Path) -> None:
+    chat = [{"role": "user", "content": "2 + 2"}]
+    rows: list[dict[str, Any]] = [
+        {"prompt": chat, "completion": [{"role": "assistant", "content": "It is 4."}], "answer": "4", "score": 0.0},
+        {"prompt": "2 + 2 =", "completion": " 5", "answer": "4", "problem_id": "x"},
+        {"prompt": "2 + 2 =", "completion": " 5", "response": "4", "answer": "4"},
+    ]
+    good, caught = judged(tmp_path, "number", *rows)
+    assert good
+    assert [row["score"] for row in caught] == [1.0, 0.0, 1.0]
+    assert [row["completion"] for row in caught] == [row["completion"] for row in rows]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=ascii)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_is_read_as_tasks_read_it(tmp_path: Path, end: str, packed: bool) -> None:
+    source, out = tmp_path / ("rows.jsonl.gz" if packed else "rows.jsonl"), tmp_path / "judged.jsonl"
+    text = "".join(json.dumps({"n": n, "answer": "4", "response": str(n)}) + end for n in range(2000))
+    source.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    assert verify_file(str(source), "number", out)
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["n"] for row in rows] == list(range(2000))
+    assert [row["n"] for row in rows if row["score"] == 1.0] == [4]
+
+
+def test_an_archive_that_is_broken_is_said_to_be_and_what_came_before_is_judged(tmp_path: Path) -> None:
+    text = "".join(json.dumps({"answer": "4", "response": f"{n * 7919 % 10007}"}) + "\n" for n in range(20_000))
+    whole = gzip.compress(text.encode())
+    half = len(whole) // 2
+    flipped = whole[:half] + bytes(byte ^ 0xFF for byte in whole[half : half + 12]) + whole[half + 12 :]
+    for content in (whole[:half], flipped, b"no archive"):
+        (tmp_path / "rows.jsonl.gz").write_bytes(content)
+        with pytest.raises(InputError, match=r"rows\.jsonl\.gz: can't be read to its end: ") as error:
+            verify_file(str(tmp_path / "rows.jsonl.gz"), "number", tmp_path / "judged.jsonl")
+        assert "\n" not in str(error.value)
+        assert bool((tmp_path / "judged.jsonl").read_text()) == (content != b"no archive")
+
+
+@pytest.mark.sandbox
+def test_tests_are_taken_as_data_sets_have_them(tmp_path: Path) -> None:
+    right = "```python\ndef add(a, b): return a + b\n```"
+    rows = [
+        {"response": right, "tests": ["assert add(1, 2) == 3"]},
+        {"response": right, "test_list": ["assert add(1, 2) == 4"]},
+        {"response": right, "tests": json.dumps([{"assert": "assert add(1, 2) == 3"}])},
+        {"response": right, "tests": "none"},
+    ]
+    good, caught = judged(tmp_path, "code", *rows)
+    assert good
+    assert [row["score"] for row in caught] == [1.0, 0.0, 1.0, None]
+    assert not judged(tmp_path, "code", {"response": right})[0]
 
 
 def test_options_and_combinations_are_said_in_yaml(tmp_path: Path) -> None:

@@ -1,13 +1,20 @@
 """Any data set by name: columns by any name, splits of its own, a local copy in its place."""
 
+import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet as parquet
 import pytest
 from byheart.errors import RecipeError, TaskError
 from byheart.tasks.core.splits import source, split
+
+from tests.conftest import python
+from tests.loopback import TOKEN, Repo, serving
 
 TASK = {"name": "hub", "dataset": "owner/sums", "revision": "main", "verifier": "number", "prompt_column": "q"}
 SIZES = {"num_train": 4, "num_dev": 2, "num_held_out": 3}
@@ -59,3 +66,91 @@ def test_without_a_hub_the_error_names_the_splits_wanted(no_hub: Path, options: 
 def test_a_name_that_can_be_no_data_set_is_refused(no_hub: Path, options: Callable[..., Any]) -> None:
     with pytest.raises(TaskError, match=r"task\.dataset"):
         next(source(options(**TASK | {"dataset": "no such/name"}), 0))
+
+
+ROWS: list[dict[str, Any]] = [{"prompt": f"{n} + 1", "answer": n + 1} for n in range(20)]
+
+
+def lines(*rows: dict[str, Any]) -> bytes:
+    return "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+
+
+def table(**columns: Any) -> bytes:
+    content = io.BytesIO()
+    parquet.write_table(pyarrow.table({name: [row[name] for row in ROWS] for name in ROWS[0]} | columns), content)
+    return content.getvalue()
+
+
+REPOS: dict[str, tuple[dict[str, bytes], str]] = {
+    "good": ({"data/train.jsonl": lines(*ROWS)}, "20 problems, answers of 1 to 20"),
+    "floats": ({"data/train.parquet": table(answer=[row["answer"] + 0.0 for row in ROWS])}, "answers of 1 to 20"),
+    "unused": (
+        {"data/train.parquet": table(seen=pyarrow.array([10**18] * 20, pyarrow.timestamp("us")))},
+        "answers of 1 to 20",
+    ),
+    "script": ({"script.py": b"", "README.md": b"# sums\n"}, "split train: Dataset scripts are no longer supported"),
+    "wider": (
+        {
+            "data/train-00000-of-00002.jsonl": lines(*ROWS[:9]),
+            "data/train-00001-of-00002.jsonl": lines(*(row | {"more": 1} for row in ROWS[9:])),
+        },
+        "split train: Couldn't cast .* because column names don't match",
+    ),
+    "torn": ({"data/train.jsonl": lines(*ROWS) + b'{"prompt": "2'}, "split train: JSON parse error: .* in row 20"),
+    "mixed": (
+        {"data/train.jsonl": lines(*ROWS, {"prompt": "x", "answer": "b"})},
+        "train, row 21: .* 'b' is not a number",
+    ),
+    "nan": (
+        {"data/train.parquet": table(answer=[float("nan") if n == 7 else float(n) for n in range(20)])},
+        r"train, row 8: no answer \(column 'answer'; it has prompt, answer\)",
+    ),
+    "lists": (
+        {"data/train.jsonl": lines({"prompt": "2 + 2", "answer": ["4", "four"]})},
+        "train, row 1: .* several accepted",
+    ),
+    "empty": ({"README.md": b"# sums\n"}, "split train: .* doesn't contain any data files"),
+}
+"""Data set on the hub -> its files, and what is said when it is read."""
+
+READ = """
+import json, sys
+from byheart.errors import TaskError
+from byheart.tasks.core.splits import source
+from byheart.tasks.hub import HubTask
+
+said = {}
+for name in json.loads(sys.argv[1]):
+    task = HubTask(dataset=f"me/{name}", revision="main", verifier="number")
+    try:
+        answers = sorted(int(problem.answer) for problem in source(task, 0))
+        said[name] = f"{len(answers)} problems, answers of {answers[0]} to {answers[-1]}"
+    except TaskError as error:
+        said[name] = str(error)
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What is said of each of REPOS where the hub has them, in a process whose hub that is."""
+    folder = tmp_path_factory.mktemp("hub")
+    with serving() as hub:
+        for name, (files, _) in REPOS.items():
+            hub.repos[f"datasets/me/{name}"] = Repo(commits={"a" * 40: files})
+        env = {"HF_ENDPOINT": hub.address, "HF_HOME": str(folder), "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
+        done = python(folder, "-c", READ, json.dumps(list(REPOS)), **env)
+    assert done.returncode == 0, done.stderr
+    answered: dict[str, str] = json.loads(done.stdout)
+    return answered
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REPOS)
+def test_a_data_set_of_the_hub_is_read_or_refused_with_the_cause(said: dict[str, str], name: str) -> None:
+    words = REPOS[name][1]
+    if "answers of" in words:
+        assert said[name] == "20 problems, answers of 1 to 20"
+    else:
+        assert re.match(f"me/{name}, {words}", said[name])
+        assert "\n" not in said[name]

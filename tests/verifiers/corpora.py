@@ -127,6 +127,9 @@ def code() -> list[Case]:
         program(added, []),
         program(added, [{"input": "1 2"}]),
         program(added, [{"assert": 3}]),
+        *(case(None, added, fenced("def add(a, b): return a - b"), meta=meta) for meta in test_code.SHAPES),
+        case(None, added, meta={"tests": ["add(1, 2) == 3"]}),
+        case(None, added, meta={"tests": "[3"}),
         case(None, added),
     ]
     return cases

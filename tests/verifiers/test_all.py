@@ -41,6 +41,26 @@ def test_first_is_what_the_first_says_that_can_judge() -> None:
     assert scores("first", [UNSURE, UNSURE], "4") == [None]
 
 
+@pytest.mark.parametrize(
+    ("name", "of", "readable"),
+    [
+        ("all", ["exact", "number"], False),
+        ("all", ["exact", "choice"], False),
+        ("all", ["exact", "regex"], True),
+        ("any", ["number", "exact"], True),
+        ("any", ["number", "choice"], False),
+        ("first", ["number", "exact"], True),
+        ("first", ["number", UNSURE], True),
+        ("first", ["number", {"name": "any", "of": ["choice", "number"]}], False),
+    ],
+)
+def test_a_gold_answer_has_to_be_read_by_all_or_else_by_one(name: str, of: list[Any], readable: bool) -> None:
+    of = [{"name": "regex", "pattern": ".*"} if part == "regex" else part for part in of]
+    reason = Verifier.parse({"name": name, "of": of}).unreadable(Problem.of("2 + 2", "four", "number"))
+    assert (reason is None) == readable
+    assert readable or "the gold answer 'four' is not" in str(reason)
+
+
 def test_they_nest() -> None:
     assert scores("all", ["number", {"name": "first", "of": [UNSURE, "exact"]}], "4", "is 4", "5") == [1.0, 0.0, 0.0]
 

@@ -186,6 +186,20 @@ def test_a_gold_answer_that_is_no_label_is_not_judged(gold: str) -> None:
     assert reason == f"the gold answer {gold!r} is not one of A, B, C, D"
 
 
+@pytest.mark.parametrize(("gold", "choices"), [("1", CITIES), ("0", ["London", "Paris"]), ("3", None)])
+def test_an_index_is_no_label_and_is_said_to_be_one(gold: str, choices: object) -> None:
+    reason = Choice().unreadable(problem(gold, choices))
+    assert str(reason).endswith("; an index may count from 0 or from 1: give the label")
+    assert judged(gold, "A", choices).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("gold", "choices"), [("a", CITIES), (" B ", CITIES), ("2", {"1": "x", "2": "y"}), ("Z", None)]
+)
+def test_a_label_can_be_read(gold: str, choices: object) -> None:
+    assert Choice().unreadable(problem(gold, choices)) is None
+
+
 def test_nothing_is_compared_with_no_gold_answer() -> None:
     assert judged(None, "A")[:3] == (None, None, "the problem has no gold answer")
 

@@ -1,5 +1,6 @@
 """A solution is right where it passes all of its problem's tests, and what it fails at is said."""
 
+import json
 import os
 from typing import Any
 
@@ -107,6 +108,26 @@ COMPLETING = [
 def test_what_does_not_define_the_entry_point_completes_the_prelude(response: str) -> None:
     assert judged(response, says("assert add(1, 2) == 3"), **PRELUDE).score == 1.0
     assert judged(response, says("assert add(1, 2) == 4"), **PRELUDE).score == 0.0
+
+
+SHAPES: list[dict[str, Any]] = [
+    {"tests": ["assert add(1, 2) == 3", "assert add(0, 0) == 0"]},
+    {"tests": ["import math\nassert add(1, 2) == math.isqrt(9)"]},
+    {"tests": json.dumps([{"assert": "assert add(1, 2) == 3"}, {"assert": "assert add(0, 0) == 0"}])},
+    {"tests": json.dumps(["assert add(1, 2) == 3"])},
+    {"test_list": ["assert add(1, 2) == 3"]},
+    {"test_list": ["assert add(1, 2) == isqrt(9)"], "test_imports": ["from math import isqrt"]},
+    {"test_list": ["assert add(one, 2) == 3"], "test_setup_code": "one = 1"},
+]
+"""Tests of a sum, as data sets have them."""
+
+
+@pytest.mark.parametrize("meta", SHAPES, ids=str)
+def test_tests_are_run_in_whatever_shape_a_data_set_has_them(meta: dict[str, Any]) -> None:
+    problem = Problem.of("", None, "code", meta)
+    assert CODE.unreadable(problem) is None
+    assert CODE.verify(problem, f"```python\n{ADD}```").score == 1.0
+    assert CODE.verify(problem, "```python\ndef add(a, b):\n    return a - b\n```").score == 0.0
 
 
 def test_what_is_tested_may_be_named_like_something_built_in() -> None:

@@ -7,11 +7,13 @@ scripts/bench/verifiers.py holds bare math-verify against it on the same rows.
 
 import json
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
 from byheart.strategies.core.driver import drive
 from byheart.types import Problem, Solver, Verify
+from byheart.verifiers.math import Math
 
 from tests.conftest import verifier_by
 
@@ -45,3 +47,12 @@ def test_nothing_wrong_passes_and_nearly_everything_right_does() -> None:
     missed = [row for row, score in judged if row["right"] and score != 1.0]
     assert not passed, "\n".join(map(repr, passed))
     assert len(missed) <= 0.02 * sum(row["right"] for row in ROWS), "\n".join(map(repr, missed))
+
+
+def test_every_gold_answer_can_be_read_and_fast_enough() -> None:
+    golds = [Problem("", "", gold, "math") for gold in dict.fromkeys(row["gold"] for row in ROWS if row["right"])]
+    math = Math()
+    assert math.unreadable(golds[0]) is None  # and its libraries are loaded
+    began = process_time()
+    assert {problem.answer: reason for problem in golds if (reason := math.unreadable(problem))} == {}
+    assert len(golds) / (process_time() - began) > 200

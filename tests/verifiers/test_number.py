@@ -307,6 +307,7 @@ def test_a_gold_answer_that_is_no_number_is_not_judged(gold: str) -> None:
     score, answer, reason, *_ = judged(gold, "50")
     assert (score, answer) == (None, None)
     assert f"the gold answer {gold!r} is not a number" in reason
+    assert Number().unreadable(Problem.of("?", gold, "number")) == reason
 
 
 def test_nothing_is_compared_with_no_gold_answer() -> None:

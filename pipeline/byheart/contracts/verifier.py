@@ -46,6 +46,11 @@ class Verifier(Plugin):
         in order; None where `verify` is to be called for each."""
         return None
 
+    def unreadable(self, problem: Problem) -> str | None:
+        """Why the gold answer of `problem`, or what else it is judged by, can't be read, so that its solutions would be
+        unjudged; None where it can. It only reads, thousands of problems a second, before anything is sampled."""
+        return None
+
     def extract(self, problem: Problem, response: str) -> str | None:
         """The answer that `response` gives, in a form by which answers are compared; None where it gives none."""
         return None

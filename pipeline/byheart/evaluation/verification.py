@@ -1,22 +1,24 @@
 """`byheart verify FILE --verifier math`: verdicts on existing responses, from any source.
 
-A row is a JSON object with `response` and what the verifier needs: `answer`, for code `tests`, for choice `choices`.
-It is returned with `score` (1.0, 0.0, or null where it could not be judged), `extracted` and `reason`, in order. Rows
-are judged as they arrive, so the command works in a pipe.
+A row is a JSON object with `response`, or as in byheart's own data sets `completion`, and what the verifier needs:
+`answer`, for code `tests`, for choice `choices`. It is returned with `score` (1.0, 0.0, or null where it could not be
+judged), `extracted` and `reason`, in order. Rows are judged as they arrive, so the command works in a pipe.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from io import TextIOWrapper
 from pathlib import Path
 from queue import Queue
 from threading import Thread
-from typing import IO, Any
+from typing import Any
 
 import yaml
 
@@ -25,6 +27,8 @@ from byheart.errors import InputError, RecipeError
 from byheart.files import load_yaml, read_row, room
 from byheart.progress import console
 from byheart.strategies.core.driver import drive
+from byheart.tasks.core.gold import gold
+from byheart.text import text_of, visible, wrong_prompt
 from byheart.types import Problem, Solver, Verdict, Verify
 from byheart.verifiers.core import service
 from byheart.verifiers.core.pool import Pool
@@ -58,7 +62,8 @@ def verify_file(source: str, verifier: str, out: Path | None) -> bool:
         verifying = service.VerifierService(by, opened.enter_context(Pool()))
         try:
             # Standard input gets a file object of its own: the thread below may still read when the interpreter exits.
-            lines = open(0 if source == "-" else source, "rb", closefd=source != "-")  # noqa: SIM115
+            opens = gzip.open if source.endswith(".gz") else open
+            lines = open(0, "rb", closefd=False) if source == "-" else opens(source, "rb")  # noqa: SIM115
             target = opened.enter_context(out.open("w", encoding="utf-8")) if out else sys.stdout
         except OSError as error:
             raise InputError(f"{error.filename}: {error.strerror}") from None
@@ -68,23 +73,23 @@ def verify_file(source: str, verifier: str, out: Path | None) -> bool:
             rows = [row for number, line in batch if (row := _row(number, line, by, source, counts)) is not None]
             with room(out.parent if out else Path.cwd()):
                 for row in _judged(rows, by, verifying, counts):
-                    target.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    target.write(visible(json.dumps(row, ensure_ascii=False)) + "\n")
                 target.flush()
     summary = ", ".join(f"{counts[word]} {word}" for word in ("right", "wrong", "unjudged", "bad"))
-    console.print(f"{sum(counts.values())} rows: {summary}", markup=False)
+    console.print(f"{sum(counts.values())} rows: {summary}")
     return not counts["bad"]
 
 
-def _batches(lines: IO[bytes], source: str) -> Iterator[list[tuple[int, bytes]]]:
+def _batches(lines: Iterable[bytes], source: str) -> Iterator[list[tuple[int, bytes]]]:
     """The lines with their numbers, as many at a time as have arrived, so that a slow writer gets its verdicts."""
-    arrived: Queue[tuple[int, bytes] | OSError | None] = Queue(AHEAD)
+    arrived: Queue[tuple[int, bytes] | Exception | None] = Queue(AHEAD)
 
     def read() -> None:
         try:
-            for numbered in enumerate(lines, 1):
+            for numbered in enumerate((part for line in lines for part in line.splitlines()), 1):
                 arrived.put(numbered)
             arrived.put(None)
-        except OSError as error:
+        except (OSError, EOFError, zlib.error) as error:
             arrived.put(error)
 
     Thread(target=read, daemon=True).start()
@@ -97,8 +102,9 @@ def _batches(lines: IO[bytes], source: str) -> Iterator[list[tuple[int, bytes]]]
                 break
             item = arrived.get()
         yield batch
-        if isinstance(item, OSError):
-            raise InputError(f"{source}: can't be read to its end: {item.strerror}")
+        if isinstance(item, Exception):
+            reason = item.strerror if isinstance(item, OSError) and item.strerror else item
+            raise InputError(f"{source}: can't be read to its end: {reason}")
         if item is None:
             return
 
@@ -114,21 +120,20 @@ def _row(number: int, line: bytes, by: Verifier, source: str, counts: Counter[st
         reason = str(error)
     if reason:
         counts["bad"] += 1
-        console.print(f"{source}, line {number}: left out: {reason}", markup=False)
+        console.print(f"{source}, line {number}: left out: {reason}")
         return None
     return row
 
 
 def _unfit(row: Row, by: Verifier) -> str | None:
     """Why a row can't be judged; None where it can."""
-    if not isinstance(row.get("response"), str):
+    if _response(row) is None:
         return "it has no response, as text"
-    if not isinstance(row.get("answer"), str | int | float | None) or isinstance(row.get("answer"), bool):
-        return "its answer is neither text nor a number"
+    problem = _problem(row, by)
     for part in by.walk():
         if isinstance(part, Verifier):
             for key in part.needs_meta:
-                if key not in row:
+                if key not in row and part.unreadable(problem):
                     return f"it has no {key}"
     if by.requires_gold() and "answer" not in row:
         return "it has no answer"
@@ -140,7 +145,7 @@ def _judged(rows: list[Row], by: Verifier, verifier: service.VerifierService, co
     verdicts: dict[int, Verdict] = {}
 
     def solve(index: int, problem: Problem) -> Solver:
-        [[verdicts[index]]] = yield [Verify(problem, [rows[index]["response"]])]
+        [[verdicts[index]]] = yield [Verify(problem, [_response(rows[index]) or ""])]
         return []
 
     problems = [_problem(row, by) for row in rows]
@@ -155,7 +160,14 @@ def _judged(rows: list[Row], by: Verifier, verifier: service.VerifierService, co
 
 
 def _problem(row: Row, by: Verifier) -> Problem:
-    answer = row.get("answer")
-    meta = {name: value for name, value in row.items() if name not in ("prompt", "answer", "response")}
-    prompt = row.get("prompt", "")
-    return Problem("", prompt, None if answer is None else str(answer), by.name, meta)
+    """The problem of a row. Raises ValueError where its answer is neither text nor a number."""
+    meta = {name: value for name, value in row.items() if name not in ("prompt", "answer", "response", "completion")}
+    return Problem("", row.get("prompt", ""), gold(row.get("answer")), by.name, meta)
+
+
+def _response(row: Row) -> str | None:
+    """The response in a row; None where it has none."""
+    response = row.get("response", row.get("completion"))
+    if isinstance(response, list) and response and wrong_prompt(response) is None:
+        return text_of(response)
+    return response if isinstance(response, str) else None

@@ -46,7 +46,8 @@ class AIME(rows.DatasetTask):
     @override
     def _problem(self, row: rows.Row) -> Problem:
         """The columns of 2024 are capitalized, those of 2025 are not; the answer 073 is 73."""
-        row = {name.lower(): value for name, value in row.items()}
-        prompt = splits.as_prompt(self.prompt.format(problem=row["problem"]), self.chat)
-        meta = {"solution": row["solution"]} if row.get("solution") else {}
-        return Problem.of(prompt, str(int(row["answer"])), self.verifier.name, meta)
+        names = {name.lower(): name for name in row}
+        prompt = splits.as_prompt(self.prompt.format(problem=row[names["problem"]]), self.chat)
+        solution = row[names["solution"]] if "solution" in names else None
+        meta = {"solution": solution} if solution else {}
+        return Problem.of(prompt, str(int(row[names["answer"]])), self.verifier.name, meta)

@@ -25,13 +25,13 @@ class FileTask(columns.ColumnsTask):
 
         Raises TaskError, with file and line, at a row that can't be used.
         """
-        problems: list[Problem] = []
+        problems: list[tuple[str, Problem]] = []
         by_prompt: dict[str, tuple[Problem, str]] = {}
         ids: dict[str, str] = {}
         num_repeated = 0
         path = self._local()
         assert path, "it has no default"
-        for where, row in rows.read(path):
+        for where, row in self._columned(rows.read(path)):
             try:
                 problem = self._problem(row)
             except ValueError as error:
@@ -46,10 +46,11 @@ class FileTask(columns.ColumnsTask):
             if problem.id in ids:
                 raise TaskError(f"{where}: the id {problem.id!r} was used before, at {ids[problem.id]}")
             by_prompt[key], ids[problem.id] = (problem, where), where
-            problems.append(problem)
+            problems.append((where, problem))
         if not problems:
             raise TaskError(f"{self.path}: no problems in it")
         if num_repeated:
-            console.print(f"{self.path}: {num_repeated} repeated rows are skipped", markup=False)
+            console.print(f"{self.path}: {num_repeated} repeated rows are skipped")
         random.Random(seed).shuffle(problems)
-        yield from problems
+        for where, problem in problems:
+            yield self._readable(where, problem)

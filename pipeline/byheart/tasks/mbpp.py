@@ -17,6 +17,7 @@ from byheart.contracts import Verifier
 from byheart.plugins.plugin import Member, named
 from byheart.tasks.core import rows, splits
 from byheart.types import Problem
+from byheart.verifiers.code import assertion
 
 _DATASET, _REVISION = "google-research-datasets/mbpp", "4bb6404fdc6cacfda99d4ac4205087b89d32030c"
 _SPLITS = ("train", "validation", "test")
@@ -57,10 +58,9 @@ class MBPP(rows.DatasetTask):
 
     @override
     def _problem(self, row: rows.Row) -> Problem:
-        """Imports and set-up code of the tests go before each of them. A tested function may have the name of a
-        built-in, such as `sum`, so its name is recorded as the entry point."""
-        setup = "\n".join([*(row.get("test_imports") or []), row.get("test_setup_code") or ""]).strip()
-        tests = [{"assert": f"{setup}\n{test}".strip()} for test in row["test_list"]]
+        """A tested function may have the name of a built-in, such as `sum`, so its name is recorded as the entry
+        point."""
+        tests = [assertion(test, row) for test in row["test_list"]]
         text = row["prompt"] if self.config == "sanitized" else row["text"]
         prompt = splits.as_prompt(self.prompt.format(problem=text, test=row["test_list"][0]), self.chat)
         meta = {"tests": tests, "entry_point": _tested(row["code"], row["test_list"][0])}

@@ -22,6 +22,10 @@ class AllOf(Several):
         return any(verifier.proves() for verifier in self.of)
 
     @override
+    def unreadable(self, problem: Problem) -> str | None:
+        return next(filter(None, (verifier.unreadable(problem) for verifier in self.of)), None)
+
+    @override
     def interact(self, problem: Problem, responses: Sequence[str]) -> Interaction:
         judged: dict[int, Judgement] = {}
         passed = list(range(len(responses)))

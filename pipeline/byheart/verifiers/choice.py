@@ -33,12 +33,10 @@ class Choice(Verifier):
 
     @override
     def verify(self, problem: Problem, response: str) -> Judgement:
-        if problem.answer is None:
-            return Judgement(None, None, "the problem has no gold answer")
         choices = _choices(problem.meta.get("choices"))
-        gold = problem.answer.strip().upper()
+        gold = (problem.answer or "").strip().upper()
         if gold not in choices:
-            return Judgement(None, None, f"the gold answer {problem.answer[:40]!r} is not one of {', '.join(choices)}")
+            return Judgement(None, None, self.unreadable(problem) or "")
         labels = _answered(choices, response)
         if len(labels) != 1:
             return Judgement(
@@ -46,6 +44,17 @@ class Choice(Verifier):
             )
         [label] = labels
         return Judgement(float(label == gold), label, "" if label == gold else f"{label} is not {gold}")
+
+    @override
+    def unreadable(self, problem: Problem) -> str | None:
+        if problem.answer is None:
+            return "the problem has no gold answer"
+        choices = _choices(problem.meta.get("choices"))
+        gold = problem.answer.strip()
+        if gold.upper() in choices:
+            return None
+        hint = "; an index may count from 0 or from 1: give the label" if gold.isdecimal() else ""
+        return f"the gold answer {problem.answer[:40]!r} is not one of {', '.join(choices)}{hint}"
 
     @override
     def extract(self, problem: Problem, response: str) -> str | None:

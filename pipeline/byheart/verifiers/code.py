@@ -1,8 +1,9 @@
 """The solution is a program: it runs in the sandbox against the tests of the problem, and is right if it passes all.
 
 The tests are `meta["tests"]`, a list of `{"input": ..., "output": ...}`, for a program on standard input and output,
-and `{"assert": ...}`, for statements that run after the solution, in one namespace. An output is right where it equals
-the expected one, apart from space at the ends of lines and at the very end. Where the solution does not define
+and `{"assert": ...}`, or that statement alone as MBPP has it, which runs after the solution, in one namespace; or the
+JSON text of such a list. MBPP's own column `test_list` is read as well. An output is right where it equals the expected
+one, apart from space at the ends of lines and at the very end. Where the solution does not define
 `meta["entry_point"]`, the name under test, it continues `meta["prelude"]`; where it does, the prelude still runs before
 it, for its imports and definitions.
 
@@ -13,17 +14,21 @@ The judgement's answer is the program that was run.
 
 from __future__ import annotations
 
+import ast
 import atexit
+import json
 import os
 import re
 import textwrap
 import warnings
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple, cast
 
 from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import ProcessVerifier
+from byheart.errors import described
 from byheart.types import Judgement, Problem
 from byheart.verifiers.core import pool
 from byheart.verifiers.sandbox import host
@@ -32,6 +37,7 @@ from byheart.verifiers.sandbox import host
 class Code(ProcessVerifier):
     """Judges programs by the tests of the problem."""
 
+    version: ClassVar[int] = 2
     needs_gold: ClassVar[bool] = False
     needs_meta: ClassVar[tuple[str, ...]] = ("tests",)
 
@@ -55,18 +61,24 @@ class Code(ProcessVerifier):
 
     @override
     def verify(self, problem: Problem, response: str) -> Judgement:
-        tests = problem.meta.get("tests")
-        if not isinstance(tests, list) or not tests:
-            return Judgement(None, None, "the problem has no tests")
-        for number, test in enumerate(tests, 1):
-            if not _well_formed(test):
-                return Judgement(None, None, f"test {number} of the problem is neither input and output nor an assert")
+        try:
+            tests = _tests(problem.meta)
+        except ValueError as unreadable:
+            return Judgement(None, None, str(unreadable))
         code = solution(problem, response)
         if code is None:
             return Judgement(0.0, None, "no code in the response")
         if error := compile_error(code):
             return Judgement(0.0, code, f"compile error: {error}")
         return _judgement(_results(code, tests, problem.meta.get("entry_point"), self))._replace(answer=code)
+
+    @override
+    def unreadable(self, problem: Problem) -> str | None:
+        try:
+            _tests(problem.meta)
+        except ValueError as error:
+            return str(error)
+        return None
 
 
 class Result(NamedTuple):
@@ -102,10 +114,38 @@ _FENCED = re.compile(
 _DEFINED = r"^[ \t]*(?:(?:async +)?def +|class +){0}\b|^[ \t]*{0} *="
 
 
-def _well_formed(test: Any) -> bool:
-    if not isinstance(test, dict) or not all(isinstance(text, str) for text in test.values()):
-        return False
-    return set(test) in ({"assert"}, {"input", "output"})
+def assertion(statement: str, row: Mapping[str, Any]) -> dict[str, str]:
+    """A statement of MBPP's `test_list` as a test: imports and set-up code in its row go before it."""
+    imports, setup = row.get("test_imports") or [], row.get("test_setup_code") or ""
+    lines = [*([imports] if isinstance(imports, str) else imports), setup, statement]
+    return {"assert": "\n".join(lines).strip()}
+
+
+def _tests(meta: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The tests in a problem's meta. Raises ValueError where there are none, or one is none."""
+    tests = meta.get("tests") or meta.get("test_list")
+    if isinstance(tests, str):
+        try:
+            tests = json.loads(tests)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"the tests of the problem are text, and not JSON: {error}") from None
+    if not tests:
+        raise ValueError("the problem has no tests")
+    if not isinstance(tests, list):
+        raise ValueError(f"the tests of the problem are {described(tests)}; a list is wanted")
+    return [_test(number, test, meta) for number, test in enumerate(tests, 1)]
+
+
+def _test(number: int, given: Any, meta: Mapping[str, Any]) -> dict[str, str]:
+    test = assertion(given, meta) if isinstance(given, str) else given
+    texts = isinstance(test, dict) and all(isinstance(text, str) for text in test.values())
+    if not texts or set(test) not in ({"assert"}, {"input", "output"}):
+        raise ValueError(f"test {number} of the problem is neither input and output nor an assert")
+    if "assert" in test and (error := compile_error(test["assert"])):
+        raise ValueError(f"test {number} of the problem is not Python: {error}")
+    if isinstance(given, str) and not any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(given))):
+        raise ValueError(f"test {number} of the problem asserts nothing: {given[:60]!r}")
+    return cast("dict[str, str]", test)
 
 
 def compile_error(code: str) -> str:

@@ -21,16 +21,20 @@ class Exact(Verifier):
 
     @override
     def verify(self, problem: Problem, response: str) -> Judgement:
-        if problem.answer is None:
-            return Judgement(None, None, "the problem has no gold answer")
-        answer, gold = normalized(response), normalized(problem.answer)
+        answer, gold = normalized(response), normalized(problem.answer or "")
         written = response.strip() if answer else None
-        if not gold:
-            return Judgement(None, written, "the gold answer is empty")
+        if reason := self.unreadable(problem):
+            return Judgement(None, None if problem.answer is None else written, reason)
         if not answer:
             return Judgement(0.0, None, "the response is empty")
         right = answer == gold
         return Judgement(float(right), written, "" if right else f"{answer[:80]!r} is not {gold[:80]!r}")
+
+    @override
+    def unreadable(self, problem: Problem) -> str | None:
+        if problem.answer is None:
+            return "the problem has no gold answer"
+        return None if normalized(problem.answer) else "the gold answer is empty"
 
     @override
     def extract(self, problem: Problem, response: str) -> str | None:

@@ -21,6 +21,7 @@ _LONGEST = 2000
 class Execution(code.Code):
     """Runs a program once; `test_time_limit` and `test_memory` are the limits of that run."""
 
+    version: ClassVar[int] = 1
     needs_meta: ClassVar[tuple[str, ...]] = ()
 
     time_limit: float = Field(default=20.0, gt=0, description="seconds for one response")
@@ -29,6 +30,10 @@ class Execution(code.Code):
     def caveat(self) -> str:
         weaker = super().caveat()
         return " ".join(filter(None, ["Where `execution` stands, a program only had to run and to print.", weaker]))
+
+    @override
+    def unreadable(self, problem: Problem) -> None:
+        return None
 
     @override
     def verify(self, problem: Problem, response: str) -> Judgement:

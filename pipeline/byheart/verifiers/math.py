@@ -12,6 +12,7 @@ An answer that can't be read, or neither proved nor refuted, is unjudged.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import ClassVar
 
 from pydantic import Field
@@ -21,10 +22,10 @@ from byheart.contracts import ProcessVerifier
 from byheart.types import Judgement, Problem
 from byheart.verifiers.core import answers
 from byheart.verifiers.mathematics import units
-from byheart.verifiers.mathematics.algebra import Unreadable
+from byheart.verifiers.mathematics.algebra import Unreadable, expression
 from byheart.verifiers.mathematics.equality import same
 from byheart.verifiers.mathematics.latex import COMMANDS, number, tidy
-from byheart.verifiers.mathematics.notation import read
+from byheart.verifiers.mathematics.notation import expressions, read
 
 
 class Math(ProcessVerifier):
@@ -57,6 +58,10 @@ class Math(ProcessVerifier):
         if right is None:
             return Judgement(None, answer, f"neither proved nor refuted: {answer[:60]!r} is {gold[:60]!r}")
         return Judgement(float(right), answer, "" if right else f"{answer[:60]!r} is not {gold[:60]!r}")
+
+    @override
+    def unreadable(self, problem: Problem) -> str | None:
+        return "the problem has no gold answer" if problem.answer is None else _unreadable(problem.answer)
 
     @override
     def extract(self, problem: Problem, response: str) -> str | None:
@@ -118,6 +123,24 @@ def _gold(text: str) -> str:
     if _BOX.search(text) or "####" in text:
         return answered(text) or ""
     return text
+
+
+@lru_cache(maxsize=2**17)
+def _unreadable(answer: str) -> str | None:
+    """Why the gold answer can't be read; None where it can. Kept for all of a large data set: it is asked for more than
+    once, and only the reason is kept."""
+    gold = _gold(answer)
+    if len(gold) > LONGEST:
+        return f"the gold answer {gold[:40]!r}... is too long"
+    if not (tidied := tidy(gold)):
+        return "the gold answer is empty"
+    try:
+        for text in expressions(read(tidied)) if number(tidied) is None else ():
+            if number(text) is None:
+                expression(text)
+    except Unreadable as error:
+        return f"the gold answer can't be read: {error}"
+    return None
 
 
 def _boxed(text: str, start: int) -> str | None:

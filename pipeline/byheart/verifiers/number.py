@@ -43,17 +43,21 @@ class Number(Verifier):
 
     @override
     def verify(self, problem: Problem, response: str) -> Judgement:
-        if problem.answer is None:
-            return Judgement(None, None, "the problem has no gold answer")
-        gold = _gold(problem.answer)
+        gold = _gold(problem.answer or "")
         if gold is None:
-            return Judgement(None, None, f"the gold answer {problem.answer[:40]!r} is not a number")
+            return Judgement(None, None, self.unreadable(problem) or "")
         answer = read(response)
         if answer is None:
             return Judgement(0.0, None, "no number is the answer")
         if answer.text == gold.text or _equal(answer, gold, self.tolerance):
             return Judgement(1.0, answer.text)
         return Judgement(0.0, answer.text, f"{answer.text[:40]} is not {gold.text[:40]}")
+
+    @override
+    def unreadable(self, problem: Problem) -> str | None:
+        if problem.answer is None:
+            return "the problem has no gold answer"
+        return None if _gold(problem.answer) else f"the gold answer {problem.answer[:40]!r} is not a number"
 
     @override
     def extract(self, problem: Problem, response: str) -> str | None:

@@ -59,9 +59,9 @@ class Procedural(ProcessVerifier):
 
     @override
     def verify(self, problem: Problem, response: str) -> Judgement:
-        made = problem.meta.get("reasoning_gym")
-        if made is None:
-            return Judgement(None, None, "the problem is none of reasoning-gym's: its meta says nothing of it")
+        if reason := self.unreadable(problem):
+            return Judgement(None, None, reason)
+        made = problem.meta["reasoning_gym"]
         answer = self.extract(problem, response)
         if answer is None:
             return Judgement(0.0, None, "no answer in the response")
@@ -75,6 +75,12 @@ class Procedural(ProcessVerifier):
             return Judgement(0.0, answer, f"reasoning-gym can't read {answer[:80]!r}: {type(error).__name__}")
         right = score >= (self.threshold or 1.0)
         return Judgement(float(right), answer, "" if score >= 1 else f"reasoning-gym gives it {score:.3g}")
+
+    @override
+    def unreadable(self, problem: Problem) -> str | None:
+        if problem.meta.get("reasoning_gym") is None:
+            return "the problem is none of reasoning-gym's: its meta says nothing of it"
+        return None
 
     @override
     def extract(self, problem: Problem, response: str) -> str | None:

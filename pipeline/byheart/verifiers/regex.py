@@ -34,11 +34,9 @@ class Regex(ProcessVerifier):
 
     @override
     def verify(self, problem: Problem, response: str) -> Judgement:
-        if problem.answer is None:
-            return Judgement(None, None, "the problem has no gold answer")
-        gold = normalized(problem.answer)
-        if not gold:
-            return Judgement(None, None, "the gold answer is empty")
+        if reason := self.unreadable(problem):
+            return Judgement(None, None, reason)
+        gold = normalized(problem.answer or "")
         last = None
         for last in re.finditer(self.pattern, response):  # noqa: B007
             pass
@@ -48,3 +46,9 @@ class Regex(ProcessVerifier):
             return Judgement(0.0, None, "nothing in the response fits the pattern")
         right = answer == gold
         return Judgement(float(right), written, "" if right else f"{answer[:80]!r} is not {gold[:80]!r}")
+
+    @override
+    def unreadable(self, problem: Problem) -> str | None:
+        if problem.answer is None:
+            return "the problem has no gold answer"
+        return None if normalized(problem.answer) else "the gold answer is empty"

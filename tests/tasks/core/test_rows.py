@@ -33,7 +33,7 @@ def put(path: Path, found: list[dict[str, Any]]) -> None:
 
 
 def got(split: str, path: Path | None) -> list[dict[str, Any]]:
-    return [row for _, row in rows(HUB, split, path)]
+    return [dict(row) for _, row in rows(HUB, split, path)]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,11 @@ def got(split: str, path: Path | None) -> list[dict[str, Any]]:
         ["main/train.jsonl"],
         ["data/train-00000-of-00001.parquet"],
         ["main/train-00000-of-00002.parquet", "main/train-00001-of-00002.parquet"],
+        ["train-00000-of-00001-a09b74b3ef9c3b56.parquet"],
+        ["main/train-00000-of-00002-a09b74b3ef9c3b56.parquet", "main/train-00001-of-00002-0123456789abcdef.parquet"],
+        ["train.jsonl.gz"],
+        ["data/train-00000-of-00001.jsonl.gz"],
+        ["train-1-of-2.jsonl", "train-2-of-2.jsonl"],
     ],
     ids=lambda names: names[0],
 )
@@ -68,13 +73,45 @@ def test_one_file_is_every_split(tmp_path: Path, name: str) -> None:
     assert got("train", tmp_path / name) == got("test", tmp_path / name) == ROWS
 
 
+@pytest.mark.parametrize(
+    ("present", "missing"),
+    [
+        (["train-00000-of-00002.parquet"], "train-00001-of-00002"),
+        (["train-00001-of-00002.parquet"], "train-00000-of-00002"),
+        (["main/train-00000-of-00003.jsonl", "main/train-00002-of-00003.jsonl"], "train-00001-of-00003"),
+        (["data/train-00000-of-00002-a09b74b3ef9c3b56.parquet"], "train-00001-of-00002"),
+        (["train-00000-of-00002.jsonl.gz"], "train-00001-of-00002"),
+        (["train-1-of-3.jsonl", "train-3-of-3.jsonl"], "train-2-of-3"),
+    ],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_a_split_of_which_a_part_is_missing_is_refused_by_its_name(
+    tmp_path: Path, present: list[str], missing: str
+) -> None:
+    for name in present:
+        put(tmp_path / name, ROWS)
+    with pytest.raises(TaskError, match=rf"has no {missing}, a part of its split train; put it there$"):
+        got("train", tmp_path)
+
+
+def test_a_copy_under_its_older_name_is_not_read_twice(tmp_path: Path) -> None:
+    put(tmp_path / "train.jsonl", ROWS)
+    put(tmp_path / "train.jsonl.gz", [{"q": "packed before it was corrected"}])
+    put(tmp_path / "train-00000-of-00001-a09b74b3ef9c3b56.parquet", [{"q": "as it was once"}])
+    assert got("train", tmp_path) == ROWS
+
+
 def test_a_torn_archive_is_refused(tmp_path: Path) -> None:
-    put(tmp_path / "mine.jsonl.gz", ROWS)
-    torn = (tmp_path / "mine.jsonl.gz").read_bytes()[:-9]
-    for content in (torn, b"no archive"):
+    put(tmp_path / "mine.jsonl.gz", [{"q": f"{n} + 1", "a": n + 1} for n in range(300)])
+    whole = (tmp_path / "mine.jsonl.gz").read_bytes()
+    half = len(whole) // 2
+    flipped = whole[:half] + bytes(byte ^ 0xFF for byte in whole[half : half + 12]) + whole[half + 12 :]
+    wrong_sum = whole[:-8] + bytes(4) + whole[-4:]
+    for content in (whole[:-9], whole[:half], b"no archive", flipped, wrong_sum):
         (tmp_path / "mine.jsonl.gz").write_bytes(content)
-        with pytest.raises(TaskError, match=r"mine\.jsonl\.gz: can't be read"):
+        with pytest.raises(TaskError, match=r"mine\.jsonl\.gz: can't be read") as error:
             list(read(tmp_path / "mine.jsonl.gz"))
+        assert "\n" not in str(error.value)
 
 
 def test_a_local_copy_without_a_split_is_refused_with_the_names_that_would_do(tmp_path: Path) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import cycle, repeat
+from itertools import count, cycle, islice, repeat
 from pathlib import Path
+from time import process_time
 from typing import Any, ClassVar
 
 import pytest
 from byheart.config import recipe
-from byheart.contracts import Task
+from byheart.contracts import Task, Verifier
 from byheart.errors import RecipeError, TaskError
 from byheart.files import write_records
-from byheart.tasks.core.splits import read_problems, source, split
+from byheart.models.checkpoint import ModelOptions
+from byheart.runs.stages import About, Stage
+from byheart.tasks.core.splits import check_gold, check_some, load, read_problems, source, split
 from byheart.types import Message, Problem, Problems, digest, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -153,7 +156,7 @@ def test_a_problem_has_to_be_let_in_by_everything_that_only_says() -> None:
     [
         (CURRICULUM, {"digits": [4]}, r"admits no problem to train on; arithmetic has digits: 2, 3"),
         ({"name": "arithmetic", "digits": 9}, {"digits": [4]}, r"arithmetic has digits: 9"),
-        (CURRICULUM, {"digit": [2]}, r"arithmetic has digit: not in their meta"),
+        (CURRICULUM, {"digit": [2]}, r"arithmetic has digit: not in their meta, which has a, b, digits, op$"),
     ],
     ids=["no such value", "an endless source", "no such key"],
 )
@@ -162,6 +165,38 @@ def test_what_lets_nothing_in_is_refused_with_what_there_is(
 ) -> None:
     with pytest.raises(TaskError, match=there):
         taken(task | {"only": only}, 1)
+
+
+def levelled(*levels: Any) -> Given:
+    """A task whose problems have these levels, in turns."""
+    return yielding(
+        lambda _: (Problem.of(f"{n}", "1", "number", {"level": levels[n % len(levels)]}) for n in range(40)),
+        num_train=4, num_dev=1, num_held_out=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("levels", "only", "words"),
+    [
+        (["1", "2"], [1], r"level is '1' \(str\) in the problems, and not 1 \(int\)"),
+        (["1", "2"], ["2", 1], r"level is '1' \(str\) in the problems, and not 1 \(int\)"),
+        ([1, 2], ["2"], r"level is 2 \(int\) in the problems, and not '2' \(str\)"),
+        ([True, False], ["True"], r"level is True \(bool\) in the problems, and not 'True' \(str\)"),
+        ([0.5, 1.5], ["1.5"], r"level is 1\.5 \(float\) in the problems, and not '1\.5' \(str\)"),
+        (["1", "2"], ["one"], r"admits no problem to train on; mine has level: '1', '2'$"),
+    ],
+)
+def test_a_value_of_another_type_than_in_the_problems_is_refused(
+    levels: list[Any], only: list[Any], words: str
+) -> None:
+    task = levelled(*levels).model_copy(update={"only": {"level": only}})
+    with pytest.raises(TaskError, match=rf"^task\.only:? {words}"):
+        split(source(task, 0), task, 1)
+
+
+def test_a_value_that_is_equal_is_of_the_right_type() -> None:
+    task = levelled(1.0, "2").model_copy(update={"only": {"level": [1]}})
+    assert {problem.meta["level"] for problem in split(source(task, 0), task, 1).train} == {1.0}
 
 
 def test_exactly_enough_problems_are_enough() -> None:
@@ -246,6 +281,8 @@ def like(**wrong: Any) -> Problem:
         (like(prompt=None), r"its prompt is None \(NoneType\)"),
         (like(prompt=["2 + 2"]), r"its prompt is a list with the message '2 \+ 2' \(str\); give a dict whose role"),
         (like(prompt=[*CHAT, {"role": "user"}]), r"its prompt is a list with the message \{'role': 'user'\}"),
+        (like(prompt=[*CHAT, {"role": "assistant", "content": "4"}]), r"its prompt ends with the assistant's message"),
+        (like(prompt=[{"role": "gpt", "content": "2 + 2"}]), r"its prompt has a message of 'gpt'; the roles are"),
         (
             like(answer=4),
             rf", id '{PROBLEM.id}': its answer is 4 \(int\); give text, str\(answer\), or None",
@@ -337,3 +374,79 @@ def test_the_problems_on_record_are_read_again_as_they_were(tmp_path: Path) -> N
     parts = taken({"name": "times_table", "num_train": 40, "num_dev": 30, "num_held_out": 30}, 1)
     write_records(tmp_path / "problems.jsonl", [parts])
     assert read_problems(tmp_path) == parts
+
+
+UNREADABLE = [Problem.of("2 + 2", "4", "number"), Problem.of("3 + 3", "six", "number"), Problem.of("4", "?", "number")]
+
+
+class Published(Given):
+    """A task whose problems come from the hub."""
+
+    _train: ClassVar[Iterable[Problem]] = UNREADABLE
+
+    @override
+    def source(self) -> str:
+        return "me/sums"
+
+
+def test_what_the_verifier_cannot_read_is_refused_with_how_many_there_are_and_why() -> None:
+    first = UNREADABLE[1].id
+    words = (
+        rf"mine: number can't read what 2 of 3 problems are judged by, such as {first}: .* 'six' is not a number; corr"
+    )
+    with pytest.raises(TaskError, match=words):
+        check_gold(UNREADABLE, given_task(name="mine"), [])
+    assert check_gold(UNREADABLE, given_task(name="mine", verifier="exact"), []) == []
+
+
+def test_the_verifier_that_selects_is_asked_too() -> None:
+    exact = given_task(name="mine", verifier="exact")
+    with pytest.raises(TaskError, match="mine: choice can't read what 3 of 3 problems are judged by"):
+        check_gold(UNREADABLE, exact, [Verifier.parse("choice")])
+    several = Verifier.parse({"name": "first", "of": ["choice", "exact"]})
+    assert check_gold(UNREADABLE, exact, [several, exact.verifier]) == []
+
+
+def test_what_cannot_be_read_of_a_published_data_set_is_said_unless_it_is_all() -> None:
+    task = Published.model_validate({"name": "sums", "verifier": "number"})
+    [line] = check_gold(UNREADABLE, task, [])
+    assert line.startswith("sums: number can't read what 2 of 3 problems are judged by, such as ")
+    with pytest.raises(TaskError, match="number can't read what 2 of 2 problems are judged by"):
+        check_gold(UNREADABLE[1:], task, [])
+
+
+@pytest.mark.parametrize("place", [0, 5, 11, 29])
+@pytest.mark.parametrize("selects", [False, True])
+def test_load_finds_it_before_the_model_is_looked_for_in_whatever_split_it_is(
+    tmp_path: Path, place: int, selects: bool
+) -> None:
+    problems = [*counted(place), Problem.of("?", "six", "number"), *list(counted(30))[place + 1 :]]
+    sizes: dict[str, Any] = {"num_train": 4, "num_dev": 3, "num_held_out": 5}
+    task = yielding(lambda _: problems, finite=True, verifier="exact" if selects else "number", **sizes)
+    work = Stage(tmp_path, tmp_path, 1, "load", 0, About("t", "m", "mine", "direct", "line", None))
+    with pytest.raises(TaskError, match=r"number can't read what 1 of 30 problems are judged by, .* 'six'"):
+        load(work, ModelOptions(name="none"), task, [], verifiers=[Verifier.parse("number")] if selects else [])
+    with pytest.raises(TaskError, match=r"number can't read what 1 of 30 problems are judged by, .* 'six'"):
+        check_some(source(task, 0), task, [Verifier.parse("number")])
+
+
+def test_of_an_endless_source_only_the_problems_of_the_splits_are_looked_at() -> None:
+    task = yielding(lambda _: (Problem.of(f"{n}", "1" if n < 9 else "?", "number") for n in count()), num_train=2)
+    everything = source(task, 0)
+    list(islice(everything, 9))
+    assert check_some(everything, task, []) == []
+    assert len(everything.taken) == 9
+
+
+def test_of_a_huge_data_set_a_dry_run_says_that_it_looked_at_a_part() -> None:
+    task = yielding(lambda _: counted(20_000), finite=True, verifier="exact")
+    everything = source(task, 0)
+    next(everything)
+    assert check_some(everything, task, []) == ["the first 8,001 problems were looked at; the run looks at all"]
+
+
+def test_numbers_are_read_fast_enough_for_any_data_set() -> None:
+    problems = [Problem("", "?", f"{n / 7:.3f}" if n % 2 else f"{n:,}", "number") for n in range(20_000)]
+    began = process_time()
+    assert check_gold(problems, given_task(), [Verifier.parse("exact")]) == []
+    assert len(problems) / (process_time() - began) > 5_000

@@ -25,8 +25,11 @@ def test_the_solution_is_the_last_block_of_python_or_all_there_is(response: str,
     assert solution(Problem.of("", None, "code"), response) == program
 
 
-@pytest.mark.parametrize("tests", [None, [], "assert 1", ["assert 1"], [{"input": "1"}], [{"assert": 1}], [{}]])
+@pytest.mark.parametrize(
+    "tests", [None, [], "assert 1", ["1 2"], ["f(1)"], [["assert 1"]], [{"input": "1"}], [{"assert": 1}], [{}]]
+)
 def test_a_problem_without_proper_tests_is_not_judged(tests: Any) -> None:
     judgement = Code().verify(Problem.of("", None, "code", {"tests": tests}), "```python\nprint(1)\n```")
     assert judgement.score is None
     assert "test" in judgement.reason
+    assert Code().unreadable(Problem.of("", None, "code", {"tests": tests})) == judgement.reason

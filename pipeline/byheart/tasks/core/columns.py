@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.tasks.core import rows, splits
-from byheart.types import Message, Problem, Prompt
+from byheart.contracts import Verifier
+from byheart.errors import TaskError
+from byheart.plugins import registry
+from byheart.tasks.core import rows, splits, turns
+from byheart.tasks.core.gold import gold
+from byheart.types import Problem, Prompt
 
 
 class ColumnsTask(rows.RowsTask):
@@ -23,14 +28,16 @@ class ColumnsTask(rows.RowsTask):
 
     @override
     def _problem(self, row: rows.Row) -> Problem:
-        answer = row.get(self.answer_column)
-        if answer is None or str(answer).strip() == "":
-            if self.verifier.requires_gold():
-                raise ValueError(f"no answer (column {self.answer_column!r}; it has {', '.join(row)})")
-            answer = None
+        answer = gold(row.get(self.answer_column))
+        if answer is None and self.verifier.requires_gold():
+            raise ValueError(f"no answer (column {self.answer_column!r}; it has {', '.join(row)})")
         prompt = self._prompt(row.get(self.prompt_column))
         meta = {name: row.get(name) for name in self.meta_columns}
-        problem = Problem.of(prompt, None if answer is None else str(answer), self.verifier.name, meta)
+        problem = Problem.of(prompt, answer, self.verifier.name, meta)
+        try:
+            problem.to_dict()
+        except ValueError as error:
+            raise ValueError(f"task.meta_columns: there is what JSON can't hold: {error}") from None
         if self.id_column is None:
             return problem
         if row.get(self.id_column) is None:
@@ -42,12 +49,31 @@ class ColumnsTask(rows.RowsTask):
         if isinstance(value, str) and value.strip():
             return splits.as_prompt(value, self.chat)
         if isinstance(value, list) and value and self.chat:
-            if all(
-                isinstance(turn, dict) and isinstance(turn.get("role"), str) and isinstance(turn.get("content"), str)
-                for turn in value
-            ):
-                return [Message(role=turn["role"], content=turn["content"]) for turn in value]
-            raise ValueError("a message of the prompt has no role or no content")
+            return turns.messages(value)
         if value and not isinstance(value, str):
             raise ValueError("the prompt is neither text nor chat messages (with task.chat=false: not text)")
         raise ValueError(f"no prompt (column {self.prompt_column!r})")
+
+    @override
+    def _columned(self, located: Iterable[rows.Located]) -> Iterator[rows.Located]:
+        """As they are. Raises TaskError at the end where none of them has one of the `meta_columns`; a row without one
+        has nothing in it."""
+        missing, columns = set(self.meta_columns), dict[str, None]()
+        for where, row in located:
+            missing -= row.keys()
+            columns |= dict.fromkeys(row)
+            yield where, row
+        for name in self.meta_columns:
+            if name in missing and columns:
+                known = f"it has {', '.join(columns)}{registry.nearest(name, columns)}"
+                raise TaskError(f"task.meta_columns: no column {name!r}; {known}")
+
+    @override
+    def _readable(self, where: str, problem: Problem) -> Problem:
+        """Raises TaskError, with its row, where the verifier can't read the gold answer: who asks for it gets it."""
+        if reason := self.verifier.unreadable(problem):
+            parts = (part for part in self.verifier.walk() if isinstance(part, Verifier))
+            needed = [key for part in parts for key in part.needs_meta if key not in problem.meta]
+            hint = f"; name the column of its {' and '.join(needed)} in task.meta_columns" if needed else ""
+            raise TaskError(f"{where}: {reason}{hint}")
+        return problem

@@ -17,16 +17,15 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from jinja2 import TemplateError
-
-from byheart.contracts import Task
-from byheart.errors import ByheartError, ModelError, TaskError
-from byheart.files import read_records, write_records
-from byheart.models import chat, checkpoint
+from byheart.contracts import Task, Verifier
+from byheart.errors import ByheartError, ModelError, PromptError, TaskError
+from byheart.files import read_record, write_records
+from byheart.models import chat, checkpoint, layout
 from byheart.plugins import registry
 from byheart.progress import console
 from byheart.runs.records import LoadStats
 from byheart.runs.stages import Earlier, Stage, stage
+from byheart.tasks.core import turns
 from byheart.text import normalised, shown, text_of, wrong_prompt
 from byheart.types import Message, Problem, Problems, Prompt, digest
 
@@ -38,6 +37,9 @@ _MAX_FILTERED = 10_000
 """After this many problems in a row that `only` excludes, an endless source is taken to have no more that it admits."""
 _MAX_SHOWN = 20
 """The most values that an error lists."""
+_MAX_READ = 8_000
+"""The most problems, beside those of the splits, of which a dry run reads the gold answers: at 200 a second, as the
+slowest verifier does, in less than a minute."""
 
 
 class Source(Iterator[Problem]):
@@ -138,20 +140,30 @@ class Source(Iterator[Problem]):
 
 def read_problems(folder: Path) -> Problems:
     """The splits that `load` wrote to a round's directory."""
-    return read_records(folder / "problems.jsonl", Problems)[0]
+    return read_record(folder / "problems.jsonl", Problems)
 
 
 @stage(read_problems)
-def load(work: Stage, model: checkpoint.ModelOptions, task: Task, earlier: Sequence[Earlier]) -> Problems:
-    """The splits of this round. Raises TaskError where the source has too few problems, or others than before, and
-    ModelError where a prompt does not suit the model."""
+def load(
+    work: Stage,
+    model: checkpoint.ModelOptions,
+    task: Task,
+    earlier: Sequence[Earlier],
+    verifiers: Sequence[Verifier] = (),
+) -> Problems:
+    """The splits of this round. Raises TaskError where the source has too few problems, or others than before, or the
+    task's verifier or one of `verifiers` can't read gold answers; and ModelError where a prompt does not suit the
+    model."""
     everything = source(task, work.seed)
     problems = split(everything, task, work.round)
     if earlier:
         check_same(problems, earlier[-1].problems.value)
     whole = task.finite and work.round == 1  # so that no later round meets a prompt that can't be used
     used = (problem for part in problems.splits().values() for problem in part)
-    check_prompts([*everything.taken, *everything] if whole else list(used), model)
+    checked = [*everything.taken, *everything] if whole else list(used)
+    for line in check_gold(checked, task, verifiers):
+        console.print(line)
+    check_prompts(checked, model)
     write_records(work.dir / "problems.jsonl", [problems])
     work.stats = LoadStats(
         num_train=len(problems.train),
@@ -160,7 +172,7 @@ def load(work: Stage, model: checkpoint.ModelOptions, task: Task, earlier: Seque
         num_passed_over=everything.passed_over,
     )
     if num_same := everything.passed_over:
-        console.print(f"{task.name}: {num_same} problems say the same as one before and are passed over", markup=False)
+        console.print(f"{task.name}: {num_same} problems say the same as one before and are passed over")
     return problems
 
 
@@ -185,8 +197,10 @@ def split(problems: Source, task: Task, n: int) -> Problems:
 def _fitting(problems: Iterator[Problem], task: Task) -> Iterator[Problem]:
     """The problems that `task.only` admits. Raises TaskError where there are none."""
     excluded: dict[str, set[str]] = {key: set() for key in task.only}
+    keys: set[str] = set()
     none, misses = True, 0
     for problem in problems:
+        _check_types(problem, task)
         if all(problem.meta.get(key) in values for key, values in task.only.items()):
             none, misses = False, 0
             yield problem
@@ -194,14 +208,52 @@ def _fitting(problems: Iterator[Problem], task: Task) -> Iterator[Problem]:
         misses += 1
         if misses > _MAX_FILTERED and not task.finite:
             break
+        keys |= problem.meta.keys()
         for key, known in excluded.items():
             if key in problem.meta and len(known) < _MAX_SHOWN:
-                known.add(str(problem.meta[key]))
+                known.add(repr(problem.meta[key]))
     if none and misses:
-        values = "; ".join(
-            f"{key}: {', '.join(sorted(known)) or 'not in their meta'}" for key, known in excluded.items()
-        )
+        there = f"not in their meta, which has {', '.join(sorted(keys)) or 'nothing'}"
+        values = "; ".join(f"{key}: {', '.join(sorted(known)) or there}" for key, known in excluded.items())
         raise TaskError(f"task.only admits no problem to train on; {task.name} has {values}")
+
+
+def check_some(everything: Source, task: Task, verifiers: Sequence[Verifier]) -> list[str]:
+    """As check_gold, of the problems taken so far and, of a finite task, those after them for which there is time in a
+    dry run."""
+    rest = list(islice(everything, _MAX_READ)) if task.finite else []
+    lines = check_gold(everything.taken, task, verifiers)
+    if len(rest) == _MAX_READ:
+        lines.append(f"the first {len(everything.taken):,} problems were looked at; the run looks at all")
+    return lines
+
+
+def check_gold(problems: Sequence[Problem], task: Task, verifiers: Sequence[Verifier]) -> list[str]:
+    """What is to be said of gold answers that the task's verifier or one of `verifiers` can't read in a published data
+    set, which nobody here can correct. Raises TaskError where it is no published one, or none of them can be read."""
+    lines = []
+    for verifier in (task.verifier, *(other for other in verifiers if other != task.verifier)):
+        unread = [(problem, reason) for problem in problems if (reason := verifier.unreadable(problem))]
+        if not unread:
+            continue
+        (first, reason), count = unread[0], f"{len(unread)} of {len(problems)}"
+        line = (
+            f"{task.name}: {verifier.name} can't read what {count} problems are judged by, such as {first.id}: {reason}"
+        )
+        if task.source() is None or len(unread) == len(problems):
+            raise TaskError(f"{line}; correct them, or take another verifier")
+        lines.append(f"{line}; their solutions will be unjudged, unless they say it in the same words")
+    return lines
+
+
+def _check_types(problem: Problem, task: Task) -> None:
+    """Raises TaskError where a value in `task.only` is written as one in the problem's meta but is of another type, and
+    so would never be found."""
+    for key, values in task.only.items():
+        value = problem.meta.get(key)
+        for wanted in values if key in problem.meta and value not in values else []:
+            if str(wanted) == str(value):
+                raise TaskError(f"task.only: {key} is {shown(value)} in the problems, and not {shown(wanted)}")
 
 
 def check_same(problems: Problems, before: Problems) -> None:
@@ -221,19 +273,21 @@ def check_prompts(everything: Sequence[Problem], model: checkpoint.ModelOptions)
     """Raises ModelError where a prompt does not suit the model: chats without a chat template, a prompt that the
     template refuses, or one longer than the context."""
     path = checkpoint.fetch(model)
-    if any(not isinstance(problem.prompt, str) for problem in everything) and not checkpoint.has_chat_template(path):
-        raise ModelError(
-            f"model.name: {model.name} has no chat template and the problems are chats; set task.chat=false to put "
-            "them as plain text, or name an instruction-tuned model"
-        )
+    checkpoint.check(path, (problem.prompt for problem in everything))
     tokenizer = checkpoint.tokenizer(path)
     context = min(model.max_context, checkpoint.context_length(path))
     chat.end_token(tokenizer, everything[0].prompt)
     for problem in everything:
         try:
-            length = len(chat.encode_prompt(tokenizer, problem.prompt))
-        except TemplateError as error:
-            raise ModelError(f"problem {problem.id}: the model's chat template refuses its prompt: {error}") from None
+            length = len(chat.encode_prompt(tokenizer, problem.prompt, today=model.date))
+            role = None if isinstance(problem.prompt, str) else layout.unknown_role(tokenizer, problem.prompt)
+        except PromptError as error:
+            raise ModelError(f"problem {problem.id}: {error}") from None
+        if role is not None:
+            raise ModelError(
+                f"problem {problem.id}: the model's chat template knows no messages of {role!r}; give them another "
+                "role, or leave them out"
+            )
         if length >= context:
             raise ModelError(
                 f"problem {problem.id}: its prompt has {length} tokens and the context {context}, prompt and answer "
@@ -273,6 +327,8 @@ def _mistake(problem: Any) -> str:
         return f"its id is {shown(unchecked.id)}; give text, as Problem.of does"
     if wrong := wrong_prompt(prompt):
         return f"its prompt is {wrong}"
+    if not isinstance(prompt, str) and (wrong := turns.unanswerable(prompt)):
+        return f"its prompt {wrong}"
     if not (answer is None or isinstance(answer, str)):
         return f"its answer is {shown(answer)}; give text, str(answer), or None where none is known"
     if not isinstance(unchecked.verifier, str) or unchecked.verifier not in registry.known("verifiers"):

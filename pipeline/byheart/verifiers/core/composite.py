@@ -28,6 +28,12 @@ class Several(Verifier):
     def proves(self) -> bool:
         return all(verifier.proves() for verifier in self.of)
 
+    @override
+    def unreadable(self, problem: Problem) -> str | None:
+        """One that can read it can judge it right, unless all of them have to."""
+        reasons = [verifier.unreadable(problem) for verifier in self.of]
+        return None if None in reasons else reasons[0]
+
     def _ask(
         self, problem: Problem, responses: Sequence[str], verifier: Verifier, indices: Sequence[int]
     ) -> Generator[Sequence[Request], Any, dict[int, Judgement]]:

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from byheart.contracts import ProcessVerifier
 from byheart.errors import VerifierError, described
+from byheart.models import limits
 from byheart.types import Judgement, Problem
 
 GIB = 2**30
@@ -52,7 +53,7 @@ class Pool:
             unsent: Future[Judgement] = Future()
             unsent.set_exception(error)
             return unsent
-        workers = verifier.workers or len(os.sched_getaffinity(0))
+        workers = verifier.workers or limits.cores()
         if workers not in self._pools:
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(["__main__", *sorted(self.preload)])

@@ -9,9 +9,10 @@ The text is tidied already (latex.py). Only the outer form is read here; Values 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import chain, product
 
 from byheart.verifiers.mathematics import units
 from byheart.verifiers.mathematics.algebra import Unreadable
@@ -88,6 +89,24 @@ class Words:
 
 
 Answer = Value | Named | Several | Ordered | Region | Matrix | Relation | Approximate | Words
+
+
+def expressions(answer: Answer) -> Iterator[str]:
+    """The expressions in `answer`, which algebra.py evaluates."""
+    match answer:
+        case Value():
+            yield answer.text
+        case Relation():
+            yield from (answer.left, answer.right)
+        case Named():
+            yield from expressions(answer.item)
+        case Region():
+            yield from chain.from_iterable(map(expressions, (*answer.pieces, *answer.without)))
+        case Matrix():
+            yield from chain.from_iterable(map(expressions, chain.from_iterable(answer.rows)))
+        case Several() | Ordered() | Approximate():
+            yield from chain.from_iterable(map(expressions, answer.items))
+
 
 _BRACKET = re.compile(r"\\begin\{\w+\}|\\end\{\w+\}|[(\[{⦃)\]}⦄]")
 
