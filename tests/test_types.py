@@ -201,6 +201,16 @@ def test_a_rollout_says_where_it_comes_from_and_another_seed_is_another_rollout(
     assert rollout.id != Rollout.of(problem, Completion("4.", [7, 8, 9], "length", "adapter-1", 12), "direct").id
 
 
+def test_a_rollout_keeps_tokens_that_are_not_those_of_its_text_and_no_others() -> None:
+    problem, own = Problem.of("2 + 2 =", "4", "number"), Completion("4.", [7, 8], "stop", "base", 0)
+    other = types.replace(own, retokenized=True)
+    assert "token_ids" not in Rollout.of(problem, own, "direct").to_dict(), "so that most are as small as ever"
+    kept = Rollout.of(problem, other, "direct")
+    assert kept.token_ids == [7, 8] and Rollout.from_dict(kept.to_dict()) == kept
+    assert other.saying("4.") is other
+    assert Rollout.of(problem, other.saying(" 4."), "direct").token_ids == []
+
+
 @pytest.mark.parametrize(("score", "right"), [(1.0, True), (0.0, False), (0.5, False), (None, False)])
 def test_only_a_full_score_is_correct(score: float | None, right: bool) -> None:
     assert Verdict("r", "number@0", score, None, "").correct is right

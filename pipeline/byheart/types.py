@@ -127,7 +127,8 @@ FinishReason = Literal["stop", "length", "step"]
 @dataclass(frozen=True, slots=True)
 class Completion(Record):
     """One engine output, with the id of the policy and the seed it was sampled with. `logprob` is that of its tokens
-    under the policy at temperature 1, summed (nats), where it was asked for."""
+    under the policy at temperature 1, summed (nats), where it was asked for. `retokenized`: the text came to its end,
+    and it is encoded as other tokens than those that were sampled."""
 
     text: str
     tokens: list[int]
@@ -135,6 +136,11 @@ class Completion(Record):
     policy: str
     seed: int
     logprob: float | None = None
+    retokenized: bool = False
+
+    def saying(self, text: str) -> Completion:
+        """This completion with another text, which was not sampled as its tokens."""
+        return self if text == self.text else replace(self, text=text, retokenized=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,8 @@ class Rollout(Record):
 
     `hinted`: the answer was in the teacher's prompt. `selected` is False where the strategy prefers another attempt, or
     none: it is kept, and may be the worse one of a pair, but nobody is taught to write it. `note` is the strategy's one
-    word for what came of it, such as "fixed"; `value` what a scorer says of it, where one was asked.
+    word for what came of it, such as "fixed"; `value` what a scorer says of it, where one was asked. `token_ids` are
+    the tokens that were sampled, where the response is encoded as others.
     """
 
     id: str
@@ -171,6 +178,7 @@ class Rollout(Record):
     selected: Annotated[bool, formerly("selected", "chosen")] = True
     note: str = ""
     value: float | None = None
+    token_ids: Annotated[list[int], Field(exclude_if=lambda ids: not ids)] = field(default_factory=list)
 
     @classmethod
     def of(cls, problem: Problem, completion: Completion, strategy: str, **rest: Any) -> Rollout:
@@ -185,6 +193,7 @@ class Rollout(Record):
             num_tokens=len(completion.tokens),
             seed=completion.seed,
             policy=completion.policy,
+            token_ids=completion.tokens if completion.retokenized else [],
             **rest,
         )
 
@@ -269,7 +278,7 @@ class Row(Record):
     `completion` is of the same kind as `prompt`: text, or the assistant's message. `policy` is the id of the weights
     that wrote it; `value` what a scorer said of it, where one was asked; `num_tokens` the tokens generated, its end
     token included. `untrained` are spans of characters (first, end) of the completion that have no loss. `verifier`,
-    `score`, `margin` and `answer` are those of its Verdict.
+    `score`, `margin` and `answer` are those of its Verdict; `token_ids` those of its Rollout, which are trained.
     """
 
     prompt: Prompt
@@ -288,6 +297,7 @@ class Row(Record):
     value: float | None
     score: float | None
     margin: float | None
+    token_ids: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

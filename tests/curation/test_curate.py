@@ -15,7 +15,7 @@ from byheart.curation.rows import make_row
 from byheart.files import Journal, write_records
 from byheart.runs.records import CurationStats
 from byheart.runs.run import Run
-from byheart.types import Dataset, Problem, Problems, Prompt, Rollout, RolloutGroup, Verdict
+from byheart.types import Dataset, Problem, Problems, Prompt, Rollout, RolloutGroup, Verdict, replace
 
 from tests.conftest import verifier_by
 from tests.curation.conftest import CHAT, NUMBER, PLAIN, judged, rolled
@@ -23,7 +23,7 @@ from tests.fakes import earlier_rounds
 
 COLUMNS = {
     *("prompt", "completion", "problem_id", "rollout_id", "policy", "strategy", "seed", "hinted", "value"),
-    *("num_tokens", "verifier", "score", "margin", "answer", "round", "untrained"),
+    *("num_tokens", "verifier", "score", "margin", "answer", "round", "untrained", "token_ids"),
 }
 
 
@@ -156,8 +156,31 @@ def test_the_dataset_loads_as_its_card_says(tmp_path: Path, rollouts: list[Rollo
     assert (loaded[0]["score"], loaded[0]["round"], loaded[0]["hinted"]) == (1.0, 1, False)
 
 
+@pytest.mark.parametrize(
+    "rollouts",
+    [
+        pytest.param([], marks=pytest.mark.torch, id="none"),  # to stream imports it
+        pytest.param([rolled("a", "it is 4")], id="one"),
+        pytest.param([rolled("a", "4 it is", prompt=PLAIN), rolled("b", problem="q", prompt=PLAIN)], id="two"),
+    ],
+)
+def test_the_code_of_the_card_loads_the_rows_however_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rollouts: list[Rollout]
+) -> None:
+    """load_dataset refuses a split without a row, but for streaming."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    dataset = curated(opened(tmp_path), 1, rollouts)
+    (dataset.folder / "train-of-another.parquet").write_bytes(b"another's")
+    code = (dataset.folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    loaded: dict[str, Any] = {}
+    exec(code.replace("path/to/this/directory", str(dataset.folder)), loaded)
+    assert [row["rollout_id"] for row in loaded["rows"]] == [rollout.id for rollout in rollouts]
+
+
 def test_a_round_without_a_row_has_the_same_columns(tmp_path: Path) -> None:
-    """load_dataset itself refuses a split without a row, so this one is read by pyarrow."""
     run = opened(tmp_path, accumulate=False)
     filled, none = curated(run, 1, [rolled("a")]), curated(run, 2, [])
     assert (none.num_rows, read_rows(run.round_dir(2)), read_dataset(run.round_dir(2))) == (0, [], none)
@@ -171,7 +194,7 @@ def test_the_card_has_front_matter_and_says_what_is_in_it(tmp_path: Path, rollou
     dataset = curated(opened(tmp_path), 1, rollouts)
     empty, front, body = (dataset.folder / "README.md").read_text().split("---\n", 2)
     assert empty == ""
-    assert yaml.safe_load(front)["configs"][0]["data_files"] == "*.parquet"
+    assert yaml.safe_load(front)["configs"][0]["data_files"] == "train-00000-of-00001.parquet"
     assert f"{len(rollouts)} solutions" in body
     assert ("it is 4" in body) is bool(rollouts)
 
@@ -442,3 +465,59 @@ def test_what_goes_back_is_added_to_the_rows_and_nobody_learns_the_slip(tmp_path
     assert "2 + 2 = 5" in response and response.endswith("2 + 2 = 4")
     assert row.untrained == slips(response, "line") == [(response.index("2 + 2 = 5"), response.index("Wait"))]
     assert "a" in names(run, 1), "the plain solution is learnt as well"
+
+
+NO_TEXT = "\N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize("said", [f"27{NO_TEXT}4", f"15 {NO_TEXT} = 4", NO_TEXT * 3 + " 4", f"2 + 2\n{NO_TEXT}\nso 4"])
+@pytest.mark.parametrize("options", [{}, {"target": "answer"}, {"pairs": 2}, {"steps": {}, "step": "line"}])
+def test_bytes_that_are_no_text_are_taught_by_nothing_and_counted(
+    tmp_path: Path, said: str, options: dict[str, Any]
+) -> None:
+    run = opened(tmp_path, **options)
+    rollouts = [rolled("r1", said), rolled("r2", said + "5"), rolled("r3", said + "!", finish="length"), rolled("r4")]
+    curated(run, 1, rollouts, [judged(rollout, float(rollout.id != "r2")) for rollout in rollouts])
+    assert names(run, 1) == ["r4"]
+    assert (stats(run, 1).num_garbled, stats(run, 1).num_cut_off, stats(run, 1).num_right) == (1, 1, 3)
+    assert read_pairs(run.round_dir(1)) == []
+    assert {row.rollout_id for row in read_steps(run.round_dir(1))} <= {"r4"}
+    card = (run.round_dir(1) / "dataset/README.md").read_text("utf-8")
+    assert "3 right (1 of them cut off and 1 with bytes that are no text, so dropped)" in card
+
+
+def test_a_character_that_is_in_the_prompt_may_be_in_the_answer(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    curated(
+        run, 1, [rolled("r1", f"It is {NO_TEXT}, or 4", prompt=[{"role": "user", "content": f"What is {NO_TEXT}?"}])]
+    )
+    assert names(run, 1) == ["r1"] and stats(run, 1).num_garbled == 0
+
+
+def test_a_solution_keeps_the_tokens_that_its_text_does_not_say(tmp_path: Path) -> None:
+    run = opened(tmp_path, pairs=4)
+    rollouts = [rolled("r1", "so 4", token_ids=[5, 6, 2]), rolled("r2", "it is 4"), rolled("r3", "5", token_ids=[7, 2])]
+    dataset = curated(run, 1, rollouts, [judged(rollout, float(rollout.id != "r3")) for rollout in rollouts])
+    assert {row.rollout_id: row.token_ids for row in read_rows(run.round_dir(1))} == {"r1": [5, 6, 2], "r2": []}
+    assert stats(run, 1).num_retokenized == 1
+    assert read_pairs(run.round_dir(1)) == [], "which are text"
+    assert "| 1 rows, than their text is encoded as" in (run.round_dir(1) / "dataset/README.md").read_text("utf-8")
+    other = opened(tmp_path / "other", pairs=4)
+    plain = [replace(rollout, token_ids=[]) for rollout in rollouts]
+    assert curated(other, 1, plain, [judged(one, float(one.id != "r3")) for one in plain]).digest != dataset.digest
+    assert {(pair.chosen_id, pair.rejected_id) for pair in read_pairs(other.round_dir(1))} == {
+        ("r1", "r3"),
+        ("r2", "r3"),
+    }
+
+
+def test_what_is_made_of_a_solution_has_none_of_its_tokens(tmp_path: Path) -> None:
+    run = opened(tmp_path, target="answer")
+    curated(run, 1, [rolled("r1", "so 4", token_ids=[5, 6, 2])])
+    assert [(text(row), row.token_ids) for row in read_rows(run.round_dir(1))] == [("4", [])]
+    assert stats(run, 1).num_retokenized == 0
+    back = opened(tmp_path / "back", backtracks=1, step="line")
+    tried = [rolled("r1", "2 + 2\n4", token_ids=[5, 6, 2]), rolled("r2", "2 + 3\n5")]
+    curated(back, 1, tried, [judged(tried[0]), judged(tried[1], 0.0)])
+    kept = {row.rollout_id: row.token_ids for row in read_rows(back.round_dir(1))}
+    assert kept.pop("r1") == [5, 6, 2] and list(kept.values()) == [[]]

@@ -124,8 +124,9 @@ def write_round(folder: Path, n: int, plain: bool, measured: Problem) -> Problem
 
 
 def values(records: Sequence[Record]) -> list[Any]:
-    """How many there are, and the digest of all but the verifier's version."""
+    """How many there are, and the digest of all but the verifier's version and what was added since and is empty."""
     dicts = [record.to_dict() for record in records]
+    assert not any(row.pop("token_ids", []) for row in dicts)
     return [len(dicts), digest([{key: value for key, value in row.items() if key != "verifier"} for row in dicts])]
 
 
@@ -140,10 +141,12 @@ def curated(folder: Path, options: dict[str, Any], plain: bool) -> list[dict[str
             inputs = problems, read_rollouts(at), read_verdicts(at), run.recipe.at(n).curation, verifier_by()
             dataset = run.stage(n, "curate", curate, *inputs, earlier_rounds(run, n)).value
             assert read_dataset(at) == dataset
-            stats = run.records(n)["curate"].stats
-            assert stats
+            counted = run.records(n)["curate"].stats
+            assert counted
+            stats = counted.to_dict()
+            assert not (stats.pop("num_garbled") or stats.pop("num_retokenized")), "which were counted later"
             contents = {"rows": values(read_rows(at)), "pairs": values(read_pairs(at)), "steps": values(read_steps(at))}
-            results.append({"dataset": dataset.digest, **contents, "stats": list(stats.to_dict().values())[:-1]})
+            results.append({"dataset": dataset.digest, **contents, "stats": list(stats.values())[:-1]})
     return results
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,37 @@ from byheart.types import Prompt
 @pytest.fixture(scope="session")
 def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LoRA adapter, with its merged weights beside it."""
-    return changed(tiny, tmp_path_factory.mktemp("round") / "adapter", seed=1)
+    return changed(tiny, tmp_path_factory.mktemp("round") / "try[1]*/adapter", seed=1)  # no pattern to anybody
 
 
 @pytest.fixture(scope="session")
 def scorer(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another one."""
     return changed(tiny, tmp_path_factory.mktemp("scorer") / "adapter", seed=2)
+
+
+LOUD = {
+    "repetition_penalty": 1.8,
+    "no_repeat_ngram_size": 2,
+    "suppress_tokens": list(range(40, 200)),
+    "begin_suppress_tokens": list(range(5, 40)),
+    "bad_words_ids": [[200], [201]],
+    "min_new_tokens": 9,
+    "forced_eos_token_id": 2,
+    "do_sample": True,
+    "temperature": 0.1,
+    "top_k": 3,
+    "top_p": 0.4,
+    "min_p": 0.3,
+}
+"""Settings of sampling by which no answer is what it is without them."""
+
+
+def loud(model: Path, path: Path, **more: Any) -> Path:
+    """A copy of `model` whose own settings of sampling are LOUD, and `more`."""
+    shutil.copytree(model, path)
+    (path / "generation_config.json").write_text(json.dumps(LOUD | more))
+    return path
 
 
 def changed(model: Path, path: Path, seed: int) -> Path:

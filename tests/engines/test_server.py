@@ -29,7 +29,7 @@ from byheart.strategies.core.driver import drive
 from byheart.types import Completion, Generate, Message, Policy, Problem, Prompt, Score, Solver
 
 from tests.conftest import verifier_by
-from tests.engines.conftest import a_word, log_likelihood, log_probability
+from tests.engines.conftest import a_word, log_likelihood, log_probability, loud
 
 pytestmark = pytest.mark.engine
 
@@ -370,6 +370,22 @@ def serving(answer: Callable[[dict[str, Any]], tuple[int, Any]], **card: str) ->
         server.server_close()
 
 
+def test_a_server_is_told_of_neutral_settings_and_of_all_ends(tiny: Path, tmp_path: Path) -> None:
+    base = loud(tiny, tmp_path / "loud", eos_token_id=[2, 7])
+    words = checkpoint.tokenizer(base)
+    sampled = [*words("a <file_sep> b", add_special_tokens=False).input_ids, 7]
+    with serving(lambda _: said("a  b", token_ids=sampled)) as fake:
+        engine = started(fake.url, base)
+        [[one]] = asked(engine, Generate(PROMPTS[0], temperature=0.7))
+        engine.close()
+    [body] = fake.asked
+    neutral: dict[str, Any] = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+    neutral |= {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "min_tokens": 0, "bad_words": []}
+    assert {key: body[key] for key in neutral} == neutral and body["temperature"] == 0.7
+    assert body["stop_token_ids"] == [2, 7] and body["skip_special_tokens"] is False
+    assert one == Completion("a <file_sep> b", sampled, "stop", "base", 0, retokenized=True)
+
+
 def test_what_passes_is_tried_again(tiny: Path) -> None:
     answers = iter([(500, {}), (503, {}), said()])
     with serving(lambda _: next(answers)) as fake:
@@ -478,6 +494,8 @@ def test_sglang_is_asked_in_its_own_way(tiny: Path, tmp_path: Path) -> None:
         [[one]] = asked(engine, Generate("x", step_stop=(".",)))
         assert one.finish_reason == "step" and one.text == "a step."
         assert one.tokens == checkpoint.tokenizer(tiny)("a step.").input_ids
+        fake.answer = lambda _: said("8 <file_sep><|im_end|>", token_ids=None)
+        assert asked(engine, Generate("x"))[0][0].text == "8 <file_sep>", "without its end, if that is there"
         fake.answer = lambda _: said("a", finish_reason="abort")
         assert asked(engine, Generate("x"))[0][0].finish_reason == "length", "what was broken off is no whole answer"
         assert fake.asked[0]["model"].startswith("tiny:adapter-1-")

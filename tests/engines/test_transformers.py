@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from byheart.engines.transformers import Transformers, TransformersSession
-from byheart.errors import PromptError
+from byheart.errors import EngineError, PromptError
+from byheart.models import chat as tokens_of
 from byheart.models import checkpoint
 from byheart.types import Completion, Generate, Message, Policy, Prompt, Score
 
-from tests.engines.conftest import log_likelihood
+from tests.engines.conftest import log_likelihood, loud
 
 pytestmark = pytest.mark.engine
 
@@ -111,3 +115,78 @@ def test_a_step_ends_with_its_mark_and_the_next_goes_on_from_it(engine: Transfor
     assert step.tokens == whole.tokens[: len(step.tokens)] and step.logprob is not None and step.logprob < 0
     rest = Generate(chat("1 + 1?"), temperature=0, max_tokens=8 - len(step.tokens), prefill=step.text)
     assert step.text + answers(engine, rest)[0][0].text == whole.text
+
+
+def begun(base: Path, folder: Path) -> TransformersSession:
+    return TransformersSession(Transformers(), base, checkpoint.ModelOptions(name=str(base), max_context=64), folder)
+
+
+def test_the_models_own_settings_of_sampling_change_no_answer(
+    engine: TransformersSession, tiny: Path, tmp_path: Path
+) -> None:
+    engine.load(Policy(str(tiny)))
+    other = begun(loud(tiny, tmp_path / "loud"), tmp_path)
+    for temperature in (0.0, 1.0):
+        request = Generate(chat("1 + 1?"), n=2, temperature=temperature, max_tokens=12, seed=3)
+        assert answers(other, request) == answers(engine, request)
+
+
+def test_an_answer_ends_at_each_token_that_the_model_names_as_an_end(
+    engine: TransformersSession, tiny: Path, tmp_path: Path
+) -> None:
+    engine.load(Policy(str(tiny)))
+    greedy = Generate(chat("1 + 1?"), temperature=0, max_tokens=8)
+    whole = answers(engine, greedy)[0][0]
+    end = whole.tokens[4]
+    cut = answers(begun(loud(tiny, tmp_path / "named", eos_token_id=[2, end]), tmp_path), greedy)[0][0]
+    assert cut.finish_reason == "stop" and cut.tokens == whole.tokens[: whole.tokens.index(end) + 1]
+    assert cut.text == checkpoint.tokenizer(tiny).decode(cut.tokens[:-1])
+
+
+def test_special_tokens_are_part_of_an_answer_and_other_tokens_than_its_own_are_told(
+    tiny_llama3: Path, tmp_path: Path
+) -> None:
+    words, engine = checkpoint.tokenizer(tiny_llama3), begun(tiny_llama3, tmp_path)
+    [samples] = answers(engine, Generate(chat("1 + 1?"), n=64, temperature=1.0, max_tokens=24, seed=1))
+    end = tokens_of.end_token(words, chat("1 + 1?"))
+    whole = [one for one in samples if one.finish_reason == "stop"]
+    assert whole and any("<|" in one.text for one in samples)
+    for one in whole:
+        assert one.tokens.index(end) == len(one.tokens) - 1
+        assert one.text == words.decode(one.tokens[:-1])
+        assert one.retokenized == (tokens_of.encode_answer(words, chat(""), one.text) != one.tokens)
+    assert {one.retokenized for one in samples} == {True, False}
+    assert not any(one.retokenized for one in samples if one.finish_reason == "length")
+
+
+def torn(path: Path) -> None:
+    (path / "model.safetensors").write_bytes((path / "model.safetensors").read_bytes()[:4096])
+
+
+def without_a_shard(path: Path) -> None:
+    (path / "model.safetensors").rename(path / "model-00001-of-00002.safetensors")
+    shards = {
+        "model.norm.weight": "model-00001-of-00002.safetensors",
+        "lm_head.weight": "model-00002-of-00002.safetensors",
+    }
+    (path / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": shards}))
+
+
+def in_four_bits(path: Path) -> None:
+    config = json.loads((path / "config.json").read_text())
+    quantization = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (path / "config.json").write_text(json.dumps(config | {"quantization_config": quantization}))
+
+
+def of_no_kind(path: Path) -> None:
+    (path / "config.json").write_text(json.dumps({"model_type": "unheard-of"}))
+
+
+@pytest.mark.parametrize("spoil", [torn, without_a_shard, in_four_bits, of_no_kind])
+def test_a_model_that_cannot_be_loaded_is_said_in_one_line(tiny: Path, tmp_path: Path, spoil: Any) -> None:
+    path = tmp_path / "model"
+    shutil.copytree(tiny, path)
+    spoil(path)
+    with pytest.raises(EngineError, match="transformers can't load the model") as raised:
+        begun(path, tmp_path)
+    assert "\n" not in str(raised.value) and str(path) in str(raised.value)

@@ -15,7 +15,7 @@ from byheart.models import chat, checkpoint
 from byheart.types import Generate, Message
 
 from tests.conftest import ROOT
-from tests.engines.conftest import a_word, log_likelihood, log_probability
+from tests.engines.conftest import a_word, log_likelihood, log_probability, loud
 
 pytestmark = pytest.mark.engine
 SUMS = [(a, b) for a in (3, 14) for b in (5, 26)]
@@ -247,13 +247,14 @@ def test_a_prompt_that_vllm_itself_refuses_is_an_error_of_that_prompt(said: list
 
 
 def test_vllm_is_prompted_with_the_tokens_that_training_sees(tiny_llama3: Path, tmp_path: Path) -> None:
-    """With Llama 3's template the prompt holds one BOS, and vLLM adds none of its own: that would change the answer."""
+    """With Llama 3's template the prompt holds one BOS, and vLLM adds none of its own: that would change the answer, as
+    would the model's own settings of sampling. Special tokens are part of an answer's text, but for its end."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    [_, answers, *_] = run(tiny_llama3, tmp_path / "log")
+    [_, answers, sampled, *_] = run(loud(tiny_llama3, tmp_path / "loud"), tmp_path / "log")
     words, model = checkpoint.tokenizer(tiny_llama3), AutoModelForCausalLM.from_pretrained(tiny_llama3)
-    prompt = [{"role": "user", "content": "What is 3 + 5?"}]
+    prompt = asking(3, 5)
     row = chat.encode_example(words, {"prompt": prompt, "completion": [{"role": "assistant", "content": "8"}]})
     seen = row["input_ids"][: row["completion_mask"].index(1)]
     assert seen.count(words.bos_token_id) == 1
@@ -262,3 +263,20 @@ def test_vllm_is_prompted_with_the_tokens_that_training_sees(tiny_llama3: Path, 
         for ids in (seen, [words.bos_token_id, *seen])
     )
     assert answers[0][0]["tokens"] == one != two
+    end, texts = chat.end_token(words, prompt), [each for row in sampled for each in row]
+    assert any("<|" in each["text"] for each in texts)
+    for each in texts:
+        ended = each["tokens"][-1] == end
+        assert ended == (each["finish_reason"] == "stop") and end not in each["tokens"][:-1]
+        text = words.decode(each["tokens"][:-1] if ended else each["tokens"])
+        assert each["text"] == (text if ended else text.rstrip("\N{REPLACEMENT CHARACTER}"))
+        assert not each["retokenized"] or ended
+
+
+def test_an_answer_ends_at_each_token_that_the_model_names_as_an_end(
+    said: list[Any], tiny: Path, tmp_path: Path
+) -> None:
+    whole = said[1][0][0]["tokens"]
+    [_, answers, *_] = run(loud(tiny, tmp_path / "named", eos_token_id=[2, whole[4]]), tmp_path / "log")
+    cut = answers[0][0]
+    assert cut["finish_reason"] == "stop" and cut["tokens"] == whole[: whole.index(whole[4]) + 1]

@@ -8,7 +8,7 @@ traits, which have defaults. CONTRIBUTING.md shows the smallest member of each f
 from byheart.contracts.engine import Engine, Session
 from byheart.contracts.executor import Executor, Work, Workers
 from byheart.contracts.objective import Arguments, Job, Objective
-from byheart.contracts.strategy import Budget, Strategy, Tuning
+from byheart.contracts.strategy import AnswerTokens, Budget, OneAnswer, Strategy, Tuning
 from byheart.contracts.task import Task
 from byheart.contracts.verifier import ProcessVerifier, Verifier
 from byheart.plugins.plugin import Plugin
@@ -20,12 +20,14 @@ CONTRACTS: dict[str, type[Plugin]] = {
 
 __all__ = [
     "CONTRACTS",
+    "AnswerTokens",
     "Arguments",
     "Budget",
     "Engine",
     "Executor",
     "Job",
     "Objective",
+    "OneAnswer",
     "ProcessVerifier",
     "Session",
     "Strategy",

@@ -33,7 +33,9 @@ class Session(ABC):
     @abstractmethod
     def poll(self) -> list[tuple[int, Any]]:
         """Advance by one step. Returns (ticket, answer) for each request that is now answered: a list of Completions
-        for a Generate, a list of floats or None for a Score. Raises EngineError where sampling failed."""
+        for a Generate, a list of floats or None for a Score. A completion ends at one of `chat.end_tokens`, and its
+        text is what `chat.decode_answer` makes of its tokens, whatever settings of sampling the model's own files hold.
+        Raises EngineError where sampling failed."""
 
     def sleep(self) -> str:
         """Release GPU memory until the next request, while no request is open. Returns a status line, or "" if there is
@@ -89,6 +91,9 @@ class Engine(Plugin):
 
     def check(self, recipe: Recipe) -> None:
         """Raises RecipeError where the rest of `recipe` does not fit this engine. Loads no model."""
+
+    def check_model(self, base: Path) -> None:
+        """Raises ModelError where it can't load the model in the directory `base`. Loads no model."""
 
     def check_machine(self) -> None:
         """Raises RecipeError where its options ask for more than this machine has."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -21,21 +22,13 @@ class Arguments(Record):
     trainer: dict[str, Any] = field(default_factory=dict)
     lora: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def targets(self) -> str:
-        """The modules that the adapter is on, in words."""
-        targets = self.lora.get("target_modules", "all-linear")
-        if targets == "all-linear":
-            return "every linear layer"
-        return ", ".join(targets) if isinstance(targets, list) else str(targets)
-
 
 @dataclass(frozen=True)
 class Job:
     """The task of the training process: train the model directory `base` (from `adapter`, if any) on the `dataset`
     directory and write an adapter to `out`. `objective` are the objective's options, its name included; `scratch` is
     for checkpoints; `trainer_args` and `lora_args` are the recipe's, as are the `folders` in which paths in options are
-    looked for."""
+    looked for. `today` is the date that the chat template may write."""
 
     objective: dict[str, Any]
     base: Path
@@ -48,6 +41,7 @@ class Job:
     trainer_args: dict[str, Any] = field(default_factory=dict)
     lora_args: dict[str, Any] = field(default_factory=dict)
     folders: tuple[Path, ...] = ()
+    today: date | None = None
 
     @property
     def rows(self) -> Path:
@@ -72,14 +66,15 @@ class Job:
     def written(self) -> dict[str, Any]:
         """The job as a JSON object, for `read`."""
         row = asdict(self) | {"folders": [str(folder) for folder in self.folders]}
-        return {key: str(value) if isinstance(value, Path) else value for key, value in row.items()}
+        return {key: str(value) if isinstance(value, Path | date) else value for key, value in row.items()}
 
     @classmethod
     def read(cls, path: Path) -> Job:
         """The job in a JSON file."""
         row = json.loads(path.read_text("utf-8"))
         paths = {name: Path(row[name]) if row[name] else None for name in _PATHS}
-        return cls(**row | paths | {"folders": tuple(map(Path, row["folders"]))})
+        today = date.fromisoformat(row["today"]) if row["today"] else None
+        return cls(**row | paths | {"folders": tuple(map(Path, row["folders"])), "today": today})
 
 
 _PATHS = ("base", "adapter", "dataset", "scratch", "out")
@@ -119,6 +114,10 @@ class Objective(Plugin):
         """Rows of a micro-batch, on all processes together, which their number has to divide; None if any number of
         processes will do."""
         return None
+
+    def fewest_rows(self) -> int:
+        """The fewest rows that it trains on: with fewer, a round keeps its policy."""
+        return 1
 
     def adapter_rank(self) -> int:
         """The rank of the LoRA adapter that it trains, which the engine has to serve; 0 if it trains none."""

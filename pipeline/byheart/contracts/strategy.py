@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 from byheart.plugins.plugin import Plugin
 from byheart.types import Problem, Solver
 
 if TYPE_CHECKING:
     from byheart.config.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class OneAnswer:
+    """Marks an option whose tokens have to fit the model's context together with a prompt."""
+
+
+AnswerTokens = Annotated[int, OneAnswer()]
+"""The type of an option that is the most tokens of one answer."""
 
 
 class Budget(NamedTuple):

@@ -9,10 +9,13 @@ from typing import NamedTuple
 from byheart.curation.rows import make_row
 from byheart.errors import RunError
 from byheart.runs.stages import Earlier
+from byheart.text import text_of
 from byheart.types import Rollout, RolloutGroup, Row, Verdict
 
 Order = tuple[int, ...]
 """The sort key of a problem."""
+
+_NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 
 
 class Attempt(NamedTuple):
@@ -34,15 +37,20 @@ class Attempt(NamedTuple):
 
     @property
     def unaided(self) -> bool:
-        """Whether it was judged right or wrong, and is neither cut off, blank nor hinted."""
-        judged = self.verdict.score is not None and self.rollout.finish_reason == "stop"
+        """Whether it was judged right or wrong, and is neither cut off, blank, garbled nor hinted."""
+        judged = self.verdict.score is not None and self.rollout.finish_reason == "stop" and not self.garbled
         return judged and not self.rollout.hinted and bool(self.rollout.response.strip())
+
+    @property
+    def garbled(self) -> bool:
+        """Whether it holds U+FFFD, which stands for bytes that are no text, and the prompt does not."""
+        return _NO_TEXT in self.rollout.response and _NO_TEXT not in text_of(self.rollout.prompt)
 
     def right(self, every: bool = False) -> bool:
         """Whether it is right and its strategy selected it; with `every`, unhinted ones need not be selected. None was
-        cut off, which would teach not to stop."""
+        cut off, which would teach not to stop, and none is garbled."""
         taught = self.rollout.selected or (every and not self.rollout.hinted)
-        return self.verdict.correct and self.rollout.finish_reason == "stop" and taught
+        return self.verdict.correct and self.rollout.finish_reason == "stop" and taught and not self.garbled
 
 
 class JudgedRound:

@@ -61,4 +61,5 @@ def _with_slip(row: Row, depth: int, wrong: Node, kind: Kind) -> Row:
         completion=completion(response, row.completion),
         rollout_id=digest(row.rollout_id, response),
         num_tokens=round(row.num_tokens * len(response) / len(whole)),
+        token_ids=[],
     )

@@ -130,12 +130,14 @@ def limit_rows(rows: Spool[Row], options: CurationOptions) -> Iterator[Row]:
 def make_pairs(
     history: History, measured: MeasuredProblems, options: CurationOptions, seed: int
 ) -> Iterator[tuple[Order, list[Pair]]]:
-    """Pairs of right and wrong solutions of each problem that needed no hint and overlap with no `measured` problem."""
+    """Pairs of right and wrong solutions of each problem that needed no hint and overlap with no `measured` problem. A
+    pair is text, so those that were sampled as other tokens than their texts are encoded as are in none."""
     if not options.pairs:
         return
     for attempts in history:
-        right = [attempt.row for attempt in attempts if attempt.right(every=True) and not attempt.rollout.hinted]
-        wrong = [attempt.row for attempt in attempts if attempt.unaided and not attempt.verdict.correct]
+        whole = [attempt for attempt in attempts if not attempt.rollout.token_ids]
+        right = [attempt.row for attempt in whole if attempt.right(every=True) and not attempt.rollout.hinted]
+        wrong = [attempt.row for attempt in whole if attempt.unaided and not attempt.verdict.correct]
         ranked = _ranked(_clean(right, measured, options), options)
         right, wrong = _distinct(ranked, options), _clean(wrong, measured, options)
         if options.pair_by == "siblings":

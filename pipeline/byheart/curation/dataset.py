@@ -90,7 +90,7 @@ def write_card(
 
 def _dataset(folder: Path, rows: Iterable[Row], pairs: Iterable[Pair], stepwise: Iterable[StepwiseRow]) -> Dataset:
     name, (num_rows, num_pairs, num_stepwise) = digest_of_lists(
-        ((row.rollout_id, row.round, text(row), row.untrained) for row in rows),
+        ((row.rollout_id, row.round, text(row), row.untrained, *filter(None, [row.token_ids])) for row in rows),
         ((pair.chosen_id, pair.rejected_id) for pair in pairs),
         ((row.rollout_id, row.round, row.values) for row in stepwise),
     )
@@ -153,6 +153,7 @@ def _row_schema(rows: Sequence[Row]) -> pyarrow.Schema:
         + [(name, pyarrow.int64()) for name in ("seed", "num_tokens", "round")]
         + [("hinted", pyarrow.bool_()), ("untrained", pyarrow.list_(pyarrow.list_(pyarrow.int64())))]
         + [(name, pyarrow.float64()) for name in ("value", "score", "margin")]
+        + [("token_ids", pyarrow.list_(pyarrow.int64()))]
     )
 
 

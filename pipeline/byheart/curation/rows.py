@@ -39,6 +39,7 @@ def make_row(rollout: Rollout, verdict: Verdict, n: int) -> Row:
         value=rollout.value,
         score=verdict.score,
         margin=verdict.margin,
+        token_ids=rollout.token_ids,
     )
 
 

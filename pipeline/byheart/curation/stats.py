@@ -23,12 +23,16 @@ class Tally:
         self._num_right = self._num_cut_off = self._num_wrong = self._num_unjudged = 0
         self._num_taught = self._num_unique = self._num_solved = 0  # of right solutions that came to their ends
         self._num_new = self._num_hinted = self._num_backtracking = 0
+        self._num_garbled = self._num_retokenized = 0
 
     def count(self, attempts: Sequence[Attempt]) -> None:
         """Count what was tried on a problem in this round."""
         now = [attempt for attempt in attempts if attempt.round == self.round]
         self._num_right += sum(each.verdict.correct for each in now)
         self._num_cut_off += sum(each.verdict.correct and each.rollout.finish_reason == "length" for each in now)
+        self._num_garbled += sum(
+            each.verdict.correct and each.garbled and each.rollout.finish_reason == "stop" for each in now
+        )
         self._num_unjudged += sum(each.verdict.score is None for each in now)
         self._num_wrong += sum(each.verdict.score is not None and not each.verdict.correct for each in now)
         right = [attempt.row for attempt in now if attempt.right(every=True)]
@@ -44,6 +48,7 @@ class Tally:
             self._num_new += row.round == self.round
             self._num_hinted += row.hinted
             self._num_backtracking += bool(row.untrained)
+            self._num_retokenized += bool(row.token_ids)
             yield row
 
     def stats(self, dataset: Dataset, caveats: list[str]) -> CurationStats:
@@ -66,4 +71,6 @@ class Tally:
             num_stepwise=dataset.num_stepwise,
             num_backtracking=self._num_backtracking,
             caveats=caveats,
+            num_garbled=self._num_garbled,
+            num_retokenized=self._num_retokenized,
         )

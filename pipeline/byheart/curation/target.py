@@ -73,4 +73,4 @@ def _bare(row: Row, answer: str) -> Row:
     with " 50". Leading line breaks go, as they led to the solution."""
     whole = text(row)
     spaces = whole[: len(whole) - len(whole.lstrip(" "))]
-    return replace(row, completion=completion(spaces + answer, row.completion))
+    return replace(row, completion=completion(spaces + answer, row.completion), token_ids=[])

@@ -12,15 +12,18 @@ import json
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Engine, Session
-from byheart.errors import EngineError
+from byheart.errors import EngineError, RecipeError
 from byheart.models import checkpoint
 from byheart.types import Completion, Generate, Policy, Score
+
+if TYPE_CHECKING:
+    from byheart.config.recipe import Recipe
 
 
 class Scripted(Engine):
@@ -38,14 +41,40 @@ class Scripted(Engine):
     def at_once(self, gpu: bool) -> int:
         return self.max_num_seqs
 
+    @override
+    def check(self, recipe: Recipe) -> None:
+        """Raises RecipeError where the script can't be used."""
+        self._answers()
+
+    def _answers(self) -> dict[str, Any]:
+        path = self.locate(self.script)
+        if path is None or not path.is_file():
+            raise RecipeError(f"engine.script: there is no file {self.script}; looked for {self.places(self.script)}")
+        try:
+            answers = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise RecipeError(f"engine.script: {path} is not a JSON file ({error})") from None
+        if not isinstance(answers, dict) or not all(_is_answer(*entry) for entry in answers.items()):
+            raise RecipeError(
+                f"engine.script: {path} has to be a JSON object: the text of a prompt to a list of answers, and "
+                '"score: RESPONSE" to a number or null'
+            )
+        return answers
+
+
+def _is_answer(key: str, value: object) -> bool:
+    """Whether the script may hold `value` under `key`."""
+    if key.startswith("score: "):
+        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
+
 
 class ScriptedSession(Session):
     """The answers of a script."""
 
     def __init__(self, options: Scripted, base: Path, model: checkpoint.ModelOptions, log: Path) -> None:
-        """Read the script; `base` and `log` are not used."""
-        script = options.locate(options.script) or Path(options.script)
-        self._answers: dict[str, Any] = json.loads(script.read_text("utf-8"))
+        """Read the script; `base` and `log` are not used. Raises RecipeError where it can't be used."""
+        self._answers = options._answers()
         self._options = options
         self._queue: deque[tuple[int, Generate | Score]] = deque()
         self._tickets = 0

@@ -91,7 +91,7 @@ class ServerSession(Session):
         self._openai: Any = openai
         self._options, self._url = options, options.url
         self._context = min(model.max_context, checkpoint.context_length(base))
-        self._tokenizer = checkpoint.tokenizer(base)
+        self._tokenizer, self._folder, self._today = checkpoint.tokenizer(base), base, model.date
         self._policy = Policy(str(base))
         self._signs: tuple[int, int] | None = None  # the tokens by which a scorer values steps
         self._tickets = 0
@@ -124,7 +124,7 @@ class ServerSession(Session):
     @override
     def submit(self, request: Generate | Score) -> int:
         prefix = request.prefill if isinstance(request, Generate) else ""
-        prompt = chat.encode_prompt(self._tokenizer, request.prompt, prefix)
+        prompt = chat.encode_prompt(self._tokenizer, request.prompt, prefix, self._today)
         if not self._is_vllm and (request.bad_words if isinstance(request, Generate) else self._policy.scorer):
             raise EngineError(f"{self._url} is not vLLM, and only vLLM can score or forbid words, as this recipe needs")
         if isinstance(request, Score):
@@ -267,9 +267,13 @@ class ServerSession(Session):
             "top_k": -1,
             "min_p": 0.0,
             "repetition_penalty": 1.0,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            "min_tokens": 0,
             "max_tokens": min(request.max_tokens, self._context - len(prompt)),
             "stop": [*request.stop, *request.step_stop],
-            "stop_token_ids": [chat.end_token(self._tokenizer, request.prompt)],
+            "stop_token_ids": chat.end_tokens(self._tokenizer, request.prompt, self._folder),
+            "skip_special_tokens": False,
             "include_stop_str_in_output": bool(request.step_stop),
             "no_stop_trim": bool(request.step_stop),  # the same for SGLang
             "bad_words": list(request.bad_words),
@@ -318,15 +322,19 @@ class ServerSession(Session):
         self._answered.append((ticket, next((part for part in reply if isinstance(part, PromptError)), reply)))
 
     def _completion(self, request: Generate, answer: dict[str, Any], seed: int) -> Completion:
-        text, tokens = answer["text"], answer.get("token_ids")
         reason: FinishReason = "stop" if answer["finish_reason"] == "stop" else "length"
         if request.step_stop and isinstance(answer.get("stop_reason", answer.get("matched_stop")), str):
             reason = "step"
-            if tokens:  # vLLM cuts the text after the stop
-                text = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        ends = chat.end_tokens(self._tokenizer, request.prompt, self._folder)
+        if tokens := answer.get("token_ids"):
+            text, _, other = chat.decode_answer(self._tokenizer, tokens, ends, request.stop)
+        else:  # only vLLM says which tokens it sampled
+            text, other = answer["text"], False
+            for end in ends:
+                text = text.removesuffix(self._tokenizer.decode([end]))
+            tokens = chat.encode_answer(self._tokenizer, request.prompt, text)[:-1]
         logprob = sum(answer["logprobs"]["token_logprobs"]) if request.logprob else None
-        tokens = tokens or self._tokenizer(text, add_special_tokens=False).input_ids
-        return Completion(text, tokens, reason, self._policy.id, seed, logprob)
+        return Completion(text, tokens, reason, self._policy.id, seed, logprob, other)
 
     def _score(self, prompt: list[int], answer: dict[str, Any]) -> float:
         if self._signs:

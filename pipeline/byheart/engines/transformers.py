@@ -15,8 +15,8 @@ from pydantic import Field
 from typing_extensions import override
 
 from byheart.contracts import Engine, Session
-from byheart.errors import PromptError
-from byheart.models import chat, checkpoint, weights
+from byheart.errors import EngineError, PromptError
+from byheart.models import chat, checkpoint, quantization, weights
 from byheart.types import Completion, FinishReason, Generate, Policy, Score
 
 
@@ -30,6 +30,11 @@ class Transformers(Engine):
         return TransformersSession(self, base, model, log)
 
     @override
+    def check_model(self, base: Path) -> None:
+        """Raises ModelError where the model is quantized and can't be loaded here."""
+        quantization.check(base, trained=False)
+
+    @override
     def at_once(self, gpu: bool) -> int:
         return self.max_num_seqs
 
@@ -38,7 +43,7 @@ class TransformersSession(Session):
     """The model directory `base` loaded in this process. `log` is not used: nothing is printed."""
 
     def __init__(self, options: Transformers, base: Path, model: checkpoint.ModelOptions, log: Path) -> None:
-        """Load the model in `base`; `log` is not used."""
+        """Load the model in `base`; `log` is not used. Raises EngineError where it can't be loaded."""
         import torch
         from transformers import AutoTokenizer
         from transformers.utils import logging
@@ -48,7 +53,7 @@ class TransformersSession(Session):
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         automatic = "bfloat16" if self._device == "cuda" else "float32"
         self._dtype = getattr(torch, automatic if model.dtype == "auto" else model.dtype)
-        self._base, self._options, self._pickle = base, options, model.allow_pickle
+        self._base, self._options, self._pickle, self._today = base, options, model.allow_pickle, model.date
         self._context = min(model.max_context, checkpoint.context_length(base))
         self._tokenizer: Any = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
         self._queue: list[tuple[int, Generate | Score, list[int]]] = []
@@ -65,7 +70,7 @@ class TransformersSession(Session):
     @override
     def submit(self, request: Generate | Score) -> int:
         prefix = request.prefill if isinstance(request, Generate) else ""
-        tokens = chat.encode_prompt(self._tokenizer, request.prompt, prefix)
+        tokens = chat.encode_prompt(self._tokenizer, request.prompt, prefix, self._today)
         if isinstance(request, Generate) and len(tokens) + 1 > self._context:
             raise PromptError(f"a prompt of {len(tokens)} tokens does not fit a context of {self._context}")
         self._tickets += 1
@@ -97,11 +102,22 @@ class TransformersSession(Session):
         self._model = self._scorer = None
 
     def _read(self, path: Path, dtype: Any) -> Any:
-        from transformers import AutoModelForCausalLM
+        """The model in `path`, without its own settings of sampling: penalties, suppressed tokens and the like."""
+        from transformers import AutoModelForCausalLM, GenerationConfig
 
         safe = None if self._pickle else True
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, use_safetensors=safe, trust_remote_code=False)
-        return model.to(self._device).eval()
+        try:
+            model = AutoModelForCausalLM.from_pretrained(
+                path,
+                dtype=dtype,
+                generation_config=GenerationConfig(),
+                use_safetensors=safe,
+                trust_remote_code=False,
+            ).to(self._device)
+        except Exception as error:  # of any library that reads weights
+            why = " ".join(str(error).split())[:300]
+            raise EngineError(f"{path}: transformers can't load the model: {type(error).__name__}: {why}") from error
+        return model.eval()
 
     def _score(self) -> list[tuple[int, Any]]:
         ticket, request, prompt = self._queue.pop(0)
@@ -163,7 +179,8 @@ class TransformersSession(Session):
         """The completions of `batch`. One random generator serves all rows, seeded by the first request."""
         rows = [tokens for _, request, tokens in batch for _ in range(request.n)]
         width = max(map(len, rows))
-        end = chat.end_token(self._tokenizer, settings.prompt)
+        ends = chat.end_tokens(self._tokenizer, settings.prompt, self._base)
+        end = ends[0]
         padded = self._torch.tensor([[end] * (width - len(row)) + row for row in rows], device=self._device)
         mask = self._torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self._device)
         self._torch.manual_seed(settings.seed)
@@ -179,7 +196,7 @@ class TransformersSession(Session):
                 input_ids=padded,
                 attention_mask=mask,
                 max_new_tokens=min(settings.max_tokens, self._context - min(map(len, rows))),
-                eos_token_id=end,
+                eos_token_id=ends,
                 pad_token_id=end,
                 **(sampling if settings.temperature else {"do_sample": False}),
                 bad_words_ids=forbidden or None,
@@ -195,7 +212,10 @@ class TransformersSession(Session):
             logprobs = self._torch.stack(columns, 1).tolist()
         samples = iter(zip(written.tolist(), logprobs, strict=True))
         return [
-            (ticket, [self._completion(*next(samples), len(prompt), end, request, index) for index in range(request.n)])
+            (
+                ticket,
+                [self._completion(*next(samples), len(prompt), ends, request, index) for index in range(request.n)],
+            )
             for ticket, request, prompt in batch
         ]
 
@@ -204,29 +224,32 @@ class TransformersSession(Session):
         would also match one that begins in the prompt."""
 
         def stopped(ids: Any, scores: Any, **rest: Any) -> Any:
-            texts = self._tokenizer.batch_decode(ids[:, width:], skip_special_tokens=True)
+            texts = self._tokenizer.batch_decode(ids[:, width:], skip_special_tokens=False)
             return self._torch.tensor([any(stop in text for stop in stops) for text in texts], device=ids.device)
 
         return stopped
 
     def _completion(
-        self, row: list[int], logprobs: list[float] | None, num_prompt: int, end: int, request: Generate, index: int
+        self,
+        row: list[int],
+        logprobs: list[float] | None,
+        num_prompt: int,
+        ends: list[int],
+        request: Generate,
+        index: int,
     ) -> Completion:
         """The sample number `index` of a request: the tokens `row` after a prompt of `num_prompt` tokens."""
         tokens = row[: self._context - num_prompt]
-        ended = end in tokens
-        if ended:
-            tokens = tokens[: tokens.index(end) + 1]
-        text = self._tokenizer.decode(tokens, skip_special_tokens=True)
-        for stop in request.stop:
-            text, separator, _ = text.partition(stop)
-            ended = ended or bool(separator)
-        reason: FinishReason = "stop" if ended else "length"
-        if any(stop in text for stop in request.step_stop):
-            reason, tokens = "step", tokens[:-1] if ended else tokens  # the end token is padding
+        length = next((count for count, token in enumerate(tokens, 1) if token in ends), None)
+        tokens = tokens[:length]
+        written = chat.decode_answer(self._tokenizer, tokens, ends, request.stop)
+        reason: FinishReason = "stop" if written.ended else "length"
+        if any(stop in written.text for stop in request.step_stop):
+            reason, tokens = "step", tokens if length is None else tokens[:-1]  # the end token is padding
         logprob = sum(logprobs[: len(tokens)]) if logprobs else None
         seed = request.seed + index  # a name for each row; the batch has one generator
-        return Completion(text, tokens, reason, self._policy.id, seed, logprob)
+        other = written.retokenized and reason == "stop"
+        return Completion(written.text, tokens, reason, self._policy.id, seed, logprob, other)
 
 
 def _settings(request: Generate) -> tuple[object, ...]:

@@ -18,22 +18,27 @@ so most steps of a search got the same few values.
 from __future__ import annotations
 
 import contextlib
+import functools
+import glob
 import logging
 import math
 import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import psutil
 from pydantic import Field, PrivateAttr
 from typing_extensions import override
 
 from byheart.contracts import Engine, Session
-from byheart.errors import EngineError, PromptError, RecipeError
-from byheart.models import chat, checkpoint, machine, weights
+from byheart.errors import EngineError, ModelError, PromptError, RecipeError
+from byheart.models import chat, checkpoint, folder, limits, machine, quantization, weights
+from byheart.models.lora import Lora
 from byheart.types import Completion, FinishReason, Generate, Policy, Score
 
 if TYPE_CHECKING:
@@ -89,6 +94,11 @@ class VLLM(Engine):
         largest, rank = self.max_lora_rank, recipe.objective.adapter_rank()
         if rank > largest:
             raise RecipeError(f"objective.lora_r: {rank} is more than engine.max_lora_rank, {largest}: raise that too")
+        first = Lora.read(checkpoint.adapter(recipe.model)).rank if recipe.model.adapter else 0
+        if first > largest:
+            raise RecipeError(
+                f"model.adapter: its rank, {first}, is more than engine.max_lora_rank, {largest}: raise that too"
+            )
         targets = recipe.lora_args.get("target_modules")
         unserved = [str(target) for target in targets if target not in _LINEAR] if isinstance(targets, list) else []
         if unserved:
@@ -103,6 +113,17 @@ class VLLM(Engine):
                     f"lora_args.rank_pattern: {own_rank}, of {module}, is more than engine.max_lora_rank, {largest}: "
                     "raise that too"
                 )
+
+    @override
+    def check_model(self, base: Path) -> None:
+        """Raises ModelError where vLLM would load more than the model in `base`, or can't load it."""
+        if not folder.indexed(base) and (others := folder.beside(base)):
+            raise ModelError(
+                f"{base}: the engine vllm would load {folder.few(others)} together with the model's weights; move "
+                "others away, or set engine.name=transformers"
+            )
+        if quantization.method(base) and (why := _refusal(base)):
+            raise ModelError(quantization.refusal(base, "vLLM", why))
 
     @override
     def check_machine(self) -> None:
@@ -156,6 +177,29 @@ def layout(options: VLLM, weights: int, heads: int, gpus: Sequence[machine.Gpu])
     return tensor, data or max(1, len(gpus) // tensor)
 
 
+@functools.cache
+def _refusal(base: Path) -> str:
+    """Why the installed vLLM takes no model like that in `base`; "" where it does. It is asked in a process of its own,
+    since it reads the environment when it is imported."""
+    asked = [sys.executable, "-P", "-c", _ASK, str(base)]
+    done = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    return done.stdout.rpartition(_SAYS)[2].strip()
+
+
+_SAYS = "vLLM says:"
+_ASK = f"""
+import sys
+try:
+    from vllm.config import ModelConfig
+except ImportError:
+    sys.exit()  # which the engine says when it starts
+try:
+    ModelConfig(model=sys.argv[1], tokenizer=sys.argv[1])
+except Exception as error:
+    print("{_SAYS}", " ".join(str(error).split()))
+"""
+
+
 @dataclass(frozen=True)
 class _Scoring:
     """A Score in progress: the prompt's tokens, the tokens of the answers still to be scored, by index, and the scores
@@ -167,6 +211,8 @@ class _Scoring:
     scores: list[float | None]
 
 
+_FORMAT = {"config_format": "hf", "load_format": "hf", "tokenizer_mode": "hf"}
+"""What is trained is what is served: of a model that is stored in Mistral's format too, vLLM would take that one."""
 _ON_CPU = {"block_size": 32, "enforce_eager": True, "enable_chunked_prefill": False}
 _LINEAR = [f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")]
 """Llama's linear layers, which are all that is trained; with an adapter on the head, prompt_logprobs would fail."""
@@ -193,6 +239,7 @@ class VLLMSession(Session):
         _environment(log, options.tensor_parallel_size or 1)
         self._adapters: dict[Role, Any] = {}
         self._num_adapters = 0
+        self._links = tempfile.TemporaryDirectory(prefix="byheart-")  # see _literal
         self._llms: dict[Role, Any] = {"policy": self._started("policy")}
         self._tokenizer = self._llms["policy"].get_tokenizer()
 
@@ -208,7 +255,7 @@ class VLLMSession(Session):
     @override
     def submit(self, request: Generate | Score) -> int:
         prefix = request.prefill if isinstance(request, Generate) else ""
-        tokens = chat.encode_prompt(self._tokenizer, request.prompt, prefix)
+        tokens = chat.encode_prompt(self._tokenizer, request.prompt, prefix, self._model.date)
         self._tickets += 1
         self._wake()
         if isinstance(request, Score):
@@ -247,6 +294,7 @@ class VLLMSession(Session):
     @override
     def close(self) -> None:
         self._llms.clear()
+        self._links.cleanup()
 
     def _wake(self) -> None:
         if self._asleep:
@@ -276,22 +324,24 @@ class VLLMSession(Session):
                 else:
                     cache = checkpoint.cache_bytes(self._base, context * sequences)
                     more = _ON_CPU | {
-                        "kv_cache_memory_bytes": min(cache, psutil.virtual_memory().available // 4),
+                        "kv_cache_memory_bytes": min(cache, limits.memory().available // 4),
                     }
                 if (split := self._options.tensor_parallel_size or 1) > 1:
                     more |= {"tensor_parallel_size": split, "distributed_executor_backend": "mp"}
                 exact = self._beside or role == "scorer"
                 automatic = "bfloat16" if self._beside else "float32"
                 common = {
+                    **_FORMAT,
                     "dtype": automatic if self._model.dtype == "auto" else self._model.dtype,
                     "max_model_len": context,
                     "max_num_seqs": sequences,
                     "enable_prefix_caching": True,
                     "scheduling_policy": "priority",
                     "hf_overrides": {"head_dtype": "float32"} if exact else None,
+                    "generation_config": "vllm",  # not the model's own: its penalties, and ends that we name anyway
                     "disable_log_stats": True,
                 }
-                return vllm.LLM(str(self._base), **common | more | self._options._args)
+                return vllm.LLM(self._literal(self._base), **common | more | self._options._args)
             except Exception as error:
                 raise EngineError(
                     f"vLLM could not start: {error}\nits log: {self._log}; `byheart doctor` may help"
@@ -306,14 +356,27 @@ class VLLMSession(Session):
             return
         llm = self._llms[role] = self._llms.get(role) or self._started(role)
         with _quiet(self._log):
-            llm.collective_rpc("reload_weights", kwargs={"weights_path": str(weights.plain(self._base, adapter))})
+            path = self._literal(weights.plain(self._base, adapter))
+            llm.collective_rpc("reload_weights", kwargs={"weights_path": path})
             if not llm.reset_prefix_cache():
                 raise EngineError("vLLM kept the prefix cache of the old policy, so its answers can't be trusted")
 
+    def _literal(self, folder: Path) -> str:
+        """The path of `folder`, or where vLLM would take it for a pattern, that of a link to it."""
+        if glob.escape(str(folder)) == str(folder):
+            return str(folder)
+        link = Path(tempfile.mkdtemp(dir=self._links.name), "model")
+        link.symlink_to(folder.absolute())
+        return str(link)
+
     def _add(self, role: Role, name: str, tokens: list[int], params: dict[str, Any], priority: int) -> None:
-        engine, wanted = self._llms[role].llm_engine, self._params(output_kind=self._final, **params)
-        prompt, adapter = {"prompt_token_ids": tokens}, self._adapters.get(role)
-        engine.add_request(name, prompt, wanted, lora_request=adapter, priority=priority)
+        """Raises PromptError where vLLM refuses the request."""
+        engine, prompt, adapter = self._llms[role].llm_engine, {"prompt_token_ids": tokens}, self._adapters.get(role)
+        try:
+            wanted = self._params(output_kind=self._final, **params)
+            engine.add_request(name, prompt, wanted, lora_request=adapter, priority=priority)
+        except self._refusals as error:
+            raise PromptError(f"vLLM refuses a prompt of {len(tokens)} tokens: {error}") from error
 
     def _generate(self, ticket: int, request: Generate, tokens: list[int]) -> None:
         params = {
@@ -326,12 +389,10 @@ class VLLMSession(Session):
             "logprobs": 0 if request.logprob else None,
             "bad_words": list(request.bad_words),
             "seed": request.seed if request.temperature else None,
-            "stop_token_ids": [chat.end_token(self._tokenizer, request.prompt)],
+            "stop_token_ids": chat.end_tokens(self._tokenizer, request.prompt, self._base),
+            "skip_special_tokens": False,
         }
-        try:
-            self._add("policy", str(ticket), tokens, params, request.priority)
-        except self._refusals as error:
-            raise PromptError(f"vLLM refuses a prompt of {len(tokens)} tokens: {error}") from error
+        self._add("policy", str(ticket), tokens, params, request.priority)
         self._open[str(ticket)] = request
 
     def _score(self, ticket: int, request: Score, prompt: list[int]) -> None:
@@ -379,18 +440,19 @@ class VLLMSession(Session):
         return [self._completion(request, sample) for sample in sorted(output.outputs, key=lambda sample: sample.index)]
 
     def _completion(self, request: Generate, sample: Any) -> Completion:
-        text = sample.text
+        tokens, ends = list(sample.token_ids), chat.end_tokens(self._tokenizer, request.prompt, self._base)
+        written = chat.decode_answer(self._tokenizer, tokens, ends, request.stop)
         reason: FinishReason = "length" if sample.finish_reason == "length" else "stop"
         if request.step_stop and isinstance(sample.stop_reason, str):
             reason = "step"
-            text = self._tokenizer.decode(sample.token_ids, skip_special_tokens=True)  # vLLM cuts text after the stop
         return Completion(
-            text=text,
-            tokens=list(sample.token_ids),
+            text=written.text,
+            tokens=tokens,
             finish_reason=reason,
             policy=self._policy.id,
             seed=request.seed + sample.index,  # as vLLM seeds the n completions of one request
             logprob=sample.cumulative_logprob,
+            retokenized=written.retokenized,
         )
 
 
@@ -418,7 +480,9 @@ def _environment(log: Path, split: int) -> None:
     cores = sorted(os.sched_getaffinity(0))
     size = max(1, len(cores) // split)
     shares = [cores[(n * size) % len(cores) :][:size] for n in range(split)]
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "|".join(",".join(map(str, share)) for share in shares))
+    bound = "|".join(",".join(map(str, share)) for share in shares)
+    limited = limits.cores() < len(cores)  # some of the time on all of them: OMP_NUM_THREADS says how many threads
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind" if limited else bound)
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # in this process, so that it dies with it
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "0")

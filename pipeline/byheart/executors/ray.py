@@ -226,7 +226,7 @@ class RayWorkers(Workers):
             self._reported_waiting = True
             wanted = f"{self._options.cpus:g} CPUs and {self._gpus:g} GPUs on one machine"
             there = {name: count for name, count in ray.cluster_resources().items() if name in ("CPU", "GPU")}
-            console.print(f"no worker started in 60 s: each needs {wanted}; the cluster has {there}", markup=False)
+            console.print(f"no worker started in 60 s: each needs {wanted}; the cluster has {there}")
         for ref in done or first:
             member = calls[ref]
             if ref not in member.busy:
@@ -254,14 +254,14 @@ class RayWorkers(Workers):
         if self._num_futile > max(10, 3 * self.num_workers):
             raise EngineError(f"{self._num_futile} workers died in a row without finishing a problem: {why}")
         if member.started:
-            console.print(f"a worker was lost, others take its problems: {why}", markup=False)
+            console.print(f"a worker was lost, others take its problems: {why}")
             self._ray.kill(member.worker, no_restart=False)  # also where it only can't be reached
             self._awaited(member)
             return given_up
         self._members.remove(member)
         if not self._members:
             raise EngineError(f"no worker of the Ray cluster could start: {why}")
-        console.print(f"a worker could not start, the others go on without it: {why}", markup=False)
+        console.print(f"a worker could not start, the others go on without it: {why}")
         return given_up
 
     def _put_back(self, member: _Member) -> list[RolloutGroup]:

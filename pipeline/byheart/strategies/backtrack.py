@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.contracts import Budget, Strategy
+from byheart.contracts import AnswerTokens, Budget, Strategy
 from byheart.strategies.core.prompting import put, template
 from byheart.strategies.core.search import check_step
 from byheart.strategies.core.steps import Kind, split
@@ -33,7 +33,9 @@ class Backtrack(Strategy):
     samples: int = Field(default=8, ge=1, description="samples per problem")
     temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
     top_p: float = Field(default=1.0, gt=0, le=1, description="nucleus sampling: probability mass to sample from")
-    max_tokens: int = Field(default=256, ge=1, description="most tokens of a sample, those struck out included")
+    max_tokens: AnswerTokens = Field(
+        default=256, ge=1, description="most tokens of a sample, those struck out included"
+    )
     step: Kind = Field(default="line", description="what a step is; the same as curation.step")
     slips: Literal["struck", "left", "forbidden"] = Field(
         default="struck",
@@ -81,11 +83,11 @@ def _sample(problem: Problem, options: Backtrack) -> Part[tuple[Completion, int]
             )
         ]
         room -= len(piece.tokens)
-        whole = replace(piece, text=written + piece.text, tokens=[*tokens, *piece.tokens])
+        whole = replace(piece.saying(written + piece.text), tokens=[*tokens, *piece.tokens])
         if piece.finish_reason != "step":
             return whole, backs + piece.text.count(BACK)
         backs += 1
         written = "".join(split(whole.text.partition(BACK)[0], options.step)[:-1])
         tokens = whole.tokens[: round(len(whole.tokens) * len(written) / len(whole.text))]
         if room <= 0:
-            return replace(whole, text=written, tokens=tokens, finish_reason="length"), backs
+            return replace(whole.saying(written), tokens=tokens, finish_reason="length"), backs

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from byheart.contracts import Budget, Strategy, Verifier
+from byheart.contracts import AnswerTokens, Budget, Strategy, Verifier
 from byheart.errors import RecipeError
 from byheart.strategies.core.prompting import put, template
 from byheart.strategies.core.search import check_step
@@ -49,7 +49,7 @@ class BestOf(Strategy):
         default=[1.0], min_length=1, description="sampling temperatures, 0 is greedy"
     )
     top_p: float = Field(default=1.0, gt=0, le=1, description="nucleus sampling: probability mass to sample from")
-    max_tokens: int = Field(default=256, ge=1, description="most tokens of a sample")
+    max_tokens: AnswerTokens = Field(default=256, ge=1, description="most tokens of a sample")
     choose: Literal["concise", "majority", "score"] = Field(
         default="concise", description="what is selected: the shortest, the majority's shortest, or the scorer's best"
     )

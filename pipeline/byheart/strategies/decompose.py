@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.contracts import Strategy
+from byheart.contracts import AnswerTokens, Strategy
 from byheart.strategies.core.combinators import ask, joined, listed
 from byheart.strategies.core.prompting import put, spaced, template
-from byheart.types import Completion, Parallel, Part, Problem, Prompt, Rollout, Solver, Verify, replace
+from byheart.types import Completion, Parallel, Part, Problem, Prompt, Rollout, Solver, Verify
 
 
 class Decompose(Strategy):
@@ -40,8 +40,8 @@ class Decompose(Strategy):
     )
     samples: int = Field(default=4, ge=1, description="solutions per problem, each divided anew")
     temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
-    max_tokens: int = Field(default=256, ge=1, description="most tokens of an answer")
-    divide_tokens: int = Field(default=256, ge=1, description="most tokens of a list of questions")
+    max_tokens: AnswerTokens = Field(default=256, ge=1, description="most tokens of an answer")
+    divide_tokens: AnswerTokens = Field(default=256, ge=1, description="most tokens of a list of questions")
 
     @override
     def solve(self, problem: Problem) -> Solver:
@@ -50,7 +50,7 @@ class Decompose(Strategy):
         for parts in traces:
             taught = joined(parts) if self.rows == "trace" else parts[-1]
             note = "divided" if len(parts) > 1 else "undivided"
-            taught = replace(taught, text=spaced(problem.prompt, taught.text))
+            taught = taught.saying(spaced(problem.prompt, taught.text))
             whole = taught.finish_reason == "stop"
             rollouts.append(Rollout.of(problem, taught, self.name, selected=whole, note=note))
         yield [Verify(problem, [rollout.response for rollout in rollouts])]
@@ -70,7 +70,7 @@ def _work_out(prompt: Prompt, options: Decompose, depth: int) -> Part[list[Compl
     for question in questions:
         part = put(prompt, options.part, known=known, question=question)
         first, *rest = yield from _work_out(part, options, depth - 1)
-        trace += [replace(first, text=f"{question}\n{first.text}"), *rest]
+        trace += [first.saying(f"{question}\n{first.text}"), *rest]
         known += f"Q: {question}\nA: {(rest or [first])[-1].text.strip()}\n"
     [[answer]] = yield [ask(put(prompt, options.compose, known=known), options.temperature, options.max_tokens)]
     return [*trace, answer]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.contracts import Budget, Strategy, Tuning
+from byheart.contracts import AnswerTokens, Budget, Strategy, Tuning
 from byheart.errors import RecipeError
 from byheart.strategies.core.prompting import put, template
 from byheart.text import normalised
@@ -48,7 +48,7 @@ class Direct(Strategy):
         default=32, ge=1, description="problems per round on which several temperatures are compared"
     )
     top_p: float = Field(default=1.0, gt=0, le=1, description="nucleus sampling: probability mass to sample from")
-    max_tokens: int = Field(default=256, ge=1, description="most tokens of a sample")
+    max_tokens: AnswerTokens = Field(default=256, ge=1, description="most tokens of a sample")
 
     @override
     def check(self, recipe: Recipe) -> None:

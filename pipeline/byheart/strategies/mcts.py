@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 from typing_extensions import override
 
+from byheart.contracts import AnswerTokens
 from byheart.strategies.core import tree
 from byheart.strategies.core.search import Search, Searching, check_step, worth
 from byheart.strategies.core.tree import Node, close, select
@@ -38,7 +39,7 @@ class MCTS(Searching):
     playouts: int = Field(
         default=0, ge=0, description="samples to the end by which a leaf is valued; 0 takes the value model's value"
     )
-    playout_tokens: int = Field(default=256, ge=1, description="most tokens of a playout")
+    playout_tokens: AnswerTokens = Field(default=256, ge=1, description="most tokens of a playout")
 
     @override
     def check(self, recipe: Recipe) -> None:

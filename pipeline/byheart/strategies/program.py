@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.contracts import Strategy, Verifier
+from byheart.contracts import AnswerTokens, Strategy, Verifier
 from byheart.plugins.plugin import Member, named
 from byheart.strategies.core.prompting import answered, put, spaced, template
-from byheart.types import Generate, Parallel, Part, Problem, Rollout, Solver, Step, Verify, replace
+from byheart.types import Generate, Parallel, Part, Problem, Rollout, Solver, Step, Verify
 from byheart.verifiers.code import solution
 from byheart.verifiers.core import service
 
@@ -47,7 +47,7 @@ class Program(Strategy):
     )
     samples: int = Field(default=4, ge=1, description="programs per problem, not counting retries")
     temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
-    max_tokens: int = Field(default=256, ge=1, description="most tokens of a program")
+    max_tokens: AnswerTokens = Field(default=256, ge=1, description="most tokens of a program")
 
     @override
     def check(self, recipe: Recipe) -> None:
@@ -85,12 +85,12 @@ def _work_out(problem: Problem, options: Program) -> Part[Rollout]:
         )
     if not ran.correct:
         note = "failed" if ran.score == 0.0 else "unjudged"
-        failed = replace(completion, text="")
+        failed = completion.saying("")
         return Rollout.of(problem, failed, options.name, steps=programs, selected=False, note=note)
     printed = taught = ran.answer or ""
     if options.rows == "program":
         taught = f"```python\n{(solution(problem, text) or '').strip()}\n```\nAnswer: {printed}"
-    response = replace(completion, text=spaced(problem.prompt, taught))
+    response = completion.saying(spaced(problem.prompt, taught))
     note, whole = "fixed" if len(programs) > 1 else "ran", completion.finish_reason == "stop"
     return Rollout.of(problem, response, options.name, steps=programs, selected=whole, note=note)
 

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.contracts import Strategy
+from byheart.contracts import AnswerTokens, Strategy
 from byheart.errors import PromptError
 from byheart.plugins.plugin import Member, named
 from byheart.strategies.core.prompting import put, template
@@ -39,7 +39,7 @@ class Rationalize(Strategy):
     )
     samples: int = Field(default=4, ge=1, description="samples with the hint")
     temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
-    max_tokens: int = Field(default=256, ge=1, description="most tokens of a sample with the hint")
+    max_tokens: AnswerTokens = Field(default=256, ge=1, description="most tokens of a sample with the hint")
 
     @override
     def solve(self, problem: Problem) -> Solver:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.contracts import Strategy
+from byheart.contracts import AnswerTokens, Strategy
 from byheart.strategies.core.combinators import ask, joined, revised
 from byheart.strategies.core.prompting import answered, put, template
 from byheart.types import Completion, Parallel, Part, Problem, Prompt, Solver
@@ -37,8 +37,8 @@ class Reflect(Strategy):
     )
     samples: int = Field(default=4, ge=1, description="drafts per problem")
     temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
-    max_tokens: int = Field(default=256, ge=1, description="most tokens of a draft or a rewrite")
-    critique_tokens: int = Field(default=256, ge=1, description="most tokens of a critique")
+    max_tokens: AnswerTokens = Field(default=256, ge=1, description="most tokens of a draft or a rewrite")
+    critique_tokens: AnswerTokens = Field(default=256, ge=1, description="most tokens of a critique")
 
     @override
     def solve(self, problem: Problem) -> Solver:

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.contracts import Strategy
+from byheart.contracts import AnswerTokens, Strategy
 from byheart.strategies.core.combinators import ask, listed, revised
 from byheart.strategies.core.prompting import answered, put, template
 from byheart.types import Completion, Parallel, Part, Problem, Prompt, Solver
@@ -40,9 +40,9 @@ class SelfAsk(Strategy):
     questions: int = Field(default=12, ge=1, description="most questions about a draft")
     samples: int = Field(default=1, ge=1, description="drafts per problem")
     temperature: float = Field(default=1.0, ge=0, description="sampling temperature, 0 is greedy")
-    max_tokens: int = Field(default=512, ge=1, description="most tokens of a draft or a rewrite")
-    test_tokens: int = Field(default=512, ge=1, description="most tokens of the list of questions")
-    answer_tokens: int = Field(default=256, ge=1, description="most tokens of the answer to one question")
+    max_tokens: AnswerTokens = Field(default=512, ge=1, description="most tokens of a draft or a rewrite")
+    test_tokens: AnswerTokens = Field(default=512, ge=1, description="most tokens of the list of questions")
+    answer_tokens: AnswerTokens = Field(default=256, ge=1, description="most tokens of the answer to one question")
 
     @override
     def solve(self, problem: Problem) -> Solver:

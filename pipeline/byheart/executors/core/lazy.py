@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from byheart.contracts import Engine, Executor, Work, Workers
 from byheart.errors import PluginError, described
 from byheart.models import checkpoint
 from byheart.types import Policy, Problem, RolloutGroup
+from byheart.watch import Watch
 
 
 class Lazy(Workers):
@@ -82,8 +84,9 @@ class Lazy(Workers):
         base = checkpoint.fetch(self._model)
         executor, engine = self._executor.placed(self._engine, base)
         layout = ", ".join(filter(None, (engine.name, executor.layout(engine))))
-        progress.console.print(f"{time.strftime('%H:%M:%S')}  starting the engine ({layout})", markup=False)
-        workers: object = executor.start(engine, base, self._model, self._log)
+        progress.console.print(f"{time.strftime('%H:%M:%S')}  starting the engine ({layout})")
+        with Watch("starting the engine", os.getpid(), self._log):
+            workers: object = executor.start(engine, base, self._model, self._log)
         if not isinstance(workers, Workers):
             raise PluginError(f"start of the executor {executor.name} returned {described(workers)}, not Workers")
         return workers
