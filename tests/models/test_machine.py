@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from byheart.report import terminal
 from byheart.report.data import view
 from typer.testing import CliRunner
 
+from tests.models import directories
 from tests.report.runs import finish
 
 VERSION = byheart.__version__
@@ -28,7 +31,7 @@ def copied(folder: Path) -> Path:
     """The part of the package that says its version, in `folder`."""
     package = folder / "byheart"
     (package / "models").mkdir(parents=True)
-    for name in ("__init__.py", "models/__init__.py", "models/machine.py"):
+    for name in ("__init__.py", "models/__init__.py", "models/machine.py", "models/limits.py"):
         shutil.copy(Path(byheart.__file__).parent / name, package / name)
     return package
 
@@ -95,22 +98,39 @@ def test_the_versions_are_those_of_the_installed_packages() -> None:
 
 @pytest.fixture
 def model(tmp_path: Path) -> checkpoint.ModelOptions:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"weights")
-    return checkpoint.ModelOptions(name=str(folder))
+    return checkpoint.ModelOptions(name=str(directories.model(tmp_path / "model")))
 
 
 def test_a_directory_is_known_by_the_digest_of_its_weights(model: checkpoint.ModelOptions) -> None:
     file = Path(model.name) / "model.safetensors"
-    assert checkpoint.identity(model) == ("a local directory", hashlib.sha256(b"weights").hexdigest())
-    file.write_bytes(b"others!")
-    assert checkpoint.identity(model)[1] == hashlib.sha256(b"others!").hexdigest()
+    before = file.read_bytes()
+    assert checkpoint.identity(model) == ("a local directory", hashlib.sha256(before).hexdigest())
+    file.write_bytes(before[:-1] + b"7")  # within the same tick of the clock, and of the same size
+    assert checkpoint.identity(model)[1] == hashlib.sha256(before[:-1] + b"7").hexdigest()
 
 
-def test_several_files_are_known_by_the_digest_of_what_sha256sum_says_of_them(model: checkpoint.ModelOptions) -> None:
-    (Path(model.name) / "extra.safetensors").write_bytes(b"more")
+def test_weights_are_read_once(model: checkpoint.ModelOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file, day_ago = Path(model.name) / "model.safetensors", time.time() - 86400
+    told = checkpoint.identity(model)
+    assert not list(tmp_path.glob("cache/byheart/digests/*")), "it may change again within the tick of the clock"
+    while time.time() - file.stat().st_ctime < 2.1:
+        time.sleep(0.1)
+    assert checkpoint.identity(model) == told
+    [kept] = tmp_path.glob("cache/byheart/digests/*")
+    kept.write_text("a" * 64)
+    assert checkpoint.identity(model)[1] == "a" * 64, "it is not read again"
+    os.utime(file, (day_ago, day_ago))
+    assert checkpoint.identity(model) == told
+
+
+def test_several_files_are_known_by_the_digest_of_what_sha256sum_says_of_them(tmp_path: Path) -> None:
+    names = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    files = {name: directories.weights(w=(number, 2)) for number, name in enumerate(names, 1)}
+    path = directories.model(
+        tmp_path / "m", "model.safetensors", model__safetensors__index__json=directories.index(*names), **files
+    )
+    model = checkpoint.ModelOptions(name=str(path))
     pipe = "sha256sum *.safetensors | sha256sum"
     found = subprocess.run(["sh", "-c", pipe], cwd=model.name, capture_output=True, text=True, check=True, env={})
     assert checkpoint.identity(model)[1] == found.stdout.split()[0]
@@ -126,8 +146,9 @@ def test_of_the_hub_it_is_the_commit_and_the_digest_that_the_hub_says(
     for name in ("refs", "blobs", f"snapshots/{commit}"):
         (cache / name).mkdir(parents=True)
     (cache / "refs/main").write_text(commit)
-    (cache / f"snapshots/{commit}/config.json").write_text("{}")
-    (cache / f"blobs/{digest}").write_text("large, so it is not read")
+    shutil.rmtree(cache / f"snapshots/{commit}")
+    directories.model(cache / f"snapshots/{commit}", "model.safetensors")
+    (cache / f"blobs/{digest}").write_bytes(directories.weights())
     (cache / f"snapshots/{commit}/model.safetensors").symlink_to(f"../../blobs/{digest}")
     assert checkpoint.identity(checkpoint.ModelOptions(name="some/model")) == (commit, digest)
 
@@ -151,3 +172,32 @@ def test_runs_of_older_versions_have_none(tmp_path: Path) -> None:
         file.unlink()
     terminal.show_status(tmp_path)
     assert view(tmp_path).environments() == []
+
+
+FROM_TORCHRUN = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "node", "TORCHELASTIC_RUN_ID": "x"}
+FROM_MPI = {"PMI_SIZE": "2", "PMIX_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2", "MV2_COMM_WORLD_RANK": "1"}
+FROM_SLURM = {"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_JOB_ID": "17"}
+FROM_ACCELERATE = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "PET_NNODES": "2"}
+THE_USERS = {
+    "PATH": "/bin",
+    "HF_HOME": "/x",
+    "CUDA_VISIBLE_DEVICES": "1",
+    "OMP_NUM_THREADS": "3",
+    "RAY_ADDRESS": "a:1",
+    "BYHEART_NODES": "a b",
+    "NCCL_DEBUG": "INFO",
+    "GLOO_SOCKET_IFNAME": "eth0",
+    "RANKING": "1",
+    "TMPDIR": "/t",
+}
+
+
+@pytest.mark.parametrize("left", [FROM_TORCHRUN, FROM_MPI, FROM_SLURM, FROM_ACCELERATE])
+def test_what_a_launcher_told_this_process_is_not_told_to_those_that_it_starts(
+    monkeypatch: pytest.MonkeyPatch, left: dict[str, str]
+) -> None:
+    monkeypatch.setattr(os, "environ", THE_USERS | left)
+    machine.isolate()
+    assert os.environ == THE_USERS | {"PYTHONSAFEPATH": "1"}
+    machine.isolate()
+    assert machine.environment_of_job().items() >= (THE_USERS | left).items(), "srun needs it"

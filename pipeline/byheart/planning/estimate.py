@@ -18,12 +18,10 @@ import math
 import re
 from dataclasses import dataclass
 
-import psutil
-
 from byheart.config.recipe import Recipe
 from byheart.engines.vllm import VLLM, layout
 from byheart.errors import EngineError
-from byheart.models import checkpoint
+from byheart.models import checkpoint, limits
 from byheart.models.machine import Gpu
 from byheart.objectives.sft import SFT, num_steps
 from byheart.trainer import launch
@@ -97,7 +95,7 @@ def shape(options: checkpoint.ModelOptions) -> Shape | None:
 def without_gpu(recipe: Recipe, model: Shape) -> str:
     """A line with the memory of this machine that sampling and training take together, in float32, and whether it is
     free. Libraries take 1.5 GiB in each process."""
-    weights, free = 4 * model.parameters, psutil.virtual_memory().available
+    weights, free = 4 * model.parameters, limits.memory().available
     training, sampling = 2 * weights + 1.5 * GIB, 0.0
     if not (recipe.engine.remote or recipe.executor.remote):
         path = checkpoint.find(recipe.model)
