@@ -1,14 +1,14 @@
 # make iterate                         one round of recipes/addition.yaml; again: the next round
 # make iterate RECIPE=times_table ROUNDS=3        RUN=runs/name: another run of the same recipe
 # make test                            the tests, a round of real training among them; make test-quick: in under a minute
-# make test-all                        every test;  make check: format, lint, types, import contracts, dependencies
+# make test-all                        every test but those of make test-published;  make check: format, lint, types, import contracts, dependencies
 RECIPE ?= addition
 BIN := .venv/bin
 PINS := scripts/setup pyproject.toml $(addprefix requirements/,cpu.txt torch-cpu.txt cuda.txt model.txt)
 PYTEST = $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 LONG := engine or ray or corpus or slow
 
-.PHONY: always setup iterate run test test-quick test-rest test-all check bench bench-slow mutate report push clean lock format
+.PHONY: always setup iterate run test test-quick test-rest test-all test-published check bench bench-slow mutate report push clean lock format
 
 iterate run: .venv/.ready
 	@$(BIN)/byheart run $(RECIPE) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(RUN),--run-dir $(RUN))
@@ -37,21 +37,28 @@ check: .venv/.dev
 	$(BIN)/deptry pipeline scripts tests --ignore DEP004
 
 test-quick: .venv/.dev
-	$(PYTEST) -m "not (sandbox or train or torch or $(LONG))"
+	$(PYTEST) -m "not (sandbox or train or torch or published or $(LONG))"
 
 test: .venv/.dev
-	$(PYTEST) -m "not ($(LONG))"
+	$(PYTEST) -m "not (published or $(LONG))"
 
 test-rest: .venv/.dev
-	$(PYTEST) -m "$(LONG)"
+	$(PYTEST) -m "($(LONG)) and not published"
 
 test-all: .venv/.dev
-	$(PYTEST)
+	$(PYTEST) -m "not published"
+
+build/published/.ready: scripts/published requirements/published.txt requirements/llama-cpp.txt requirements/torch-cpu.txt
+	@scripts/published
+
+test-published: .venv/.dev build/published/.ready
+	$(PYTEST) -m published tests/publish
 
 bench: .venv/.dev
 	$(BIN)/python scripts/bench/driver.py
 	$(BIN)/python scripts/bench/strategies.py
 	$(BIN)/python scripts/bench/verifiers.py
+	$(BIN)/python scripts/bench/fuzz.py
 	$(BIN)/python scripts/bench/scaling.py
 
 bench-slow: .venv/.dev

@@ -20,11 +20,12 @@ BIG = (".safetensors", ".parquet")
 
 
 class Failure(Exception):
-    """An answer that is none: its status, the code by which the client knows what is missing, and what else it says."""
+    """An answer that is none: its status, the code by which the client knows what is missing, what else it says, and
+    the seconds after which to ask again."""
 
-    def __init__(self, status: int, code: str = "", **says: str) -> None:
+    def __init__(self, status: int, code: str = "", wait: int = 0, **says: str) -> None:
         super().__init__(status, code)
-        self.status, self.code, self.says = status, code, says
+        self.status, self.code, self.wait, self.says = status, code, wait, says
 
 
 @dataclass
@@ -51,12 +52,15 @@ class Repo:
 @dataclass
 class Hub:
     """`faults`: (method, what the path has in it) -> statuses to answer with, one request after the other; 0 cuts the
-    connection. `sent` are the big files that were received, `asked` all requests."""
+    connection; with them it says `wait`, seconds, and `says`. `sent` are the big files that were received, `asked` all
+    requests."""
 
     address: str = ""
     repos: dict[str, Repo] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     faults: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    wait: int = 0
+    says: dict[str, str] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
@@ -68,8 +72,9 @@ class Hub:
 
     def clear(self) -> None:
         """Back to an empty hub."""
-        for one in (self.repos, self.blobs, self.faults, self.sent, self.asked):
+        for one in (self.repos, self.blobs, self.faults, self.says, self.sent, self.asked):
             one.clear()
+        self.wait = 0
 
     # What the client asks for
 
@@ -118,6 +123,8 @@ class Hub:
         files = dict(repo.files)
         for row in map(json.loads, body.splitlines()):
             value = row["value"]
+            if row["key"] == "header" and value.get("parentCommit") not in (None, repo.at("main")[0]):
+                raise Failure(412)
             if row["key"] == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
             elif row["key"] == "lfsFile":
@@ -210,7 +217,7 @@ def serving() -> Iterator[Hub]:
                 status = 200
             except Failure as failure:
                 status, answer = failure.status, {"error": failure.code, **failure.says}
-                headers = {"X-Error-Code": failure.code, "Retry-After": "0"}
+                headers = {"X-Error-Code": failure.code, "Retry-After": str(failure.wait)}
             if status == 0:
                 self.close_connection = True
                 self.connection.close()
@@ -226,7 +233,7 @@ def serving() -> Iterator[Hub]:
         def found(self, path: str, body: bytes) -> Any:
             for (method, part), statuses in hub.faults.items():
                 if method == self.command and part in path and statuses:
-                    raise Failure(statuses.pop(0))
+                    raise Failure(statuses.pop(0), wait=hub.wait, **hub.says)
             if self.headers.get("Authorization") != f"Bearer {TOKEN}" and "/blobs/" not in path:
                 raise Failure(401)
             for pattern, do in _ROUTES:
@@ -252,4 +259,6 @@ def _oid(path: str, raw: bytes) -> str:
 
 
 def _entry(path: str, raw: bytes) -> dict[str, Any]:
-    return {"type": "file", "path": path, "size": len(raw), "oid": _oid(path, raw)}
+    oid = _oid(path, raw)
+    lfs = {"lfs": {"oid": oid, "size": len(raw), "pointerSize": 130}} if path.endswith(BIG) else {}
+    return {"type": "file", "path": path, "size": len(raw), "oid": oid, **lfs}

@@ -1,105 +1,24 @@
-"""Publishing, through the hub's own client, to a hub on loopback: what was pushed loads; what breaks off says so."""
+"""Pushing, through the hub's own client, to a hub on loopback: what was pushed loads, what breaks off says so, and what
+others have there stays."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
-from byheart.config.recipe import parse
-from byheart.errors import InputError
-from byheart.models import checkpoint
-from byheart.publish import hub
-from byheart.runs.run import Run
 
-from tests.conftest import environment, python
-from tests.loopback import TOKEN, Hub, Repo, serving
-from tests.warm import Warm
+from tests.conftest import python
+from tests.loopback import TOKEN, Hub, Repo
+from tests.publish.conftest import BASE, Call, publish
 
-RECIPE = """
-name: r
-model: {{name: {model}, max_context: 128}}
-task: {{name: arithmetic, num_train: 8, num_dev: 8, num_held_out: 8}}
-engine: {{name: scripted, script: script.json}}
-strategy: {{name: direct, samples: 2, enough: 1, max_samples: 2}}
-objective: {{name: sft, min_optimizer_steps: 1, max_optimizer_steps: 1, global_batch_size: 4}}
-evaluation: {{num_train: 4}}
-"""
-BASE = ("--base", "someone/tiny", "--license", "mit")
-
-
-Call = Callable[..., "subprocess.CompletedProcess[str]"]
 pytestmark = [pytest.mark.train, pytest.mark.torch]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Path, warm: Warm) -> Path:
-    """A run of one round: scripted solutions, a real adapter on a tiny Llama."""
-    folder = tmp_path_factory.mktemp("trained")
-    sums = {
-        f"What is {a} + {b}? Reply with just the number.": str(a + b) for a in range(10, 100) for b in range(10, 100)
-    }
-    script = {asked: ["0", f"That makes {answer}"] for asked, answer in sums.items()}
-    better = {f"adapter: {asked}": [answer] for asked, answer in sums.items()}
-    (folder / "script.json").write_text(json.dumps(script | better))
-    (folder / "r.yaml").write_text(RECIPE.format(model=tiny))
-    done = warm.run(["run", "r.yaml"], folder, environment())
-    assert done.returncode == 0, done.stderr
-    return folder / "runs/r"
-
-
-@pytest.fixture
-def run(trained: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(trained, tmp_path / "r"))
-
-
-@pytest.fixture(scope="module")
-def loopback() -> Iterator[Hub]:
-    with serving() as hub_:
-        yield hub_
-
-
-@pytest.fixture
-def there(loopback: Hub) -> Iterator[Hub]:
-    yield loopback
-    loopback.clear()
-
-
-@pytest.fixture(scope="module")
-def env(loopback: Hub, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """For what the hub is the one on loopback."""
-    return environment(
-        HF_ENDPOINT=loopback.address,
-        HF_HOME=str(tmp_path_factory.mktemp("cache")),
-        HF_TOKEN=TOKEN,
-        HF_HUB_DISABLE_XET="1",  # it speaks git-lfs, not xet
-    )
-
-
-@pytest.fixture(scope="module")
-def to_loopback(env: dict[str, str]) -> Iterator[Warm]:
-    warm_ = Warm(env)
-    yield warm_
-    warm_.close()
-
-
-@pytest.fixture
-def call(to_loopback: Warm, there: Hub, env: dict[str, str], tmp_path: Path) -> Call:
-    """The command line, for which the hub is the one on loopback."""
-    return lambda *arguments: to_loopback.run(arguments, tmp_path, env)
-
-
-def publish(call: Call, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return call("publish", "r", "--to", "me/sums", *arguments)
 
 
 @pytest.mark.slow
 def test_what_was_pushed_loads(
-    call: Call, there: Hub, run: Path, tiny: Path, env: dict[str, str], tmp_path: Path
+    call: Call, there: Hub, run: Path, base: Path, env: dict[str, str], tmp_path: Path
 ) -> None:
     done = publish(call, *BASE)
     assert done.returncode == 0, done.stderr
@@ -121,7 +40,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 rows = datasets.load_dataset("me/sums", split="train", revision="round-001")
 print(len(rows), rows[0]["completion"], rows[0]["policy"])
-base = AutoModelForCausalLM.from_pretrained({str(tiny)!r})
+base = AutoModelForCausalLM.from_pretrained({str(base)!r})
 ids = torch.tensor([[1, 2, 3]])
 before = base(ids).logits
 model = PeftModel.from_pretrained(base, "me/sums", revision="round-001")
@@ -134,21 +53,6 @@ AutoTokenizer.from_pretrained("me/sums")
     rows, adapter = loads.stdout.splitlines()
     assert int(rows.split()[0]) > 0 and "That makes" in rows and rows.endswith("base")
     assert adapter == "False someone/tiny"
-
-
-def test_the_cards_say_what_it_is(call: Call, there: Hub, run: Path, tiny: Path) -> None:
-    done = publish(call, *BASE, "--dry-run")
-    assert done.returncode == 0 and not there.asked, done.stderr
-    numbers = json.loads((run / "round-001/metrics.json").read_text())["splits"]["held_out"]["after"]["fast"]
-    model, data = ((run / f"round-001/published/{kind}/README.md").read_text() for kind in ("model", "dataset"))
-    head = yaml.safe_load(model.split("---")[1])
-    assert (head["license"], head["base_model"], head["datasets"]) == ("mit", "someone/tiny", ["me/sums"])
-    assert head["model-index"][0]["results"][0]["metrics"][0]["value"] == numbers["accuracy"] == 1.0
-    assert f"| held out (8) | fast | 0.000 | 0.000 (0.00–0.32) | 1.000 ({numbers['low']:.2f}–1.00) |" in model
-    assert 'PeftModel.from_pretrained(base, "me/sums", revision="round-001")' in model
-    assert 'load_dataset("me/sums", split="train")' in data
-    for file in (run / "round-001/published").rglob("*"):
-        assert file.is_dir() or str(tiny).encode() not in file.read_bytes(), "a place on this machine"
 
 
 @pytest.mark.slow
@@ -177,12 +81,17 @@ def test_merged_weights_take_the_place_of_the_adapter(
     [
         (("POST", "/api/repos/create"), [401], "hf auth login"),
         (("POST", "/api/repos/create"), [403], "your token may not write there"),
+        (("POST", "/commit/"), [400], "the hub refuses what was sent (the card has no license)"),
         (("POST", "/commit/"), [409], "somebody else pushed at the same time"),
-        (("POST", "/commit/"), [429] * 20, "limits the rate of requests"),
-        (("POST", "/commit/"), [500] * 20, "the same command continues"),
+        (("POST", "/commit/"), [412], "somebody else pushed at the same time"),
+        (("POST", "/commit/"), [413], "too large for the hub: publish the adapter alone"),
+        (("POST", "/commit/"), [429] * 20, "limits the rate of requests: try again in 60 minutes"),
+        (("GET", "/api/models/me/sums"), [401], "hf auth login"),
+        (("GET", "/api/models/me/sums"), [504] * 20, "the hub took too long to answer"),
+        (("POST", "/commit/"), [500], "the same command continues"),
         (("POST", "/commit/"), [0] * 20, "the same command continues"),
     ],
-    ids=["401", "403", "409", "429", "500", "cut"],
+    ids=["401", "403", "400", "409", "412", "413", "429", "look 401", "look 504", "500", "cut"],
 )
 def test_what_fails_is_said_and_nothing_is_half_pushed(
     call: Call,
@@ -193,6 +102,7 @@ def test_what_fails_is_said_and_nothing_is_half_pushed(
     message: str,
 ) -> None:
     there.faults[fault] = statuses
+    there.wait, there.says = 3600, {"error": "the card has no license"}
     done = publish(call, *BASE)
     assert done.returncode == 7 and message in done.stderr, done.stderr
     assert "is not published" in done.stderr and "Traceback" not in done.stderr
@@ -228,76 +138,6 @@ def test_the_same_again_changes_nothing_and_another_round_of_the_same_name_is_re
     assert there.repos["me/sums"].tags == tagged
 
 
-def test_what_may_not_be_published_is_not(run: Path) -> None:
-    with pytest.raises(InputError, match="OWNER/NAME is expected"):
-        hub.pack(run, None, "sums")
-    with pytest.raises(InputError, match="give its name on the hub with --base"):
-        hub.pack(run, None, "me/sums")
-    with pytest.raises(InputError, match="which forbids"):
-        hub.pack(run, None, "me/sums", "someone/tiny", "cc-by-nc-nd-4.0")
-    with pytest.raises(InputError, match="--to me/Llama-sums"):
-        hub.pack(run, None, "me/sums", "meta-llama/Llama-3.2-1B", "llama3.2")
-    with pytest.raises(InputError, match="round 2 is not finished, or made no adapter; rounds with an adapter: 1"):
-        hub.pack(run, 2, "me/sums", "someone/tiny", "mit")
-    assert not (run / "round-001/published").exists()
-
-
-@pytest.fixture
-def asked(there: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    """The hub on loopback, for this process."""
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "ENDPOINT", there.address)
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    return there
-
-
-def test_the_license_of_a_base_model_is_asked_of_the_hub(asked: Hub, run: Path) -> None:
-    for name, card in {"a/mit": {"license": "mit"}, "a/other": {"license": "other", "license_name": "x-nd"}}.items():
-        asked.repos[name] = Repo(card=card)
-    asked.repos["a/none"] = Repo()
-    assert checkpoint.license("a/mit") == "mit"
-    with pytest.raises(InputError, match="x-nd, which forbids"):
-        hub.pack(run, None, "me/sums", "a/other")
-    for nobody in ("a/none", "a/missing"):
-        with pytest.raises(InputError, match="--license"):
-            hub.pack(run, None, "me/sums", nobody)
-    assert hub.pack(run, None, "me/sums", "a/mit")
-
-
-def test_the_license_of_the_problems_goes_with_the_data_set(asked: Hub, run: Path) -> None:
-    from huggingface_hub import DatasetCard
-
-    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
-    recipe["task"] = {"name": "hub", "dataset": "a/sums", "revision": "main", "verifier": "number"}
-    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    asked.repos["datasets/a/sums"] = Repo(card={"license": "cc-by-nd-4.0"})
-    with pytest.raises(InputError, match="a/sums is under cc-by-nd-4"):
-        hub.pack(run, None, "me/sums", "someone/tiny", "mit")
-    asked.repos["datasets/a/sums"] = Repo(card={"license": "cc-by-4.0"})
-    _, data = hub.pack(run, None, "me/sums", "someone/tiny", "mit")
-    card = DatasetCard.load(data.folder / "README.md").data
-    assert (card.license, card.source_datasets) == ("cc-by-4.0", ["a/sums"])
-
-
-def test_a_scorer_goes_with_its_policy_and_comes_with_it(run: Path, tmp_path: Path, tiny: Path) -> None:
-    shutil.copytree(run / "round-001/adapter", run / "round-001/scorer/adapter")
-    model, _ = hub.pack(run, None, "me/sums", "someone/tiny", "mit")
-    assert (
-        json.loads((model.folder / "scorer/adapter_config.json").read_text())["base_model_name_or_path"]
-        == "someone/tiny"
-    )
-    assert '"me/sums/scorer"' in (model.folder / "scorer/README.md").read_text()
-    raw = yaml.safe_load((run / "recipe.yaml").read_text())
-    raw["model"]["adapter"] = str(model.folder)
-    opened = Run(tmp_path / "further", parse(raw))
-    policy = opened.policy(0)
-    opened.close()
-    assert policy.adapter and policy.scorer and policy.scorer == opened.dir / "start/scorer/adapter"
-    for folder in (policy.adapter, policy.scorer):
-        assert (folder / "adapter_model.safetensors").is_file()
-
-
 @pytest.mark.slow
 def test_a_run_starts_from_what_was_published(call: Call, trained: Path, run: Path, tmp_path: Path) -> None:
     assert publish(call, *BASE).returncode == 0
@@ -317,3 +157,123 @@ def test_a_run_starts_from_what_was_published(call: Call, trained: Path, run: Pa
     assert now["splits"]["held_out"]["before"]["fast"]["accuracy"] == 1.0
     refused = call(*again, "me/sums@round-001", "model.name=smollm2-135m")
     assert refused.returncode == 2 and "was made for someone/tiny" in refused.stderr, refused.stderr
+
+
+MODEL = {
+    "model-00001-of-00002.safetensors": b"years of work",
+    "other/lora.safetensors": b"more",
+    "config.json": b"{}",
+    "generation_config.json": b"{}",
+    "recipe.yaml": b"name: mine",
+}
+DATA = {"data/my_years_of_work.parquet": b"rows", "train-00000-of-00001.parquet": b"mine", "README.md": b"# Mine"}
+
+
+def hold(there: Hub, name: str, files: dict[str, bytes], private: bool = True) -> Repo:
+    there.repos[name] = repo = Repo(private)
+    repo.commits["1" * 40] = dict(files)
+    return repo
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "shown"),
+    [
+        ("me/sums", MODEL, "the model me/sums holds files that byheart did not push (config.json, generation_config"),
+        ("me/sums", {"NOTES.txt": b"mine"}, "(NOTES.txt)"),
+        ("me/sums", {"byheart.json": b'{"files": [1]}'}, "(byheart.json)"),
+        ("datasets/me/sums", DATA, "the dataset me/sums holds files that byheart did not push (README.md, data/my_"),
+        ("datasets/me/sums", {"README.md": b"---\nlicense: mit\n---\n# My years of work\n"}, "(README.md)"),
+    ],
+    ids=["weights", "notes", "another's manifest", "rows", "a card"],
+)
+def test_what_others_have_is_refused_and_with_a_word_only_files_of_the_same_name_are_replaced(
+    call: Call, there: Hub, run: Path, name: str, files: dict[str, bytes], shown: str
+) -> None:
+    repo = hold(there, name, files)
+    done = publish(call, *BASE)
+    assert done.returncode == 2 and shown in done.stderr and "--into me/sums" in done.stderr, done.stderr
+    assert repo.files == files and not any("POST" in request for request in there.asked), "nothing was sent"
+    done = call("publish", "r", "--into", "me/sums", *BASE)
+    assert done.returncode == 0, done.stderr
+    ours = json.loads(repo.files["byheart.json"])["files"].keys() | {"byheart.json"}
+    assert {path: repo.files[path] for path in files if path not in ours} == {
+        path: raw for path, raw in files.items() if path not in ours
+    }
+    assert repo.files.keys() == files.keys() | ours
+    assert publish(call, *BASE).returncode == 0, "now it is one that byheart made"
+
+
+@pytest.mark.parametrize(
+    "files", [{}, {".gitattributes": b"*.bin lfs"}, {".gitattributes": b"", "README.md": b"---\nlicense: mit\n---\n"}]
+)
+def test_a_repository_that_was_just_made_is_pushed_to(
+    call: Call, there: Hub, run: Path, files: dict[str, bytes]
+) -> None:
+    repo = hold(there, "me/sums", files, private=False)
+    done = publish(call, *BASE)
+    assert done.returncode == 0, done.stderr
+    assert b"A LoRA adapter" in repo.files["README.md"]
+    lines = done.stdout.splitlines()
+    assert lines[2:4] == [
+        "model me/sums is public, for all to read",
+        "dataset me/sums is made now and will be private",
+    ]
+
+
+def test_who_can_read_it_is_said_before_anything_is_sent(call: Call, there: Hub, run: Path) -> None:
+    there.faults["POST", "/api/repos/create"] = [403]
+    done = publish(call, *BASE, "--public")
+    assert done.returncode == 7
+    assert done.stdout.splitlines()[2:] == [
+        "model me/sums is made now and will be public, for all to read",
+        "dataset me/sums is made now and will be public, for all to read",
+    ]
+
+
+def test_what_was_changed_there_since_is_kept_until_told_otherwise(call: Call, there: Hub, run: Path) -> None:
+    assert publish(call, *BASE).returncode == 0
+    repo, metrics = there.repos["me/sums"], run / "round-001/metrics.json"
+    repo.commits["2" * 40] = repo.files | {"README.md": b"# My own words", "adapter_model.safetensors": b"better"}
+    metrics.write_text(metrics.read_text() + "\n")
+    repo.tags.clear()
+    done = publish(call, *BASE)
+    assert done.returncode == 2 and "(README.md, adapter_model.safetensors)" in done.stderr, done.stderr
+    assert repo.files["README.md"] == b"# My own words"
+    done = call("publish", "r", "--into", "me/sums", "--merged", *BASE)
+    assert done.returncode == 0, done.stderr
+    assert repo.files["adapter_model.safetensors"] == b"better", "it is not what byheart wrote, so it is not deleted"
+    assert "adapter_config.json" not in repo.files and b"Weights made of" in repo.files["README.md"]
+
+
+@pytest.mark.slow
+def test_a_push_of_somebody_else_in_between_is_not_overwritten(
+    call: Call, there: Hub, run: Path, env: dict[str, str], tmp_path: Path
+) -> None:
+    assert publish(call, *BASE).returncode == 0
+    done = python(
+        tmp_path,
+        "-c",
+        """
+from pathlib import Path
+from byheart.errors import HubError
+from byheart.publish import hub, packing
+from huggingface_hub import CommitOperationAdd, HfApi
+parcels = packing.pack(Path("r"), None, "me/sums", "someone/tiny", "mit")
+seen = hub.survey(parcels)
+HfApi().create_commit("me/sums", [CommitOperationAdd("README.md", b"somebody else's")], commit_message="mine")
+(parcels[0].folder / "metrics.json").write_text("{}")
+try:
+    list(hub.push(seen, "round-001"))
+except HubError as error:
+    print(error)
+""",
+        **env,
+    )
+    assert "somebody else pushed at the same time" in done.stdout, done.stderr
+    assert there.repos["me/sums"].files["README.md"] == b"somebody else's"
+
+
+@pytest.mark.parametrize("options", [(), ("--to", "me/a", "--into", "me/b")])
+def test_where_to_has_to_be_said_once(call: Call, run: Path, options: tuple[str, ...]) -> None:
+    done = call("publish", "r", *options)
+    assert done.returncode == 2 and "--into USER/NAME" in done.stderr

@@ -11,18 +11,20 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
 
 from byheart.errors import EngineError
+from byheart.models import portable
 from byheart.types import Policy, replace
+from byheart.watch import Watch
 
 
 def plain(base: Path, adapter: Path | None) -> Path:
     """The directory with the weights of the model in `base`, with `adapter` merged in, if any, as engines load them.
 
-    Training writes the merged weights beside the adapter; if they are missing, they are made again. Raises EngineError
-    where that fails.
+    Training writes the merged weights beside the adapter; if they are missing, `merge` makes the same again. Raises
+    EngineError where that fails.
     """
     if not adapter:
         return base
@@ -31,6 +33,8 @@ def plain(base: Path, adapter: Path | None) -> Path:
         in_child("merge", base, adapter)
     return target
 
+
+GENERATION = "generation_config.json"
 
 SIGNS = "signs.json"
 """A file in the directory of a scorer that values steps: the ids of its tokens "+" and "-"."""
@@ -58,12 +62,26 @@ def name(adapter: Path | None, scorer: Path | None) -> str:
     return "adapter-" + hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
+def finite(adapter: Path) -> bool:
+    """Whether all weights in the folder `adapter` are numbers, and none of them is infinite. Imports torch."""
+    from safetensors.torch import load_file
+
+    return all(bool(tensor.isfinite().all()) for tensor in load_file(adapter / "adapter_model.safetensors").values())
+
+
 def in_child(action: str, *paths: Path) -> None:
     """Run `convert` or `merge` in a child process. Raises EngineError, with the end of its output, where it fails."""
     command = [sys.executable, "-P", "-m", "byheart.models.weights", action, *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise EngineError(f"{action} of {paths[0]} to {paths[1]} failed:\n{done.stderr[-2000:]}")
+    with tempfile.NamedTemporaryFile("w+", suffix=f"-{action}.log", errors="replace") as log:
+        with subprocess.Popen(command, stdout=log, stderr=log) as child, Watch(action, child.pid, Path(log.name)):
+            try:
+                child.wait()
+            except BaseException:
+                child.kill()
+                raise
+        if child.returncode:
+            log.seek(0)
+            raise EngineError(f"{action} of {paths[0]} to {paths[1]} failed:\n{log.read()[-2000:]}")
 
 
 def convert(source: Path, target: Path) -> None:
@@ -84,25 +102,33 @@ def convert(source: Path, target: Path) -> None:
                 delattr(holder, attribute)
     model.save_pretrained(target)
     AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name, trust_remote_code=False).save_pretrained(target)
+    portable.rewrite_config(target)
+    portable.rewrite_tokenizer(target)
 
 
 def merge(base: Path, adapter: Path) -> None:
-    """Save the model in `base` with `adapter` merged in as `merged` beside the adapter."""
+    """Save the model in `base` with `adapter` merged in as `merged` beside the adapter.
+
+    It is done on a CPU, from the files, and in the type that the base is stored in, whatever trained the adapter or
+    serves it: made again it is the same, byte for byte.
+    """
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
-    model = PeftModel.from_pretrained(
-        AutoModelForCausalLM.from_pretrained(base, dtype="auto", trust_remote_code=False), adapter
+    settings = GenerationConfig()  # the base's own, which may be one that transformers refuses, is copied
+    unadapted = AutoModelForCausalLM.from_pretrained(
+        base, dtype="auto", generation_config=settings, trust_remote_code=False
     )
-    save_merged(model, AutoTokenizer.from_pretrained(base, trust_remote_code=False), adapter)
-
-
-def save_merged(model: Any, tokenizer: Any, adapter: Path) -> None:
-    """Merge the peft `model` in place and save it as `merged` beside `adapter`."""
+    dtype = unadapted.dtype
+    model = PeftModel.from_pretrained(unadapted, adapter, torch_device="cpu").merge_and_unload().to(dtype)
     target, part = adapter.parent / "merged", adapter.parent / "merged.part"
     shutil.rmtree(part, ignore_errors=True)
-    model.merge_and_unload().save_pretrained(part)
-    tokenizer.save_pretrained(part)
+    model.save_pretrained(part)
+    (part / GENERATION).unlink(missing_ok=True)
+    if (base / GENERATION).is_file():
+        shutil.copyfile(base / GENERATION, part / GENERATION)
+    portable.rewrite_config(part)
+    portable.copy_tokenizer(base, part)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
 

@@ -1,137 +1,161 @@
-"""Publish a round: its adapter or the merged model as a model repository of the hub, and what it was trained on as a
-dataset repository of the same name.
+"""Push a round to the hub: its model and its data set, each to a repository of its own, as one commit that is tagged
+with the round.
 
-`pack` makes the two folders, round-001/published/model and .../dataset, which is all that a dry run does; `push` sends
-each as one commit and tags it with the round. New repositories are private. After an interruption the same command
-continues: files that were uploaded are not sent again, and none is visible before the commit.
+`survey` looks at the repositories first and refuses before anything is sent; `push` sends. New repositories are
+private. After an interruption the same command continues: files that were uploaded are not sent again, and none is
+visible before the commit.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
-from byheart.config import recipe
-from byheart.config.recipe import Recipe
 from byheart.errors import HubError, InputError
-from byheart.files import dump_yaml, read_json, write_json
-from byheart.models import checkpoint
-from byheart.models.weights import SIGNS, plain
-from byheart.report.data import SPLITS, Round, RunView, measured
-from byheart.runs.run import read_state
-from byheart.templates import render_card
+from byheart.publish import manifest
+from byheart.publish.manifest import Content, Manifest
+from byheart.publish.packing import Parcel
 
-ADAPTER = ("adapter_config.json", "adapter_model.safetensors", SIGNS)
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
-"""Files of an adapter's folder that are published beside it; not training_args.bin, which is a pickle."""
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
 
-REPLACED = (".safetensors", ".parquet", ".safetensors.index.json", "config.json", SIGNS)
-"""Endings of files that the commit deletes if this round has none of that name; other files stay."""
+MADE_BY_HUB = ".gitattributes"
+"""What a repository holds that nobody has pushed to, beside a README.md without text."""
 
-
-@dataclass(frozen=True)
-class Parcel:
-    """The contents of `folder`, to be pushed to the repository `to` ("owner/name") of this kind."""
-
-    kind: Literal["model", "dataset"]
-    to: str
-    folder: Path
+_MAX_SHOWN = 4
 
 
 @dataclass(frozen=True)
-class _Publication:
-    """What both repositories are made of: a round of a run with its recipe, to be published as `to`. `base` is the base
-    model's name on the hub; `is_local`: the recipe names a directory instead."""
+class Destination:
+    """The repository that a parcel goes to, as it is now: its newest `commit`, None where it is yet to be made, and the
+    files of an earlier push that are `stale`, as this one has none of their names."""
 
-    run: RunView
-    finished: Round
-    recipe: Recipe
-    to: str
-    base: str
-    is_local: bool
-    license: str
-    merged: bool
+    parcel: Parcel
+    private: bool
+    commit: str | None
+    stale: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Who can read what is pushed, in words."""
+        seen = "private" if self.private else "public, for all to read"
+        return f"{self.parcel.kind} {self.parcel.to} {'is' if self.commit else 'is made now and will be'} {seen}"
 
 
-def pack(
-    run: Path, n: int | None, to: str, base: str | None = None, license: str | None = None, merged: bool = False
-) -> list[Parcel]:
-    """Make the folders to publish of round `n`, by default the one whose policy the run ended with.
+def survey(parcels: Iterable[Parcel], public: bool = False, into: bool = False) -> list[Destination]:
+    """The repository of each parcel; one that is yet to be made becomes private unless `public`. Nothing is sent.
 
-    `base` is the base model's name on the hub, where the recipe names a directory; `license` is that of the base model,
-    where the hub does not know it. Raises InputError where there is nothing to publish, or it may not be published.
+    Raises InputError where a repository holds files that byheart did not push, or that were changed since, unless the
+    user said to push `into` it; then files of the same names are overwritten and no other is touched. Raises HubError,
+    with what to do, where the hub refuses or can't be reached.
     """
-    for option, name in (("--to", to), ("--base", base or to)):
-        _check_name(option, name)
-    view = measured(run)
-    finished = _round(run, view.finished, n)
-    chosen = recipe.parse(view.recipe).at(finished.n)
-    recorded = finished.environments[-1].hub if finished.environments else checkpoint.hub_name(chosen.model)
-    base = base or recorded
-    if base is None:
-        raise InputError(
-            f"{run}: the base model {chosen.model.name} is a directory of this machine: give its name on the hub with "
-            "--base OWNER/NAME"
-        )
-    license = inherited(base, license or checkpoint.license(base), to)
-    folder = finished.folder / "published"
-    shutil.rmtree(folder, ignore_errors=True)
-    publication = _Publication(view, finished, chosen, to, base, recorded is None, license, merged)
-    _pack_model(folder / "model", publication)
-    _pack_dataset(folder / "dataset", publication)
-    return [Parcel("model", to, folder / "model"), Parcel("dataset", to, folder / "dataset")]
+    destinations = []
+    for parcel in parcels:
+        with _explained(parcel):
+            destinations.append(_destination(_hub(), parcel, public, into))
+    return destinations
 
 
-def inherited(base: str, license: str | None, to: str) -> str:
-    """The license of a model derived from `base`. Raises InputError where that of `base` is unknown, forbids
-    derivatives, or demands another name than `to`."""
-    if license is None:
-        raise InputError(f"{base}: the hub knows no license of it; if you do, say --license NAME")
-    _permitted(base, license)
-    if license.startswith("llama3") and not to.partition("/")[2].lower().startswith("llama"):
-        raise InputError(
-            f"{base} is under {license}: the name of a derived model has to begin with Llama, e.g. "
-            f"--to {to.partition('/')[0]}/Llama-{to.partition('/')[2]}"
-        )
-    return license
+def _destination(hub: HfApi, parcel: Parcel, public: bool, into: bool) -> Destination:
+    from huggingface_hub.errors import RepositoryNotFoundError
+    from huggingface_hub.hf_api import RepoFile
+
+    try:
+        info = hub.repo_info(parcel.to, repo_type=parcel.kind)
+    except RepositoryNotFoundError as error:
+        if error.response.status_code != 404:  # who is not logged in is told so for any repository
+            raise
+        return Destination(parcel, not public, None)
+    tree = hub.list_repo_tree(parcel.to, repo_type=parcel.kind, revision=info.sha, recursive=True)
+    present = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
+    known = _known(hub, parcel, info.sha, present)
+    own = {path for path, content in known.items() if path in present and content.is_in(present[path])}
+    new = Manifest.of(parcel.folder).files
+    if not into:
+        _check(parcel, present, own, new, made_here=manifest.NAME in known)
+    return Destination(parcel, bool(info.private), info.sha, tuple(sorted(own - new.keys() - {manifest.NAME})))
 
 
-def _permitted(name: str, license: str | None) -> None:
-    if license and "-nd" in license:  # no derivatives
-        raise InputError(f"{name} is under {license}, which forbids publishing derivatives")
+def _known(hub: HfApi, parcel: Parcel, commit: str | None, present: Mapping[str, RepoFile]) -> Mapping[str, Content]:
+    """What byheart wrote to the repository of `parcel`, by its manifest there, which is among it; a README.md without
+    text, which the hub makes, counts too."""
+    read = {
+        path: Path(hub.hf_hub_download(parcel.to, path, repo_type=parcel.kind, revision=commit))
+        for path in (manifest.NAME, "README.md")
+        if path in present
+    }
+    files: dict[str, Content] = {}
+    if manifest.NAME in read and (listed := Manifest.read(read[manifest.NAME])):
+        files = {**listed.files, manifest.NAME: Content.of(read[manifest.NAME])}
+    readme = read.get("README.md")
+    if readme and not re.sub(r"\A---\n.*?^---$", "", readme.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE).strip():
+        files["README.md"] = Content.of(readme)
+    return files
 
 
-def push(parcels: list[Parcel], tag: str, public: bool = False) -> Iterator[str]:
+def _check(
+    parcel: Parcel,
+    present: Mapping[str, RepoFile],
+    own: set[str],
+    new: Mapping[str, Content],
+    made_here: bool,
+) -> None:
+    """Raises InputError where the repository of `parcel` is another's, or has other contents in files of this push.
+    `present` are its files, `own` those of them that are as byheart wrote them."""
+    others = sorted(present.keys() - own - {MADE_BY_HUB})
+    changed = sorted(path for path in new if path in present and path not in own and not new[path].is_in(present[path]))
+    if others and not made_here:
+        what = f"holds files that byheart did not push ({_few(others)})"
+    elif changed:
+        what = f"has files that byheart did not push, or that were changed since ({_few(changed)})"
+    else:
+        return
+    overwritten = f"{_few(changed)} would be overwritten" if changed else "none would be overwritten"
+    raise InputError(
+        f"the {parcel.kind} {parcel.to} {what}: name another with --to, or say --into {parcel.to} to push there all "
+        f"the same: {overwritten}, and what byheart did not write stays"
+    )
+
+
+def push(destinations: Iterable[Destination], tag: str) -> Iterator[str]:
     """Push each parcel as one commit with the tag `tag`, remove its folder, and yield its address. Raises HubError,
     with what to do, where that fails."""
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    hub = HfApi(library_name="byheart")
-    for parcel in parcels:
-        files = {
-            str(path.relative_to(parcel.folder)): path for path in sorted(parcel.folder.rglob("*")) if path.is_file()
-        }
+    hub = _hub()
+    for destination in destinations:
+        parcel = destination.parcel
+        changes: list[CommitOperationAdd | CommitOperationDelete] = [
+            CommitOperationAdd(str(path.relative_to(parcel.folder)), path) for path in manifest.files(parcel.folder)
+        ]
+        changes += [CommitOperationDelete(path) for path in destination.stale]
         with _explained(parcel):
-            hub.create_repo(parcel.to, repo_type=parcel.kind, private=not public, exist_ok=True)
-            present = hub.list_repo_files(parcel.to, repo_type=parcel.kind)
-            stale = [path for path in present if path not in files and path.endswith(REPLACED)]
-            changes = [CommitOperationAdd(path, file) for path, file in files.items()]
+            if destination.commit is None:
+                hub.create_repo(parcel.to, repo_type=parcel.kind, private=destination.private)
             commit = hub.create_commit(
                 parcel.to,
-                [*changes, *(CommitOperationDelete(path) for path in stale)],
+                changes,
                 commit_message=tag,
                 repo_type=parcel.kind,
+                parent_commit=destination.commit,
             )
             _tag(hub, parcel, tag, commit.oid)
         shutil.rmtree(parcel.folder)
         yield f"{hub.endpoint}/{'datasets/' if parcel.kind == 'dataset' else ''}{parcel.to}/tree/{tag}"
 
 
-def _tag(hub: Any, parcel: Parcel, tag: str, commit: str) -> None:
+def _hub() -> HfApi:
+    from huggingface_hub import HfApi
+
+    return HfApi(library_name="byheart")
+
+
+def _tag(hub: HfApi, parcel: Parcel, tag: str, commit: str) -> None:
     refs = hub.list_repo_refs(parcel.to, repo_type=parcel.kind)
     known = {ref.name: ref.target_commit for ref in refs.tags}
     if known.get(tag, commit) != commit:
@@ -143,11 +167,17 @@ def _tag(hub: Any, parcel: Parcel, tag: str, commit: str) -> None:
         hub.create_tag(parcel.to, tag=tag, revision=commit, repo_type=parcel.kind)
 
 
+CONTINUES = "the connection or the hub failed: the same command continues the upload"
+
 STATUSES = {
+    400: "the hub refuses what was sent",
     401: "you are not logged in to the hub: `hf auth login`, or set HF_TOKEN",
     403: "your token may not write there: make one that may, or name a repository of your own with --to",
-    409: "somebody else pushed at the same time: try again",
-    429: "the hub limits the rate of requests: try again in some minutes",
+    409: "somebody else pushed at the same time: run the same command again",
+    412: "somebody else pushed at the same time: run the same command again",
+    413: "it is too large for the hub: publish the adapter alone, without --merged, or ask the hub for room",
+    429: "the hub limits the rate of requests: try again in {wait}",
+    504: "the hub took too long to answer: the same command continues the upload",
 }
 """HTTP status -> what it means here, and what to do."""
 
@@ -159,125 +189,30 @@ def _explained(parcel: Parcel) -> Iterator[None]:
 
     try:
         yield
-    except HubError:
+    except (HubError, InputError):
         raise
     except Exception as error:
         cause: BaseException = error
         while cause.__cause__ and not isinstance(cause, HfHubHTTPError):
             cause = cause.__cause__
-        status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else 0
-        text = " ".join(str(cause).split())[:200]
-        what = STATUSES.get(status, "the connection or the hub failed: the same command continues the upload")
-        raise HubError(f"{parcel.kind} {parcel.to} is not published: {what} ({text})") from error
+        what, message = CONTINUES, str(cause)
+        if isinstance(cause, HfHubHTTPError):
+            what = STATUSES.get(cause.response.status_code, CONTINUES).format(wait=_wait(cause.response.headers))
+            message = cause.server_message or message
+        raise HubError(
+            f"{parcel.kind} {parcel.to} is not published: {what} ({' '.join(message.split())[:200]})"
+        ) from error
 
 
-def _check_name(option: str, name: str) -> None:
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # not in its __all__
+def _wait(headers: Mapping[str, str]) -> str:
+    """How long the hub says to wait, by either of the headers that it may say it with."""
+    from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]  # not in its __all__
 
-    try:
-        validate_repo_id(name)
-    except HFValidationError as error:
-        raise InputError(f"{option} {name}: {error}") from None
-    if name.count("/") != 1:
-        raise InputError(f"{option} {name}: OWNER/NAME is expected, such as me/llama-that-adds")
+    limit, after = parse_ratelimit_headers(headers), headers.get("retry-after", "")
+    seconds = int(after) if after.isdigit() else limit.reset_in_seconds if limit else 0
+    return f"{seconds} seconds" if 0 < seconds < 120 else f"{seconds / 60:.0f} minutes" if seconds else "some minutes"
 
 
-def _round(run: Path, finished: list[Round], n: int | None) -> Round:
-    """The round to publish."""
-    ends = read_state(run).rounds
-    if n is None and ends and (ends[-1].adapter or "").startswith("round-"):
-        n = int(Path(ends[-1].adapter or "").parts[0].removeprefix("round-"))
-    with_adapter = {
-        round_.n: round_ for round_ in finished if (round_.folder / "adapter/adapter_model.safetensors").is_file()
-    }
-    if n not in with_adapter:
-        problem = "no policy of it was promoted" if n is None else f"round {n} is not finished, or made no adapter"
-        if any(round_.n == n and (round_.folder / "adapter").is_dir() for round_ in finished):
-            problem = f"the weights of round {n} are missing: it has no adapter/adapter_model.safetensors"
-        rounds = ", ".join(map(str, with_adapter)) or "none"
-        raise InputError(f"{run}: {problem}; rounds with an adapter: {rounds} (--round N)")
-    return with_adapter[n]
-
-
-def _pack_model(folder: Path, publication: _Publication) -> None:
-    from huggingface_hub import EvalResult, ModelCard
-
-    finished, chosen, base, to = publication.finished, publication.recipe, publication.base, publication.to
-    adapter, scorer = finished.folder / "adapter", finished.folder / "scorer/adapter"
-    if publication.merged:
-        _copy(plain(checkpoint.fetch(chosen.model), adapter), folder, None)
-    else:
-        _copy_adapter(adapter, folder, base)
-    if scorer.is_dir():
-        _copy_adapter(scorer, folder / "scorer", base)
-        text = (scorer / "README.md").read_text("utf-8").replace(chosen.model.name, base)
-        (folder / "scorer/README.md").write_text(text.replace("path/to/this/directory", f"{to}/scorer"), "utf-8")
-    card = ModelCard(
-        render_card(
-            "published.md",
-            recipe=chosen,
-            finished=finished,
-            steps=finished.stages.train.steps if finished.stages.train else None,
-            first=publication.run.finished[0].metrics.splits,
-            kinds=publication.run.greedy,
-            splits=SPLITS,
-            environments=finished.environments,
-            base=base,
-            to=to,
-            license=publication.license,
-            merged=publication.merged,
-        )
-    )
-    after = finished.metrics.held_out.after
-    accuracies = {kind: after.fast if kind == "fast" else after.worked for kind in publication.run.greedy}
-    card.data["eval_results"] = [
-        EvalResult(
-            task_type="text-generation",
-            dataset_type=to,
-            dataset_name=chosen.task.name,
-            dataset_split="held out",
-            metric_type="accuracy",
-            metric_name=f"{kind}, 95 % {row.low:.3f}-{row.high:.3f}",
-            metric_value=round(row.accuracy, 4),
-        )
-        for kind, row in accuracies.items()
-        if row.accuracy is not None
-    ]
-    card.data["model_name"] = to.partition("/")[2]
-    card.save(folder / "README.md")
-    shutil.copy(finished.folder / "metrics.json", folder)
-    raw = chosen.resolved()
-    if publication.is_local:
-        raw["model"]["name"] = base  # and no directory of this machine
-    (folder / "recipe.yaml").write_text(dump_yaml(raw), "utf-8")
-
-
-def _pack_dataset(folder: Path, publication: _Publication) -> None:
-    from huggingface_hub import DatasetCard
-
-    chosen = publication.recipe
-    shutil.copytree(publication.finished.folder / "dataset", folder)
-    card = DatasetCard.load(folder / "README.md")
-    source = chosen.task.source()
-    if source:
-        card.data.source_datasets = [source]
-        card.data.license = checkpoint.license(source, "dataset")
-        _permitted(source, card.data.license)
-    text = card.text.replace("path/to/this/directory", publication.to)
-    card.text = text.replace(chosen.model.name, publication.base)
-    card.save(folder / "README.md")
-
-
-def _copy_adapter(source: Path, folder: Path, base: str) -> None:
-    _copy(source, folder, (*ADAPTER, *TOKENIZER))
-    file = folder / "adapter_config.json"
-    write_json(file, read_json(file, {}) | {"base_model_name_or_path": base})
-
-
-def _copy(source: Path, folder: Path, names: tuple[str, ...] | None) -> None:
-    """Copy the files called `names`, or all files, of `source`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in source.iterdir():
-        if path.is_file() and (names is None or path.name in names):
-            shutil.copy(path, folder)
+def _few(paths: list[str]) -> str:
+    more = len(paths) - _MAX_SHOWN
+    return ", ".join(paths[:_MAX_SHOWN]) + (f" and {more} more" if more > 0 else "")
