@@ -15,7 +15,7 @@ from byheart.curation import curate
 from byheart.evaluation import baseline, compare, evaluate, promoted
 from byheart.executors.core.lazy import Lazy
 from byheart.models import machine
-from byheart.runs.run import Run
+from byheart.runs.run import Run, dated
 from byheart.strategies.core.sampling import sample
 from byheart.strategies.core.verifying import verify
 from byheart.tasks.core.splits import load
@@ -32,9 +32,9 @@ def run_round(
     `train_verifier` selects what is trained on; `eval_verifier`, the task's own, measures.
     """
     earlier = run.earlier(n, load, baseline, sample, verify)  # the rounds before this one
-    policy = run.policy(n - 1)  # the base model, or what the last round promoted
+    policy = run.policy(n - 1)  # the base model, or what was promoted since
     model, strategy, curation, evaluation = recipe.model, recipe.strategy, recipe.curation, recipe.evaluation
-    problems = run.stage(n, "load", load, model, recipe.task, earlier)
+    problems = run.stage(n, "load", load, model, recipe.task, earlier, verifiers=[recipe.train_verifier])
     before = run.stage(
         n, "baseline", baseline, problems, policy, strategy, curation, evaluation, workers, eval_verifier, earlier
     )
@@ -46,11 +46,12 @@ def run_round(
     adapter = run.stage(
         n, "train", train, dataset, policy, model, recipe.objective, recipe.arguments, recipe.launcher, workers
     )
-    first = earlier[0].baseline if earlier else before
+    starts = [*(past.baseline for past in earlier), before]  # of the policies that rounds started from
     after = run.stage(
-        n, "evaluate", evaluate, problems, adapter, policy, first, curation, evaluation, workers, eval_verifier
+        n, "evaluate", evaluate, problems, adapter, policy, starts[0], curation, evaluation, workers, eval_verifier
     )
-    metrics = compare(before.value, after.value, evaluation)
+    best = starts[run.started_from_best(n) - 1]
+    metrics = compare(before.value, after.value, evaluation, best.value, run.trained(n))
     run.finish(n, promoted(policy, adapter.value, metrics), metrics)
 
 
@@ -65,6 +66,8 @@ def run(
     """
     machine.isolate()
     validation.check(recipe)
+    recipe = dated(recipe, folder)
+    validation.check_model(recipe)
     with (
         Run(folder, recipe, only, redo_from) as held,
         Lazy(recipe.executor, recipe.serving, recipe.model, folder / "engine.log", recipe.setting) as workers,

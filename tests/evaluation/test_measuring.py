@@ -279,7 +279,8 @@ def test_slow_thinking_is_right_where_it_chose_ended_and_was_not_told_a_right_so
     }  # both completions, though one became a rollout
     assert slow[1] and slow[1].response == "4"
     assert made.splits["train"][0].slow is None
-    assert len(Journal(run.round_dir(1), "slow-*", RolloutGroup).read()) == len(dev) + 2
+    [journal] = {path.stem.rpartition("-")[0] for path in run.round_dir(1).glob("slow-*.jsonl")}
+    assert len(Journal(run.round_dir(1), journal, RolloutGroup).read()) == len(dev) + 2
     run.close()
 
 

@@ -25,7 +25,7 @@ def test_metrics_have_the_keys_that_they_had(path: Path) -> None:
     curated = written.pop("curation")
     metrics = RoundMetrics.from_dict(written)
     assert json.dumps(metrics.to_dict(), sort_keys=True) == json.dumps(written, sort_keys=True)
-    assert CurationStats.from_dict(curated).to_dict() == curated
+    assert CurationStats.from_dict(curated).to_dict().items() >= curated.items()
     side, raw = metrics.held_out.after, written["splits"]["held_out"]["after"]
     assert [rate.to_dict() for rate in side.sampled.values()] == [raw[key] for key in raw if "@" in key]
     assert side.slow is None and "slow" not in raw and side.values and side.values.brier == raw["values"]["brier"]

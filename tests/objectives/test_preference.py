@@ -90,7 +90,7 @@ def test_pairs_teach_the_fine_tuned_model_to_prefer_in_one_adapter(
     assert not torch.allclose(logits(job.base, first), final, atol=1e-2)
     before, after = margins(job, merged(job, first)), margins(job, job.out.parent / "merged")
     assert all(new > old for old, new in zip(before, after, strict=True))
-    assert {"steps": 3} in [one["notes"] for one in told if one["doing"] == "train"]
+    assert {"steps": 3} in [one["notes"] for one in told if one.get("doing") == "train"]
     last = told[-1]["notes"]
     assert last["pair_steps"] == 6 and last["pair_accuracy"] > 0.5 and last["pair_loss"] < math.log(2)
 
@@ -129,7 +129,7 @@ def test_the_verifier_is_a_second_adapter_and_a_kill_amid_it_costs_only_itself(
         options.fit(job)
     capsys.readouterr()
     options.fit(job)
-    trained = [one["step"] for one in reports(capsys.readouterr().out) if one["doing"] == "train"]
+    trained = [one["step"] for one in reports(capsys.readouterr().out) if one.get("doing") == "train"]
     assert trained == [4], "the generator is as it was, but for a step at a learning rate of 0"
     generator, verifier = job.out.parent / "merged", job.scorer.parent / "merged"
     preferring, plain = margins(job, verifier), margins(job, generator)

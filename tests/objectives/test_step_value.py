@@ -108,7 +108,7 @@ def test_a_file_in_trls_own_format_is_learnt_as_well(job: Job, tmp_path: Path) -
     options = step_value.StepValue(**FEW, value_epochs=1.0, stepwise=str(file))
     assert options.fit(job) > 0
     assert (job.scorer / weights.SIGNS).is_file()
-    assert step_value.stepwise(job, file)[0]["completions"] == ["a\n", "b\n", "c"]
+    assert step_value.stepwise(file)[0]["completions"] == ["a\n", "b\n", "c"]
 
 
 def test_without_a_valued_step_the_policy_alone_is_trained(job: Job, capsys: pytest.CaptureFixture[str]) -> None:

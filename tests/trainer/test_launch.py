@@ -14,6 +14,7 @@ import pytest
 from byheart.config import recipe, validation
 from byheart.contracts import Job, Objective
 from byheart.errors import RecipeError
+from byheart.models import machine
 from byheart.trainer import launch
 from byheart.trainer.child import Report
 
@@ -164,7 +165,7 @@ def test_what_does_not_work_together_is_refused_with_the_reason(
     (tmp_path / "many.yaml").write_text("distributed_type: MULTI_GPU\nnum_processes: many\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(launch, "gpus", lambda: 0)
-    raw = {"name": "r", "model": {"name": "m"}, "task": {"name": "arithmetic"}, "objective": objective}
+    raw = {"name": "r", "model": {"name": "acme/m"}, "task": {"name": "arithmetic"}, "objective": objective}
     with pytest.raises(RecipeError, match=said):
         validation.check(recipe.parse(raw | {"accelerate": accelerate}))
 
@@ -184,6 +185,10 @@ def test_several_machines_run_one_command(monkeypatch: pytest.MonkeyPatch) -> No
     assert said["--rdzv_backend"] == "c10d"
     alone = launch.command("ddp", Objective.parse("sft"), JOB)
     assert alone[0] == sys.executable and "--num_machines" not in alone, "another config stays on this machine"
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    machine.isolate()
+    assert launch.environment("nodes")["SLURM_JOB_ID"] == "17", "srun has to know its job"
+    assert "SLURM_JOB_ID" not in launch.environment("ddp") and "SLURM_JOB_ID" not in launch.environment(None)
 
 
 @pytest.mark.parametrize(("found", "batch", "expected"), [(0, 8, 1), (1, 8, 1), (8, 8, 8), (8, 12, 6), (4, 9, 3)])
@@ -195,6 +200,7 @@ def test_a_process_for_each_gpu_that_can_share_the_batch(
     assert command[command.index("--num_processes") + 1] == str(expected)
     assert ("--multi_gpu" in command) is (expected > 1)
     assert ("--cpu" in command) is (found == 0)
+    assert ("--config_file" in command) is (found > 0), "which would else be the default one of `accelerate config`"
 
 
 def test_how_training_is_spread_decides_no_result() -> None:

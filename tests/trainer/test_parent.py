@@ -13,15 +13,19 @@ from byheart.config import recipe
 from byheart.contracts import Job, Objective
 from byheart.errors import TrainError
 from byheart.executors.core.lazy import Lazy
+from byheart.models import machine
 from byheart.progress import Progress
 from byheart.runs.records import TrainStats
 from byheart.runs.run import Run, about
 from byheart.runs.stages import Stage
+from byheart.trainer import launch
 from byheart.trainer.launch import Launcher
 from byheart.trainer.parent import read_policy, train
 from byheart.types import Dataset, Policy
 
 from tests.fakes import NO_METRICS
+from tests.objectives.conftest import write
+from tests.objectives.test_step_value import rows as value_rows
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 
@@ -115,6 +119,75 @@ def test_a_child_that_fails_is_said_with_the_end_of_its_log(
         train(stage, dataset, policy, parsed.model, parsed.objective, parsed.arguments, launcher, engine)
     assert (stage.dir / "train.log").read_text().endswith(f"{error.value}".splitlines()[-1] + "\n")
     assert not (stage.dir / "policy.json").exists()
+
+
+FEW = {"global_batch_size": 4, "min_optimizer_steps": 2, "max_optimizer_steps": 2}
+LONG = FEW | {"min_optimizer_steps": 6, "max_optimizer_steps": 6}  # trl logs every five steps
+
+
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        (
+            LONG | {"name": "sft", "learning_rate": 1e6},
+            r"is \w+ at step 5 of 6 \(train\); lower objective\.learning_rate",
+        ),
+        (FEW | {"name": "preference", "pair_learning_rate": 1e9, "pair_epochs": 3}, r"objective\.pair_learning_rate"),
+        (FEW | {"name": "vstar", "pair_learning_rate": 1e9, "pair_epochs": 3}, r"objective\.pair_learning_rate"),
+        (FEW | {"name": "step_value", "value_learning_rate": 1e9}, r"objective\.value_learning_rate"),
+        (FEW | {"name": "sft", "learning_rate": 1e38}, r"lower .*learning.rate"),
+    ],
+    ids=["rows", "pairs", "pairs of a verifier", "values", "too few steps for a log"],
+)
+def test_training_that_diverges_is_an_error(
+    run: Run, job: Job, engine: Resting, objective: dict[str, Any], said: str
+) -> None:
+    write(job.steps, value_rows())
+    stage, before = work(run, 1), Policy(run.recipe.model.name)
+    dataset = Dataset(job.dataset, 8, "d", num_pairs=8, num_stepwise=8)
+    with pytest.raises(TrainError, match=rf"(?s)the training diverged: .*{said}.*--redo-from 1") as error:
+        trained(stage, run, dataset, before, Objective.parse(objective), engine)
+    assert "Traceback" not in str(error.value)
+    assert not (stage.dir / "policy.json").exists()
+
+
+def test_where_the_loss_began_and_ended_is_on_record(
+    run: Run, job: Job, engine: Resting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = work(run, 1)
+    learnt = Objective.parse({"name": "sft", "global_batch_size": 4, "min_optimizer_steps": 11, "learning_rate": 0.01})
+    trained(stage, run, Dataset(job.dataset, 8, "d"), Policy(run.recipe.model.name), learnt, engine)
+    stats = stage.stats
+    assert isinstance(stats, TrainStats) and stats.first_loss and stats.loss
+    assert stats.loss < stats.first_loss and not stats.rose
+    said = " ".join(capsys.readouterr().err.split())
+    assert "11 steps of 4 rows are 5.5 epochs of 8 rows, not the 2 asked for: objective.min_optimizer_steps" in said
+
+
+def test_what_a_cluster_and_accelerate_left_behind_changes_no_training(
+    run: Run, job: Job, engine: Resting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The default config of accelerate's would be read where there is a GPU, so one is pretended to be there."""
+    left = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511"}
+    left |= {
+        "PMI_SIZE": "2",
+        "OMPI_COMM_WORLD_SIZE": "2",
+        "SLURM_NTASKS": "2",
+        "ACCELERATE_MIXED_PRECISION": "nonsense",
+    }
+    left |= {"ACCELERATE_USE_FSDP": "true", "PET_NPROC_PER_NODE": "2", "HF_HOME": str(tmp_path)}
+    for name, value in left.items():
+        monkeypatch.setenv(name, value)
+    default = tmp_path / "accelerate/default_config.yaml"
+    default.parent.mkdir()
+    default.write_text("compute_environment: LOCAL_MACHINE\ndistributed_type: FSDP\nmixed_precision: nonsense\n")
+    monkeypatch.setattr(launch, "gpus", lambda: 1)
+    machine.isolate()
+    stage = work(run, 1)
+    few = Objective.parse(FEW | {"name": "sft"})
+    policy = trained(stage, run, Dataset(job.dataset, 8, "d"), Policy(run.recipe.model.name), few, engine)
+    assert policy.adapter and stage.trained_seconds > 0
+    assert isinstance(stage.stats, TrainStats) and (stage.stats.steps, stage.stats.num_processes) == (2, 1)
 
 
 class Stopped(Stage):

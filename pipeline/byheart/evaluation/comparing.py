@@ -15,6 +15,7 @@ from byheart.evaluation.metrics import (
     Accuracy,
     Back,
     ByHeart,
+    Decision,
     Greedy,
     Kind,
     Paired,
@@ -25,34 +26,48 @@ from byheart.evaluation.metrics import (
     SplitMetrics,
     Unique,
 )
+from byheart.evaluation.promotion import PROMOTING, decide, is_judged, num_right
 from byheart.evaluation.statistics import maj_at_k, mean_interval, p_worse, pass_at_k, ratio_interval, wilson
 from byheart.models import weights
+from byheart.runs.records import TrainStats
 from byheart.text import BACK
 from byheart.types import Policy, replace
 
 
-def compare(before: Measure, after: Measure, options: EvaluationOptions) -> RoundMetrics:
-    """The metrics of both measures, and whether the new policy is promoted.
+def compare(
+    before: Measure,
+    after: Measure,
+    options: EvaluationOptions,
+    best: Measure | None = None,
+    trained: TrainStats | None = None,
+) -> RoundMetrics:
+    """The metrics of both measures, and whether the new policy is promoted: see promotion.py.
 
-    It is promoted if it is not significantly worse on the dev split by the paired test; the held-out split decides
-    nothing. Where no dev problem could be judged, it is promoted unmeasured, as no gold answers are known. A scorer
-    that values steps is promoted apart, by a test of its own on the same split.
+    `best` is what the best policy so far was measured to, by default the one before; `trained` how training went. A
+    scorer that values steps is promoted apart, by a test of its own on the development split.
     """
+    best, kind = best or before, options.decides
     splits = {name: _split(before.splits[name], after.splits[name], after.base, options) for name in before.splits}
     valued = [answer.valued for answer in after.splits["dev"] if answer.valued]
-    paired = splits["dev"].paired.kind(options.decides)
-    answers = [*before.splits["dev"], *after.splits["dev"]]
-    measured = any(answer.kind(options.decides).right is not None for answer in answers)
-    not_worse = bool(paired.problems and paired.p_worse >= options.alpha)
-    is_promoted = before.policy != after.policy and (not_worse or not measured)
+    old, new, highest = ([answer.kind(kind) for answer in measure.splits["dev"]] for measure in (before, after, best))
+    changes = splits["dev"].paired.kind(kind)
+    against_best = paired(best.splits["dev"], after.splits["dev"], kind)
+    loss_rose = trained is not None and trained.rose
+    decision: Decision = "unchanged"
+    if before.policy != after.policy:
+        decision = decide(changes, against_best, old, new, loss_rose, options.alpha)
+    is_promoted, measured = decision in PROMOTING, is_judged(old, new)
     return RoundMetrics(
         before=before.policy,
         after=after.policy,
         measured=measured,
         promoted=is_promoted,
-        decided_by=options.decides,
+        decided_by=kind,
         scorer_promoted=not values.worse(valued) if valued else is_promoted,
         splits=splits,
+        decision=decision,
+        best=is_promoted and (not measured or num_right(new) > num_right(highest)),
+        against_best=against_best if best.policy != before.policy else None,
     )
 
 

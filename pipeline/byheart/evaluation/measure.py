@@ -9,17 +9,20 @@ from pathlib import Path
 
 from byheart.evaluation.metrics import Kind
 from byheart.evaluation.values import Valued
-from byheart.files import read_records
+from byheart.files import read_record
 from byheart.types import Record
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Record):
-    """What one answer came to. `right` is None where it could not be judged; `num_tokens` were generated for it."""
+    """What one answer came to. `right` is None where it could not be judged; `num_tokens` were generated for it. It was
+    `cut_off`, or it is `unread`: the verifier found no answer in it."""
 
     right: bool | None
     num_tokens: int
     response: str
+    cut_off: bool = False
+    unread: bool = False
 
 
 UNASKED = Outcome(None, 0, "")
@@ -63,4 +66,4 @@ class Measure(Record):
 
 def read_measure(name: str) -> Callable[[Path], Measure]:
     """A function that reads the measure that the stage `name` wrote to the directory of its round."""
-    return lambda folder: read_records(folder / f"{name}.jsonl", Measure)[0]
+    return lambda folder: read_record(folder / f"{name}.jsonl", Measure)

@@ -155,7 +155,13 @@ def _outcome(rollouts: Rollouts) -> Outcome:
     if not rollouts:
         return Outcome(None, 0, "(the engine refused the prompt)")
     [(rollout, verdict)] = rollouts
-    return Outcome(_right(rollout, verdict), rollout.num_tokens, rollout.response)
+    return Outcome(
+        _right(rollout, verdict),
+        rollout.num_tokens,
+        rollout.response,
+        cut_off=rollout.finish_reason == "length",
+        unread=verdict.answer is None,
+    )
 
 
 def _slow_outcome(group: RolloutGroup, rollouts: Rollouts) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -72,7 +72,13 @@ class EvaluationOptions(Options):
         default=0.05,
         gt=0,
         lt=1,
-        description="a new policy that is worse on dev is not promoted if p is below this (one-sided McNemar test)",
+        description="a new policy that is worse on dev, than the one before or the best so far, is not promoted if p "
+        "is below this (one-sided McNemar test)",
+    )
+    continue_from: Literal["last", "best"] = Field(
+        default="last",
+        description="the policy that the next round starts from, and that is published by default: the last one that "
+        "was promoted, or the best, which solves most dev problems of all",
     )
 
 
@@ -151,6 +157,13 @@ def _measure(
     measure = Measure(subject.policy.id, splits, dict(base or {}))
     write_records(subject.work.dir / f"{subject.work.name}.jsonl", [measure])
     return measure
+
+
+def check_groups(problems: Problems, options: EvaluationOptions) -> None:
+    """Raises TaskError where a problem that is measured has no value of evaluation.group_by in its meta."""
+    for part in _splits(problems, options).values():
+        for problem in part:
+            _group(problem, options.group_by)
 
 
 def _group(problem: Problem, key: str | None) -> str | None:

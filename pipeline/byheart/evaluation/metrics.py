@@ -9,7 +9,8 @@ splits.<split>.<before|after>   problems, and below it
     values                      on the samples of the new policy, where its scorer values steps (see values.py)
 splits.<split>.paired.<fast|worked>   how the same problems changed
 splits.<split>.by_heart, by_heart_base
-before, after, measured, promoted, decided_by; scorer_promoted
+against_best                          how the policy after the round compares with the best before it, on dev
+before, after, measured, promoted, decision, best, decided_by; scorer_promoted
 
 Intervals (`low`, `high`) are 95 % intervals. A field whose default is None has no key where it is None.
 """
@@ -26,6 +27,20 @@ from byheart.types import Record, formerly
 Kind = Literal["fast", "worked"]
 GREEDY: tuple[Kind, ...] = ("fast", "worked")
 """The kinds of greedy answers: the answer alone, and one with room to reason."""
+
+Decision = Literal[
+    "not worse",
+    "as readable",
+    "unmeasured",
+    "unchanged",
+    "worse",
+    "worse than best",
+    "incomparable",
+    "less readable",
+    "all cut off",
+    "loss rose",
+]
+"""Why a policy is promoted (the first three) or is not: see promotion.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +228,9 @@ class RoundMetrics(Record):
     """The policy `before` and the policy `after` a round, by their ids, side by side on every split.
 
     `measured` is False where no answer to a dev problem could be judged. The new policy is `promoted` by its
-    `decided_by` answers to dev problems, its scorer apart.
+    `decided_by` answers to dev problems, its scorer apart, or not: the `decision` says why. It is the `best` if it was
+    promoted and solves more dev problems than any before; `against_best` holds it against the best of those, where that
+    is not the policy `before`. Older versions gave no reasons and knew no best.
     """
 
     _sparse: ClassVar[bool] = True
@@ -225,6 +242,9 @@ class RoundMetrics(Record):
     decided_by: Kind
     scorer_promoted: bool
     splits: dict[str, SplitMetrics]
+    decision: Decision | None = None
+    best: bool = False
+    against_best: Paired | None = None
 
     @property
     def dev(self) -> SplitMetrics:

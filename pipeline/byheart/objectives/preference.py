@@ -4,7 +4,6 @@ solution, by trl's DPOTrainer: one adapter, trained in two phases."""
 from __future__ import annotations
 
 import gc
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,8 +33,10 @@ class Preference(sft.SFT):
     pair_learning_rate: float = Field(
         default=5e-5, gt=0, description="highest learning rate on pairs, which falls to 0 along a cosine"
     )
-    max_pair_steps: int = Field(
-        default=500, ge=1, description="most optimizer steps on pairs, of global_batch_size each"
+    max_pair_steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="most optimizer steps on pairs, of global_batch_size each; by default no limit",
     )
 
     @override
@@ -60,7 +61,7 @@ class Preference(sft.SFT):
 
 def pair_steps(options: Preference, num_pairs: int) -> int:
     """Optimizer steps for this number of pairs."""
-    return min(math.ceil(options.pair_epochs * num_pairs / options.global_batch_size), options.max_pair_steps)
+    return sft.passes(options.pair_epochs, num_pairs, options, options.max_pair_steps)
 
 
 def prefer(job: Job, options: Preference) -> float:
@@ -74,7 +75,7 @@ def prefer(job: Job, options: Preference) -> float:
     trainer = preference_trainer(job, options, tokenizer, model)
     seconds = trainer.train().metrics["train_runtime"]
     trainer.accelerator.unwrap_model(trainer.model).delete_adapter(REFERENCE)
-    sft.save(trainer, job.out)
+    sft.save(trainer, job)
     return float(seconds)
 
 
@@ -90,9 +91,11 @@ def preference_trainer(job: Job, options: Preference, tokenizer: Any, model: Any
         def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
             return dataset  # trl would tokenize again, differently (trl issue 6105), and no setting prevents it
 
-    pairs = sft.read(job, job.pairs)
+    pairs = sft.read(job.pairs)
     tokens = pairs.map(
-        lambda row: chat.encode_pair(tokenizer, row), remove_columns=pairs.column_names, load_from_cache_file=False
+        lambda row: chat.encode_pair(tokenizer, row, job.today),
+        remove_columns=pairs.column_names,
+        load_from_cache_file=False,
     )
     config = sft.trainer_config(
         DPOConfig,

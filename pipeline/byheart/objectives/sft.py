@@ -7,6 +7,7 @@ import json
 import math
 import os
 from dataclasses import fields
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -16,9 +17,9 @@ from typing_extensions import override
 
 from byheart.contracts import Job, Objective
 from byheart.errors import RecipeError
-from byheart.models import chat
+from byheart.models import chat, weights
 from byheart.trainer import launch
-from byheart.trainer.child import progress_callback
+from byheart.trainer.child import Report, progress_callback, tell
 
 if TYPE_CHECKING:
     from byheart.config.recipe import Recipe
@@ -41,7 +42,14 @@ class SFT(Objective):
     global_batch_size: int = Field(default=8, ge=1, description="rows of an optimizer step, on all processes together")
     epochs: float = Field(default=2.0, gt=0, description="passes over the rows of a round")
     min_optimizer_steps: int = Field(default=20, ge=1, description="fewest optimizer steps, whatever the epochs")
-    max_optimizer_steps: int = Field(default=1000, ge=1, description="most optimizer steps, whatever the epochs")
+    max_optimizer_steps: int | None = Field(
+        default=None, ge=1, description="most optimizer steps, whatever the epochs; by default no limit"
+    )
+    min_rows: int | None = Field(
+        default=None,
+        ge=1,
+        description="fewest rows that a round trains on, else the policy stays; by default those of one optimizer step",
+    )
     gradient_accumulation_steps: int = Field(
         default=1, ge=1, description="micro-batches of an optimizer step, equal on every process; more take less memory"
     )
@@ -89,19 +97,46 @@ class SFT(Objective):
         return self.global_batch_size // self.gradient_accumulation_steps
 
     @override
+    def fewest_rows(self) -> int:
+        return self.global_batch_size if self.min_rows is None else self.min_rows
+
+    @override
     def adapter_rank(self) -> int:
         return self.lora_r
 
     @override
     def outlook(self) -> tuple[str, str]:
-        steps = f"{self.min_optimizer_steps} to {self.max_optimizer_steps} steps of {self.global_batch_size} rows"
-        return f"{self.name} from {self.start}", steps
+        fewest, most = self.min_optimizer_steps, self.max_optimizer_steps
+        steps = f"at least {fewest}" if most is None else f"{min(fewest, most)} to {most}"
+        return (
+            f"{self.name} from {self.start}",
+            f"{self.epochs:g} epochs, {steps} steps of {self.global_batch_size} rows",
+        )
+
+
+def passes(epochs: float, num_rows: int, options: SFT, most: int | None) -> int:
+    """Optimizer steps of so many `epochs` over the rows; not more than `most`, if that is given."""
+    steps = math.ceil(epochs * num_rows / options.global_batch_size)
+    return steps if most is None else min(steps, most)
 
 
 def num_steps(options: SFT, num_rows: int) -> int:
     """Optimizer steps for so many rows."""
-    wanted = math.ceil(options.epochs * num_rows / options.global_batch_size)
-    return min(max(wanted, options.min_optimizer_steps), options.max_optimizer_steps)
+    steps = max(passes(options.epochs, num_rows, options, None), options.min_optimizer_steps)
+    return steps if options.max_optimizer_steps is None else min(steps, options.max_optimizer_steps)
+
+
+def other_epochs(options: SFT, num_rows: int) -> str:
+    """The epochs that come, as a sentence, where a limit on steps makes them others than those asked for; else ""."""
+    steps, wanted = num_steps(options, num_rows), passes(options.epochs, num_rows, options, None)
+    if steps == wanted:
+        return ""
+    epochs = steps * options.global_batch_size / num_rows
+    limit = "min_optimizer_steps" if steps > wanted else "max_optimizer_steps"
+    return (
+        f"{steps} steps of {options.global_batch_size} rows are {epochs:.3g} epochs of {num_rows} rows, not the "
+        f"{options.epochs:g} asked for: objective.{limit}"
+    )
 
 
 def fine_tune(job: Job, options: SFT, merge: bool = True) -> float:
@@ -117,30 +152,30 @@ def fine_tune(job: Job, options: SFT, merge: bool = True) -> float:
     else:
         adapter = {"r": options.lora_r, "lora_alpha": options.lora_alpha, "target_modules": "all-linear"}
         lora = LoraConfig(task_type="CAUSAL_LM", **adapter | job.lora_args)
-    rows = read(job, job.rows)
+    rows = read(job.rows)
+    if others := other_epochs(options, len(rows)):
+        tell(Report(others))
     trainer = SFTTrainer(
         model,
         args=settings(job, options, len(rows)),
-        train_dataset=tokenized(rows, tokenizer),
+        train_dataset=tokenized(rows, tokenizer, job.today),
         processing_class=tokenizer,
         peft_config=lora,
         callbacks=[progress_callback()],
     )
     seconds = trainer.train(resume_from_checkpoint=last_checkpoint(job.scratch)).metrics["train_runtime"]
-    save(trainer, job.out, merge)
+    save(trainer, job, merge)
     return float(seconds)
 
 
-def save(trainer: Any, out: Path, merge: bool = True) -> None:
-    """Write the trained adapter to `out`, and with `merge` on a CPU, where engines load them, the merged weights beside
-    it. If the base model is sharded or quantized, weights.plain makes them when they are needed."""
-    from byheart.models.weights import save_merged
-
+def save(trainer: Any, job: Job, merge: bool = True) -> None:
+    """Write the trained adapter to `job.out`, and with `merge` on a CPU, where engines load them, the merged weights
+    beside it. If the base model is sharded or quantized, weights.plain makes them when they are needed."""
     trainer.accelerator.wait_for_everyone()
-    trainer.save_model(str(out))
+    trainer.save_model(str(job.out))
     partial = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled or getattr(trainer.model, "is_quantized", False)
     if merge and not partial and trainer.args.use_cpu and trainer.accelerator.is_main_process:
-        save_merged(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, out)
+        weights.merge(job.base, job.out)
     trainer.accelerator.wait_for_everyone()  # all continue from what the main process wrote
 
 
@@ -185,6 +220,7 @@ def trainer_config(
         "gradient_checkpointing": options.gradient_checkpointing,
         "dataloader_pin_memory": on_gpu,
         "logging_steps": 5,
+        "logging_nan_inf_filter": False,  # which would hide from the log that a training diverged
         "report_to": [],
         "disable_tqdm": True,
         "seed": job.seed,
@@ -203,7 +239,7 @@ def in_bfloat16(options: SFT) -> bool:
 def base_model(job: Job, options: SFT) -> tuple[Any, Any]:
     """The tokenizer and the base model of a job, in the precision of training on this machine."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GenerationConfig
 
     dtype = torch.bfloat16 if in_bfloat16(options) else torch.float32
     four_bits = None
@@ -220,17 +256,20 @@ def base_model(job: Job, options: SFT) -> tuple[Any, Any]:
         **job.trainer_args.get("model_init_kwargs", {}),
         dtype=dtype,
         quantization_config=four_bits,
+        generation_config=GenerationConfig(),  # the model's own may be one that transformers refuses
         use_safetensors=None if job.allow_pickle else True,
         trust_remote_code=False,
     )
     return AutoTokenizer.from_pretrained(job.base, trust_remote_code=False), model
 
 
-def read(job: Job, file: Path) -> Any:
-    """One Parquet file of the job's dataset, as a datasets.Dataset."""
+def read(file: Path) -> Any:
+    """The rows of a Parquet file, as a datasets.Dataset, whose own readers would take the path for a pattern."""
     import datasets
+    import pyarrow.parquet as parquet
 
-    return datasets.load_dataset("parquet", data_files=str(file), split="train", cache_dir=str(job.scratch))
+    with file.open("rb") as source:
+        return datasets.Dataset(parquet.read_table(source))
 
 
 def last_checkpoint(folder: Path) -> str | None:
@@ -244,8 +283,10 @@ def last_checkpoint(folder: Path) -> str | None:
     return None
 
 
-def tokenized(rows: Any, tokenizer: Any) -> Any:
+def tokenized(rows: Any, tokenizer: Any, today: date | None = None) -> Any:
     """`rows`, a datasets.Dataset of Examples, as the columns trl takes for tokens: see chat.encode_example."""
     return rows.map(
-        lambda row: chat.encode_example(tokenizer, row), remove_columns=rows.column_names, load_from_cache_file=False
+        lambda row: chat.encode_example(tokenizer, row, today),
+        remove_columns=rows.column_names,
+        load_from_cache_file=False,
     )

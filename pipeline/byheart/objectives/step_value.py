@@ -11,9 +11,9 @@ process reward models are trained.
 from __future__ import annotations
 
 import gc
-import math
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from byheart.contracts import Job
 from byheart.errors import RecipeError
-from byheart.files import write_json
+from byheart.files import read_row, write_json
 from byheart.models import chat
 from byheart.models.weights import SIGNS
 from byheart.objectives import sft
@@ -41,8 +41,10 @@ class StepValue(sft.SFT):
     value_learning_rate: float = Field(
         default=5e-4, gt=0, description="highest learning rate of the value model, which falls to 0 along a cosine"
     )
-    max_value_steps: int = Field(
-        default=1000, ge=1, description="most optimizer steps of the value model, of global_batch_size solutions each"
+    max_value_steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="most optimizer steps of the value model, of global_batch_size solutions each; by default no limit",
     )
     stepwise: str | None = Field(
         default=None, description="file of further solutions with labelled steps: .jsonl or .parquet, in trl's format"
@@ -81,7 +83,7 @@ class StepValue(sft.SFT):
 
 def value_steps(options: StepValue, num_rows: int) -> int:
     """Optimizer steps for this number of solutions."""
-    return min(math.ceil(options.value_epochs * num_rows / options.global_batch_size), options.max_value_steps)
+    return sft.passes(options.value_epochs, num_rows, options, options.max_value_steps)
 
 
 def learn(job: Job, options: StepValue) -> float:
@@ -93,23 +95,23 @@ def learn(job: Job, options: StepValue) -> float:
     gc.collect()  # frees the model of the first phase, which is part of a reference cycle
     tokenizer, model = sft.base_model(job, options)
     model = PeftModel.from_pretrained(model, job.adapter, is_trainable=True)
-    rows = list(sft.read(job, job.steps)) if job.steps.is_file() else []
+    rows = list(sft.read(job.steps)) if job.steps.is_file() else []
     for file in options.reads():
-        rows += stepwise(job, file)
-    dataset = datasets.Dataset.from_list([encoded(tokenizer, row) for row in rows])
+        rows += stepwise(file)
+    dataset = datasets.Dataset.from_list([encoded(tokenizer, row, job.today) for row in rows])
     trainer = value_trainer(job, options, tokenizer, model, dataset)
     seconds = trainer.train().metrics["train_runtime"]
-    sft.save(trainer, job.out)
+    sft.save(trainer, job)
     plus, minus = chat.signs(tokenizer)
     if trainer.is_world_process_zero():
         write_json(job.out / SIGNS, {"+": plus, "-": minus})
     return float(seconds)
 
 
-def encoded(tokenizer: Any, row: Mapping[str, Any]) -> dict[str, list[Any]]:
+def encoded(tokenizer: Any, row: Mapping[str, Any], today: date | None = None) -> dict[str, list[Any]]:
     """A solution with valued steps as `input_ids` (L,) and `values` (L,): 0..1 at the last token of each step, -1
     elsewhere. A row without `values` has its labels instead."""
-    ids, ends = chat.encode_steps(tokenizer, row["prompt"], row["completions"])
+    ids, ends = chat.encode_steps(tokenizer, row["prompt"], row["completions"], today)
     values = [-1.0] * len(ids)
     for end, value in zip(ends, row.get("values") or row["labels"], strict=True):
         values[end] = float(value)
@@ -165,13 +167,13 @@ def value_trainer(job: Job, options: StepValue, tokenizer: Any, model: Any, rows
     )
 
 
-def stepwise(job: Job, file: Path) -> list[dict[str, Any]]:
+def stepwise(file: Path) -> list[dict[str, Any]]:
     """The solutions of `file`, JSON Lines or Parquet. A step that does not end in whitespace gets a line break before
     the next, as in trl."""
-    import datasets
-
-    kind = "parquet" if file.suffix == ".parquet" else "json"
-    rows = datasets.load_dataset(kind, data_files=str(file), split="train", cache_dir=str(job.scratch))
+    if file.suffix == ".parquet":
+        rows = list(sft.read(file))
+    else:
+        rows = [read_row(line) for line in file.read_bytes().split(b"\n") if line.strip()]
     return [row | {"completions": _apart(row["completions"])} for row in rows]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import JsonValue, ValidationError
 
+from byheart.errors import described
 from byheart.types import Record, formerly
 
 R = TypeVar("R", bound=Record)
@@ -27,8 +29,8 @@ class LoadStats(Record):
 class SampleStats(Record):
     """What was sampled. `num_selected` rollouts were selected by their strategy, `num_hinted` had the answer in their
     prompt; `notes` counts the strategy's notes. `num_tokens` were generated, everything counted; `num_failed` problems
-    had a prompt that the engine refused. Where the temperature was tuned, `temperature` is the best one and `balance`
-    the score of each (B-STaR, 2412.17256)."""
+    had a prompt that the engine refused; `num_out_of_context` rollouts were cut off as the context was full. Where the
+    temperature was tuned, `temperature` is the best one and `balance` the score of each (B-STaR, 2412.17256)."""
 
     num_problems: int
     num_rollouts: int
@@ -39,18 +41,44 @@ class SampleStats(Record):
     num_failed: int
     temperature: float | None = None
     balance: dict[str, float] | None = None
+    num_out_of_context: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyStats(Record):
+    """How the samples of a round came out. Of the problems that have any, all samples are right in `num_all_right`,
+    some in `num_some_right` and none in `num_none_right`. Of `num_samples`, `samples_cut_off` did not come to their
+    end; of those that did, `samples_right` are right, `samples_unjudged` could not be judged, and `samples_unread` are
+    wrong because no answer was read in them. `num_judged` have a verdict: all, but while sampling."""
+
+    num_all_right: int
+    num_some_right: int
+    num_none_right: int
+    num_samples: int
+    num_judged: int
+    samples_right: int
+    samples_cut_off: int
+    samples_unread: int
+    samples_unjudged: int
+
+    @property
+    def num_problems(self) -> int:
+        """Problems that have samples."""
+        return self.num_all_right + self.num_some_right + self.num_none_right
 
 
 @dataclass(frozen=True, slots=True)
 class CurationStats(Record):
     """What became of the rollouts of a round, and what its dataset holds.
 
-    Of this round's rollouts: `num_right`, of which `num_cut_off` did not finish, `num_wrong`, `num_unjudged`, the
+    Of this round's rollouts: `num_right`, of which `num_cut_off` did not finish and `num_garbled` hold U+FFFD, which
+    stands for bytes that are no text, `num_wrong`, `num_unjudged`, the
     `num_solved` problems, and the `num_unique` different ones of the right solutions, by text, with their share
     `unique_rate` (0..1; None where none is right). Of all rounds used: `num_overlapping` right solutions overlap with
     measured problems, and `num_unproved` bare answers were not judged right. Of the dataset: `num_rows`, of which
     `num_rows_new` are of this round, `num_hinted` were found with a hint (`hint_share`, 0..1) and `num_backtracking`
-    retract a step; `num_pairs` and `num_stepwise`. `caveats` are sentences that every result has to carry.
+    retract a step; `num_retokenized` were sampled as other tokens than their texts are encoded as, and are trained as
+    those; `num_pairs` and `num_stepwise`. `caveats` are sentences that every result has to carry.
     """
 
     num_right: int
@@ -70,23 +98,34 @@ class CurationStats(Record):
     num_stepwise: int
     num_backtracking: int
     caveats: list[str]
+    num_garbled: int = 0
+    num_retokenized: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TrainStats(Record):
     """What the trainer logged last, in `num_processes` processes: optimizer steps, the loss, and the share of pairs in
-    which the right solution is preferred; of the phases on rows, on pairs and on the values of steps. `others` are
-    the JSON values that an objective from elsewhere logged."""
+    which the right solution is preferred; of the phases on rows, on pairs and on the values of steps. `first_loss` is
+    what it logged first, a mean over as many steps. `others` are the JSON values that an objective from elsewhere
+    logged."""
 
     steps: int | None = None
     loss: float | None = None
+    first_loss: float | None = None
     pair_steps: int | None = None
     pair_loss: float | None = None
+    pair_first_loss: float | None = None
     pair_accuracy: float | None = None
     value_steps: int | None = None
     value_loss: float | None = None
+    value_first_loss: float | None = None
     num_processes: int = 1
     others: dict[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def rose(self) -> bool:
+        """Whether the loss on rows ended above where it began."""
+        return self.loss is not None and self.first_loss is not None and self.loss > self.first_loss
 
     @classmethod
     def of(cls, logged: Mapping[str, Any]) -> Self:
@@ -101,11 +140,19 @@ class TrainStats(Record):
 @dataclass(frozen=True, slots=True)
 class RoundEnd(Record):
     """What a finished round ended with: the id of its policy, and where adapter and scorer are in the run directory, or
-    None where the policy has none."""
+    None where the policy has none. `best` is the round that made the best policy so far, 0 for that which the run began
+    with; older versions did not record it."""
 
     policy: str
     adapter: str | None = None
     scorer: str | None = None
+    best: int | None = None
+
+    @property
+    def made_by(self) -> int:
+        """The round that made the policy; 0 where the run began with it."""
+        folder = PurePath(self.adapter or "").parts[:1]
+        return int(folder[0].removeprefix("round-")) if folder and folder[0].startswith("round-") else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +161,14 @@ class RunState(Record):
 
     rounds: list[RoundEnd] = field(default_factory=list)
     target: int = 0
+
+    def best(self, n: int) -> int:
+        """The round up to `n` that made the best policy, 0 for that which the run began with; where it is not on record
+        the last that was promoted."""
+        if n == 0:
+            return 0
+        end = self.rounds[n - 1]
+        return end.made_by if end.best is None else end.best
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +202,8 @@ class StageRecord:
     def read(cls, stage: str, row: Mapping[str, Any]) -> Self:
         """The record of `stage` from what `written` made. Raises ValueError where another version wrote it
         otherwise."""
+        if not isinstance(row, Mapping):
+            raise ValueError(f"{stage}: it holds {described(row)}")
         own = {column.name for column in fields(cls)}
         counted = {key: value for key, value in row.items() if key not in own}
         try:
@@ -162,6 +219,7 @@ class StageRecord:
 STATS: dict[str, type[Record]] = {
     "load": LoadStats,
     "sample": SampleStats,
+    "verify": VerifyStats,
     "curate": CurationStats,
     "train": TrainStats,
 }
@@ -187,6 +245,11 @@ class Stages:
     def sample(self) -> SampleStats | None:
         """What the stage `sample` counted."""
         return self._stats("sample", SampleStats)
+
+    @property
+    def verify(self) -> VerifyStats | None:
+        """What the stage `verify` counted."""
+        return self._stats("verify", VerifyStats)
 
     @property
     def curate(self) -> CurationStats | None:

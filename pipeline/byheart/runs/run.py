@@ -18,18 +18,20 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+import yaml
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from byheart import STAGES, progress
 from byheart.config import recipe
 from byheart.config.recipe import Recipe
 from byheart.contracts import Objective, Workers
-from byheart.errors import RunError
+from byheart.errors import RunError, described
 from byheart.files import (
     Records,
     dump_yaml,
@@ -41,9 +43,10 @@ from byheart.files import (
     write_records,
     write_text,
 )
-from byheart.models import checkpoint, machine, weights
+from byheart.models import checkpoint, machine, template, weights
 from byheart.runs import store
-from byheart.runs.records import RoundEnd, RunState, StageRecord
+from byheart.runs.lock import held
+from byheart.runs.records import RoundEnd, RunState, StageRecord, Stages, TrainStats
 from byheart.runs.stages import (
     ENVIRONMENTS,
     About,
@@ -53,6 +56,7 @@ from byheart.runs.stages import (
     StageFunction,
     read_environments,
     round_dir,
+    round_dirs,
 )
 from byheart.types import Dataset, Environment, Policy, Problems, Record, RolloutGroup, Undeciding, Verdict, digest
 from byheart.verifiers.core.service import VerifierService
@@ -82,11 +86,10 @@ class Run:
         self._environment: Environment | None = None
         with room(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(folder / ".lock")
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise RunError(f"{folder}: another byheart process holds this run; wait for it, or name another") from None
+        lock = held(folder)
+        if lock is None:
+            raise RunError(f"{folder}: another byheart process holds this run; wait for it, or name another")
+        self._lock = lock
         try:
             store.send(folder)
             if redo_from:
@@ -119,7 +122,7 @@ class Run:
         except RunError as refused:
             if must:
                 raise
-            progress.console.print(f"{refused}", markup=False, soft_wrap=True)
+            progress.console.print(f"{refused}")
 
     # Rounds
 
@@ -137,17 +140,31 @@ class Run:
             self._save(replace(state, target=reached))
             return reached
         if state.target != reached:
-            progress.console.print(f"resuming an interrupted command, up to round {state.target}", markup=False)
+            progress.console.print(f"resuming an interrupted command, up to round {state.target}")
         return state.target
 
     def policy(self, n: int) -> Policy:
-        """The policy that round `n` ended with: what it promoted, or the one it kept. Round 0 is the base model, or
-        with model.adapter that, of which the run keeps a copy."""
+        """The policy to go on from after round `n`: what the round promoted, or the one it kept; or the best so far,
+        where evaluation.continue_from says so. Round 0 is the base model, or with model.adapter that, of which the run
+        keeps a copy."""
+        state = read_state(self.dir)
+        if n and self.recipe.at(n).evaluation.continue_from == "best":
+            n = state.best(n)
         if n == 0:
             return self._start()
-        end = read_state(self.dir).rounds[n - 1]
+        end = state.rounds[n - 1]
         adapter, scorer = (self.dir / path if path else None for path in (end.adapter, end.scorer))
         return Policy(self.recipe.model.name, adapter, end.policy, scorer)
+
+    def started_from_best(self, n: int) -> int:
+        """The round up to `n` that started from the best policy of all before round `n`, and so measured it; `n` itself
+        where that round measured by other options."""
+        first = read_state(self.dir).best(n - 1) + 1
+        return first if self.recipe.at(first).evaluation == self.recipe.at(n).evaluation else n
+
+    def trained(self, n: int) -> TrainStats | None:
+        """How the training of round `n` went, where anything was trained."""
+        return Stages(self.records(n)).train
 
     def _start(self) -> Policy:
         model, adapter = self.recipe.model, self.dir / "start/adapter"
@@ -172,9 +189,10 @@ class Run:
         """What stages.json of round `n` says, by stage."""
         return read_stage_records(self.round_dir(n))
 
-    def stage(self, n: int, name: str, function: StageFunction[..., T], *inputs: Any) -> Made[T]:
+    def stage(self, n: int, name: str, function: StageFunction[..., T], *inputs: Any, **checks: Any) -> Made[T]:
         """What `function` makes of `inputs` in round `n`: it is read if it is on record, else done now. What another
-        stage made is given to it as the thing itself."""
+        stage made is given to it as the thing itself. It is given `checks` too, by which it may refuse what it is to
+        do, and which are no part of its digest."""
         key = digest(name, n, self.recipe.seed, *(identity(value) for value in inputs))
         record = self.records(n).get(name)
         if record and record.done and record.digest == key:
@@ -189,9 +207,9 @@ class Run:
         with room(self.dir):
             work.dir.mkdir(exist_ok=True)
             if name != STAGES[0]:  # which gets the model, and computes nothing with it
-                self._note_environment(n)
+                self._note_environment(n, name)
             self._record(n, name, StageRecord("started", key))
-            result = function(work, *(value.value if isinstance(value, Made) else value for value in inputs))
+            result = function(work, *(value.value if isinstance(value, Made) else value for value in inputs), **checks)
         seconds = time.monotonic() - began
         now = [_clock(value) for value in inputs if isinstance(value, Workers)]
         generating, starting, swapping = (sum(b[i] - a[i] for a, b in zip(clocks, now, strict=True)) for i in range(3))
@@ -255,11 +273,13 @@ class Run:
             adapter, scorer = (
                 str(path.relative_to(self.dir)) if path else None for path in (policy.adapter, policy.scorer)
             )
-            end = RoundEnd(policy.id, adapter, scorer)
+            end = RoundEnd(policy.id, adapter, scorer, n if metrics.best else state.best(n - 1))
             self._save(replace(state, rounds=[*state.rounds[: n - 1], end]))
-        keep = [path.parent / "merged" for path in (policy.adapter, policy.scorer) if path]
-        for merged in [*self.dir.glob("round-*/merged"), *self.dir.glob("round-*/scorer/merged")]:
-            if merged not in keep:  # made again from the adapter if it is ever needed
+        next_ = self.policy(n)
+        keep = [path.parent / "merged" for path in (next_.adapter, next_.scorer) if path]
+        parts = ("merged", "scorer/merged")
+        for merged in (path / part for path in round_dirs(self.dir).values() for part in parts):
+            if merged.is_dir() and merged not in keep:  # made again from the adapter if it is ever needed
                 part = merged.with_name("merged.part")
                 shutil.rmtree(part, ignore_errors=True)
                 merged.rename(part)
@@ -268,19 +288,17 @@ class Run:
 
     def _set_aside(self, n: int) -> None:
         """Move round `n` and all after it, with their recipe, to a directory of their own."""
-        if n > self.finished + 1:
-            raise RunError(f"{self.dir}: --redo-from {n}, but only {self.finished} rounds are finished")
-        basic = [change for change in self._changes() if change.startswith(("model.", "task.", "seed"))]
-        if n > 1 and basic:
-            raise RunError(f"{self.dir}: the rounds before {n} would not fit {'; '.join(basic)}: --redo-from 1")
-        rounds = [path for path in self.dir.glob("round-*") if int(path.name.removeprefix("round-")) >= n]
+        check_redo(self.dir, self.recipe, n)
+        rounds = [path for number, path in round_dirs(self.dir).items() if number >= n]
         remaining = read_state(self.dir).rounds[: n - 1]
         self._save(RunState(remaining, len(remaining)))
-        aside = self.dir / f"replaced-{len(list(self.dir.glob('replaced-*'))) + 1}"
+        names = (self.dir / f"replaced-{number}" for number in count(1))
+        aside = next(path for path in names if not path.exists())
         aside.mkdir()
-        measures = [*self.dir.glob("measures")] if n == 1 else []
-        for path in [*sorted(rounds, reverse=True), *measures, *self.dir.glob("recipe.yaml")]:
-            path.rename(aside / path.name)
+        measures = [self.dir / "measures"] if n == 1 else []
+        for path in [*reversed(rounds), *measures, self.dir / "recipe.yaml"]:
+            if path.exists():
+                path.rename(aside / path.name)
 
     # The files of the run itself
 
@@ -291,14 +309,18 @@ class Run:
         records = self.records(n) | {name: record}
         write_json(self.round_dir(n) / "stages.json", {key: value.written() for key, value in records.items()})
 
-    def _note_environment(self, n: int) -> None:
-        """Versions may change within a run, even within a round: that is recorded and shown, and not refused."""
+    def _note_environment(self, n: int, stage: str) -> None:
+        """Versions may change within a run, even within a round: that is recorded and shown, and not refused. Raises
+        RunError where the weights changed."""
         if self._environment is None or self._environment.weights is None:
-            # Found out once a command, since the weights of a large model take long to read, but not before they are
-            # here: a run that goes on on another machine gets the model only when the engine starts.
-            model = self.recipe.model
+            # Found out once a command, but not before the weights are here: a run that goes on on another machine gets
+            # the model when it is needed.
+            model, began = self.recipe.model, first_weights(self.dir)
+            if began and stage in _WITH_MODEL:
+                checkpoint.fetch(model)
             facts = machine.versions(), machine.hardware(), checkpoint.hub_name(model)
             self._environment = Environment(*facts, *checkpoint.identity(model))
+            check_weights(self.dir, began, self._environment)
         known = read_environments(self.round_dir(n))
         if self._environment not in known:
             write_records(self.round_dir(n) / ENVIRONMENTS, [*known, self._environment])
@@ -310,37 +332,138 @@ class Run:
         write_text(self.dir / "recipe.yaml", head + text)
 
     def _check_recipe(self) -> None:
-        changes = self._changes()
-        any_done = any(record.done for path in self.dir.glob("round-*") for record in read_stage_records(path).values())
-        if changes and any_done:
-            raise RunError(
-                f"{self.dir} was made with another recipe:\n  "
-                + "\n  ".join(changes)
-                + "\nname a new run with --run-dir, or say from which round to begin anew with --redo-from N"
-            )
-        if changes or not (self.dir / "recipe.yaml").exists():
+        if refused := refusal(self.dir, self.recipe):
+            raise RunError(refused)
+        if changes(self.dir, self.recipe) or not (self.dir / "recipe.yaml").exists():
             self._write_recipe()
 
-    def _changes(self) -> list[str]:
-        """Which keys of the recipe on record differ from the one at hand."""
-        return changes(self.dir, self.recipe)
+
+def check_redo(folder: Path, new: Recipe, n: int) -> None:
+    """Raises RunError where the run in `folder` can't do round `n` and all after it again with the recipe `new`."""
+    finished = len(read_state(folder).rounds)
+    if n > finished + 1:
+        raise RunError(f"{folder}: --redo-from {n}, but only {finished} rounds are finished")
+    basic = [change for change in changes(folder, new) if change.startswith(("model.", "task.", "seed"))]
+    if n > 1 and basic:
+        raise RunError(f"{folder}: the rounds before {n} would not fit {'; '.join(basic)}: --redo-from 1")
+
+
+def refusal(folder: Path, new: Recipe) -> str:
+    """Why the run in `folder` does not go on with the recipe `new`; "" where it does."""
+    changed = changes(folder, new)
+    rounds = round_dirs(folder).values() if changed else ()
+    if not any(record.done for path in rounds for record in read_stage_records(path).values()):
+        return ""
+    return (
+        f"{folder} was made with another recipe:\n  "
+        + "\n  ".join(changed)
+        + "\nname a new run with --run-dir, or say from which round to begin anew with --redo-from N"
+    )
+
+
+_WITH_MODEL = ("baseline", "sample", "train", "evaluate")
+"""Stages that work with the model's weights."""
+
+
+def first_weights(folder: Path) -> Environment | None:
+    """What the run in `folder` began with, as far as the weights of its model are on record."""
+    rounds = round_dirs(folder).values() if folder.is_dir() else ()
+    recorded = (environment for path in rounds for environment in read_environments(path))
+    return next((environment for environment in recorded if environment.weights), None)
+
+
+def check_weights(folder: Path, began: Environment | None, now: Environment) -> None:
+    """Raises RunError where the model's weights are not those that the run in `folder` `began` with. A commit of the
+    hub or the version of a package names them too: the same weights may be stored in other files."""
+    if began is None or now.weights in (None, began.weights):
+        return
+    if began.revision == now.revision != checkpoint.LOCAL:
+        return
+    raise RunError(
+        f"{folder}: the weights of the model are not those that this run began with (SHA-256 {began.weights}, "
+        f"{began.revision}; now {now.weights}, {now.revision}); put them back, name a new run with --run-dir, or begin "
+        "anew with --redo-from 1"
+    )
 
 
 def changes(folder: Path, new: Recipe) -> list[str]:
     """Which deciding keys of the run in `folder` differ from those of `new`; none where it is no run yet."""
-    path = folder / "recipe.yaml"
-    if not path.exists():
+    if not (folder / "recipe.yaml").exists():
         return []
-    old = recipe.translated(load_yaml(path.read_text("utf-8")))
-    return recipe.changed(recipe.deciding(old), new.deciding())
+    old = recipe.deciding(read_recipe(folder))
+    if new.model.date is None:
+        old.pop("model.date", None)  # which the run was given: see `dated`
+    return recipe.changed(old, new.deciding())
+
+
+def dated(new: Recipe, folder: Path) -> Recipe:
+    """`new` with the date that the chat template of its model writes: that of the run in `folder`, or today's where
+    none has begun. A recipe that says a date, or whose model's template writes none, is returned as it is."""
+    model = new.model
+    if model.date:
+        return new
+    old = read_recipe(folder)["model"] if (folder / "recipe.yaml").exists() else {}
+    if old.get("name") != model.name:
+        today = date.today() if template.tells_date(checkpoint.fetch(model)) else None
+    else:
+        today = date.fromisoformat(str(old["date"])) if old.get("date") else None
+    return new.model_copy(update={"model": model.model_copy(update={"date": today})}) if today else new
+
+
+class _Named(BaseModel):
+    """A section of a recipe that has a name."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+
+class _Evaluation(BaseModel):
+    """The section evaluation of a recipe."""
+
+    model_config = ConfigDict(extra="allow")
+
+    alpha: float
+
+
+class _Recorded(BaseModel):
+    """What is read of a recipe on record by itself, whatever version wrote it, and plugins that are gone."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    model: _Named
+    task: _Named
+    objective: _Named
+    evaluation: _Evaluation
+    curation: dict[str, JsonValue]
+    schedule: dict[str, JsonValue] = {}
+
+
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """The resolved recipe of the run in `folder`, in the words of this version. Raises RunError where recipe.yaml is
+    torn."""
+    path = folder / "recipe.yaml"
+    try:
+        raw: dict[str, Any] = load_yaml(path.read_text("utf-8"))
+        _Recorded.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".lstrip(": ")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        why = " ".join(str(error).split())
+    else:
+        return recipe.translated(raw)
+    raise RunError(f"{path} is no recipe of a run ({why}); put it back from a copy")
 
 
 def read_state(folder: Path) -> RunState:
     """What state.json of the run in `folder` records; nothing where it is no run yet. Raises RunError where another
     version wrote it otherwise."""
     path = folder / "state.json"
+    raw = read_json(path, {})
     try:
-        return RunState.from_dict(read_json(path, {}))
+        return RunState.from_dict(raw)
     except ValidationError as error:
         first = error.errors()[0]
         raise RunError(
@@ -353,8 +476,11 @@ def read_stage_records(folder: Path) -> dict[str, StageRecord]:
     """What stages.json of the round in `folder` says, by stage. Raises RunError where another version wrote it
     otherwise."""
     path = folder / "stages.json"
+    rows = read_json(path, {})
     try:
-        return {name: StageRecord.read(name, row) for name, row in read_json(path, {}).items()}
+        if not isinstance(rows, dict):
+            raise ValueError(f"it holds {described(rows)}")
+        return {name: StageRecord.read(name, row) for name, row in rows.items()}
     except ValueError as error:
         raise RunError(
             f"{path}: not what this version of byheart records ({' '.join(str(error).split())}); the version that "

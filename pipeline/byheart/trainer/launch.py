@@ -23,7 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from byheart.contracts import Objective
 from byheart.errors import RecipeError
-from byheart.models import machine
+from byheart.models import limits, machine
 from byheart.plugins.plugin import SHIPPED
 from byheart.types import Undeciding
 
@@ -107,14 +107,21 @@ def command(config: str | None, objective: Objective, job: Path) -> list[str]:
         if _several(config):
             launch = [*shlex.split(os.environ["BYHEART_ON_EACH_NODE"]), *launch, *_rendezvous()]
     else:
+        # With a config, or --cpu, accelerate does not look for the one that `accelerate config` left in its cache.
+        launch += ["--config_file", str(_file("plain"))] if gpus() else []
         launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
         num_processes = shared(objective, gpus())
         launch += ["--num_processes", str(num_processes), *(["--multi_gpu"] if num_processes > 1 else [])]
     if not gpus():
-        cores = min(max(1, psutil.cpu_count(logical=False) or 1), len(os.sched_getaffinity(0)))
+        cores = min(max(1, psutil.cpu_count(logical=False) or 1), limits.cores())
         num_threads = max(1, cores // (_per_machine(config) if config else 1))
         launch += [*([] if config else ["--cpu"]), "--num_cpu_threads_per_process", str(num_threads)]
     return [*launch, "--no_python", *python, "byheart.trainer.child", str(job)]
+
+
+def environment(config: str | None) -> dict[str, str]:
+    """The environment of `command`: that of this process, and for several machines what their own launcher needs."""
+    return machine.environment_of_job() if config and _several(config) else dict(os.environ)
 
 
 def shared(objective: Objective, num_gpus: int) -> int:

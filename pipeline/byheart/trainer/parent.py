@@ -12,15 +12,17 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from byheart import watch
 from byheart.contracts import Arguments, Job, Objective, Workers
 from byheart.errors import TrainError
 from byheart.files import read_json, write_json, write_text
 from byheart.models import checkpoint, weights
+from byheart.models.lora import CONFIG, Lora
 from byheart.progress import console
 from byheart.runs.records import TrainStats
 from byheart.runs.stages import Stage, stage
@@ -49,14 +51,15 @@ def train(
     launcher: Launcher,
     workers: Workers,
 ) -> Policy:
-    """A new policy trained on `dataset`; `policy` itself where there is not one row to learn from, or the objective
+    """A new policy trained on `dataset`; `policy` itself where there are fewer rows than the objective trains on, or it
     trains nothing. It keeps the scorer that the policy has, unless another is trained. The `workers` sleep meanwhile.
 
-    Raises TrainError, with the end of the child's log, where the child fails.
+    Raises TrainError, with the cause and where the child's log is, where the child fails or the training diverges.
     """
-    if not objective.trains or dataset.num_rows == 0:
+    fewest = max(1, objective.fewest_rows())
+    if not objective.trains or dataset.num_rows < fewest:
         if objective.trains:
-            console.print(f"round {work.round} train: no solution is left to learn from; the report says why")
+            console.print(f"round {work.round} train: {_too_few(dataset.num_rows, fewest)}; the policy stays as it is")
         _record(work, policy)
         return policy
     job = Job(
@@ -71,14 +74,15 @@ def train(
         trainer_args=arguments.trainer | launcher.trainer_args,
         lora_args=arguments.lora,
         folders=tuple(folder.absolute() for folder in objective.folders),
+        today=model.date,
     )
     if status := workers.sleep():
-        console.print(f"round {work.round} train: the engine releases the GPU's memory; {status}", markup=False)
+        console.print(f"round {work.round} train: the engine releases the GPU's memory; {status}")
     stats = _fit(work, job, launcher, objective)
     scorer = job.scorer if job.scorer.is_dir() else policy.scorer
     new = Policy(policy.base, job.out, weights.name(job.out, scorer), scorer)
     for adapter in (job.out, job.scorer) if scorer == job.scorer else (job.out,):
-        _card(work, dataset, new, objective, arguments, stats, adapter)
+        _card(work, dataset, new, objective, stats, adapter)
     _record(work, new)
     shutil.rmtree(job.scratch, ignore_errors=True)
     return new
@@ -90,9 +94,9 @@ def _fit(work: Stage, job: Job, launcher: Launcher, objective: Objective) -> Tra
     write_json(path, job.written())
     shutil.rmtree(job.scorer.parent, ignore_errors=True)  # of a training that was not finished
     notes: dict[str, JsonValue] = {}
-    command = launch.command(launcher.config, objective, path)
-    with contextlib.closing(_reports(command, work.dir / "train.log")) as reports:
-        for report in _shown(work, reports):
+    command, environment = launch.command(launcher.config, objective, path), launch.environment(launcher.config)
+    with contextlib.closing(reports(command, environment, work)) as received:
+        for report in _shown(work, received):
             notes |= report.notes
             if report.train_seconds is not None:
                 work.trained_seconds = report.train_seconds
@@ -100,8 +104,20 @@ def _fit(work: Stage, job: Job, launcher: Launcher, objective: Objective) -> Tra
     return stats
 
 
-def _reports(command: list[str], log: Path) -> Generator[Report]:
-    """Run the child and yield what it reports. It and all that it started are killed if this process is stopped."""
+def _too_few(num_rows: int, fewest: int) -> str:
+    """Why nothing is trained."""
+    if num_rows == 0:
+        return "no solution is left to learn from; the report says why"
+    rows = "1 row is" if num_rows == 1 else f"{num_rows} rows are"
+    return f"{rows} too few to train on: objective.min_rows is {fewest}"
+
+
+def reports(
+    command: list[str], environment: Mapping[str, str], work: Stage, silence: float = watch.LIMIT
+) -> Generator[Report]:
+    """Run the child and yield what it reports. It and all that it started are killed if this process is stopped. After
+    so many seconds of `silence` that is said. Raises TrainError where it fails."""
+    log, failed = work.dir / "train.log", ""
     with log.open("w", encoding="utf-8") as rest:
         child = subprocess.Popen(
             command,
@@ -110,24 +126,54 @@ def _reports(command: list[str], log: Path) -> Generator[Report]:
             stderr=rest,
             text=True,
             start_new_session=True,
+            env=environment,
         )
         assert child.stdin and child.stdout
         try:
-            for line in child.stdout:
-                report = Report.read(line)
-                if report:
-                    yield report
-                else:
-                    rest.write(line)
-            code = child.wait()
+            with watch.Watch(f"round {work.round} train", child.pid, log, silence) as listening:
+                for line in child.stdout:
+                    listening.heard()
+                    report = Report.read(line)
+                    if report is None:
+                        rest.write(line)
+                    elif report.failed:
+                        failed = failed or report.failed
+                    else:
+                        yield report
+                code = child.wait()
         finally:
             child.stdin.close()
             _kill(child)
-    tail = "\n".join(log.read_text("utf-8", "replace").splitlines()[-15:])
-    if code and "No space left on device" in tail:
-        raise OSError(errno.ENOSPC, "no space left while training", str(log.parent))  # run.stage explains what to do
     if code:
-        raise TrainError(f"training failed (exit code {code}); earlier stages are kept. Its log, {log}, ends:\n{tail}")
+        raise _failure(code, failed, log, work.round)
+
+
+def _failure(code: int, failed: str, log: Path, n: int) -> Exception:
+    """What a child's exit `code` comes of in round `n`: what it said that it `failed` of, else the end of its log."""
+    written = log.read_text("utf-8", "replace")
+    end = "\n".join(_without_launcher(written).splitlines()[-15:])
+    if "No space left on device" in failed + end:
+        return OSError(errno.ENOSPC, "no space left while training", str(log.parent))  # run.stage explains what to do
+    begun_anew = f"with a changed recipe, the round begins anew by --redo-from {n}"
+    if failed:
+        return TrainError(f"training failed: {failed}\nEarlier stages are kept; {begun_anew}. Its log is {log}")
+    killed = "; it was killed, as the system does where memory runs out" if KILLED in written else ""
+    return TrainError(
+        f"training failed (exit code {code}{killed}); earlier stages are kept, and {begun_anew}. Its log, {log}, "
+        f"ends:\n{end}"
+    )
+
+
+KILLED = "SIGKILL"
+TRACEBACK = "Traceback (most recent call last):"
+LAUNCHER = ("CalledProcessError:", "ChildFailedError:")
+"""What accelerate and torchrun raise where a process that they started has failed."""
+
+
+def _without_launcher(log: str) -> str:
+    """`log` without the traceback at its end of the launcher, which knows only that the child failed."""
+    before, _, after = log.rpartition(TRACEBACK)
+    return before if any(error in after for error in LAUNCHER) else log
 
 
 def _kill(child: subprocess.Popen[str]) -> None:
@@ -141,11 +187,11 @@ def _kill(child: subprocess.Popen[str]) -> None:
         child.wait()
 
 
-def _shown(work: Stage, reports: Iterable[Report]) -> Iterator[Report]:
+def _shown(work: Stage, received: Iterable[Report]) -> Iterator[Report]:
     """The reports, each shown as it passes: what the child says, and a progress bar for each thing that it does."""
     with contextlib.ExitStack() as bars:
         bar, doing, done = None, "", 0
-        for report in reports:
+        for report in received:
             if report.say:
                 console.print(f"round {work.round} train: {report.say}")
             if report.step:
@@ -171,7 +217,6 @@ def _card(
     dataset: Dataset,
     policy: Policy,
     objective: Objective,
-    arguments: Arguments,
     stats: TrainStats,
     adapter: Path,
 ) -> None:
@@ -182,7 +227,7 @@ def _card(
         dataset=dataset,
         policy=policy,
         objective=objective,
-        targets=arguments.targets,
+        lora=Lora.read(adapter) if (adapter / CONFIG).is_file() else None,
         stats=stats,
         scores=adapter == policy.scorer,
         environments=work.environments,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from byheart.strategies.core.prompting import spaced
-from byheart.types import Completion, Generate, Problem, Prompt, Rollout, Solver, Verify, replace
+from byheart.types import Completion, Generate, Problem, Prompt, Rollout, Solver, Verify
 
 
 def ask(prompt: Prompt, temperature: float, max_tokens: int) -> Generate:
@@ -43,7 +43,7 @@ def revised(problem: Problem, attempts: Sequence[Sequence[Completion]], strategy
     says what became of the draft: fixed, kept, broken, unsolved, or unjudged.
     """
     attempts = [
-        [draft, *(replace(rewrite, text=spaced(problem.prompt, rewrite.text)) for rewrite in rewrites)]
+        [draft, *(rewrite.saying(spaced(problem.prompt, rewrite.text)) for rewrite in rewrites)]
         for draft, *rewrites in attempts
     ]
     texts = [version.text for versions in attempts for version in versions]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from byheart.contracts import Strategy, Workers
 from byheart.errors import EngineError
-from byheart.files import Journal, read_records
+from byheart.files import Journal, read_record
 from byheart.runs.records import SampleStats
 from byheart.runs.stages import Earlier, Stage, stage
+from byheart.strategies.core.diagnosis import FirstSamples, num_out_of_context
 from byheart.strategies.core.driver import Retriever
 from byheart.strategies.core.example_store import verified_examples
 from byheart.strategies.core.tuning import tuned
@@ -26,7 +27,7 @@ def read_rollouts(folder: Path) -> Sequence[RolloutGroup]:
     """In the order of the problems, whatever the order in which they finished; each is read when it is asked for."""
     groups = Journal(folder, "rollouts", RolloutGroup).records()
     indices = {group.problem_id: index for index, group in enumerate(groups)}
-    problems = read_records(folder / "problems.jsonl", Problems)[0]
+    problems = read_record(folder / "problems.jsonl", Problems)
     return groups.at(indices[problem.id] for problem in problems.train if problem.id in indices)
 
 
@@ -48,7 +49,8 @@ def sample(
 
     def attempts(name: str, part: Sequence[Problem], solver: Strategy, budget: int | None = None) -> list[RolloutGroup]:
         journal, doing = Journal(work.dir, name, RolloutGroup), "sample" if name == "rollouts" else name
-        return attempt(work, journal, part, solver.solve, workers, verifier, seed, doing, retrieve, budget)
+        first = FirstSamples(work, solver) if name == "rollouts" else None
+        return attempt(work, journal, part, solver.solve, workers, verifier, seed, doing, retrieve, budget, first)
 
     tuning = strategy.tuning()
     best = tuned(work.dir, problems.train, tuning, attempts) if tuning else None
@@ -64,6 +66,7 @@ def sample(
         num_failed=sum(group.failure is not None for group in groups),
         temperature=best.temperature if best else None,
         balance=best.balance if best else None,
+        num_out_of_context=num_out_of_context(groups, strategy),
     )
     return groups
 
@@ -79,11 +82,13 @@ def attempt(
     doing: str,
     retrieve: Retriever | None = None,
     budget: int | None = None,
+    first: FirstSamples | None = None,
 ) -> list[RolloutGroup]:
     """What `solve` comes to for each of `problems`, in their order; written to `journal` as each is finished.
 
     Once `budget` tokens were generated no more problems are started, and those are not in the result. `retrieve`
-    answers requests for worked examples. Raises EngineError where the engine refused every single problem."""
+    answers requests for worked examples; `first` sees each finished problem. Raises EngineError where the engine
+    refused every single problem."""
     known = {group.problem_id: group for group in journal.read()}
     num_missing = sum(problem.id not in known for problem in problems)
     if not num_missing:
@@ -101,6 +106,8 @@ def attempt(
                     journal.append(group)
                     known[group.problem_id] = group
                     tokens += group.num_tokens
+                    if first:
+                        first.add(group)
                     bar.advance(1, f"{tokens / max(workers.seconds - before, 1e-9):.0f} tokens/s")
                 spent += sum(known[problem.id].num_tokens for problem in chunk)
     finally:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 from typing_extensions import override
 
-from byheart.contracts import Strategy
+from byheart.contracts import AnswerTokens, Strategy
 from byheart.errors import PromptError, RecipeError
 from byheart.strategies.core.prompting import put, template
 from byheart.strategies.core.steps import UNTIL, Kind, alike, first, split
@@ -49,7 +49,7 @@ class Searching(Strategy):
     width: int = Field(default=4, ge=1, description="next steps sampled after a step")
     temperature: float = Field(default=1.0, gt=0, description="sampling temperature of a step")
     top_p: float = Field(default=1.0, gt=0, le=1, description="nucleus sampling: probability mass to sample from")
-    step_tokens: int = Field(default=64, ge=1, description="most tokens of a step")
+    step_tokens: AnswerTokens = Field(default=64, ge=1, description="most tokens of a step")
     max_depth: int = Field(default=16, ge=1, description="most steps of a solution; a longer branch is closed")
     max_nodes: int = Field(default=256, ge=1, description="steps in the tree at which the search ends")
     max_tokens: int = Field(default=8192, ge=1, description="tokens generated for the problem at which the search ends")

@@ -11,6 +11,7 @@ from byheart.contracts import Workers
 from byheart.files import Records, write_records
 from byheart.progress import console
 from byheart.runs.stages import Stage, stage
+from byheart.strategies.core.diagnosis import counted, shares
 from byheart.strategies.core.work import Solving
 from byheart.types import Policy, Problem, Problems, RolloutGroup, Solver, Verdict, Verify, replace
 from byheart.verifiers.core.pool import FAILED
@@ -36,10 +37,12 @@ def verify(
         workers.load(policy)
     verdicts = judged(work, problems.train, rollouts, workers, verifier)
     write_records(work.dir / "verdicts.jsonl", verdicts)
+    work.stats = stats = counted(rollouts, verdicts)
+    console.print(f"round {work.round} verify: {shares(stats)}")
     failures = Counter(verdict.reason for verdict in verdicts if verdict.reason.startswith(FAILED))
     if failures:
         [(reason, _)] = failures.most_common(1)
-        console.print(f"{failures.total()} of {len(verdicts)} responses are unjudged: {reason}", markup=False)
+        console.print(f"{failures.total()} of {len(verdicts)} responses are unjudged: {reason}")
     return verdicts
 
 

@@ -1,0 +1,60 @@
+"""Whether the policy that a round made is promoted, and why. The development problems decide, the held-out ones do not.
+
+It is promoted if it is significantly worse neither than the policy that the round started from nor than the best so
+far, by McNemar's test: rounds that each lose a little, too little for a test, would lose everything together. The best
+is the one that solves most development problems, and of equals the earliest.
+
+Where both policies solve nothing the test can say nothing. The new one is then promoted if no fewer of its answers come
+to their end, and no fewer can be read, than of the old one. Where nothing could be judged, as no gold answers are
+known, it is promoted unmeasured, unless all of its answers are cut off. In both cases it is not if its loss rose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from byheart.evaluation.measure import Outcome
+from byheart.evaluation.metrics import Decision, Paired
+
+PROMOTING: frozenset[Decision] = frozenset({"not worse", "as readable", "unmeasured"})
+"""The decisions by which a policy is promoted."""
+
+
+def decide(
+    changes: Paired,
+    against_best: Paired,
+    before: Sequence[Outcome],
+    after: Sequence[Outcome],
+    loss_rose: bool,
+    alpha: float,
+) -> Decision:
+    """Whether a new policy is promoted or not, and why, by its answers to the development problems, `after`.
+
+    `changes` holds them against those `before`, and `against_best` against those of the best so far."""
+    if not is_judged(before, after):
+        if after and all(outcome.cut_off for outcome in after):
+            return "all cut off"
+        return "loss rose" if loss_rose else "unmeasured"
+    if not changes.problems:
+        return "incomparable"
+    if changes.p_worse < alpha:
+        return "worse"
+    if against_best.p_worse < alpha:
+        return "worse than best"
+    if any(outcome.right for outcome in (*before, *after)):
+        return "not worse"
+    if loss_rose:
+        return "loss rose"
+    more_cut_off = sum(outcome.cut_off for outcome in after) > sum(outcome.cut_off for outcome in before)
+    more_unread = sum(outcome.unread for outcome in after) > sum(outcome.unread for outcome in before)
+    return "less readable" if more_cut_off or more_unread else "as readable"
+
+
+def is_judged(before: Sequence[Outcome], after: Sequence[Outcome]) -> bool:
+    """Whether any of the answers could be judged."""
+    return any(outcome.right is not None for outcome in (*before, *after))
+
+
+def num_right(outcomes: Sequence[Outcome]) -> int:
+    """How many of the answers are right."""
+    return sum(outcome.right is True for outcome in outcomes)

@@ -1,0 +1,123 @@
+"""How samples came out, and the one thing to change where there is little to learn from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from byheart.contracts import Strategy
+from byheart.runs.records import VerifyStats
+from byheart.runs.stages import About, Stage
+from byheart.strategies.core.diagnosis import FirstSamples, advice, counted, num_out_of_context, said, shares
+from byheart.types import FinishReason, Problem, Rollout, RolloutGroup, Verdict
+
+SCORES = {"+": 1.0, "-": 0.0, "#": 0.0, "?": None, "~": 0.0, "!": 1.0}
+DIRECT = Strategy.parse({"name": "direct", "max_tokens": 10})
+
+
+def group(marks: str, problem: str = "p", tokens: int = 10) -> RolloutGroup:
+    """'+' right, '-' wrong, '#' wrong as no answer is read, '?' unjudged; cut off: '~', '!' with the right answer, and
+    '.' without a verdict; ',' ended and has none."""
+    rollouts, verdicts = [], []
+    for n, mark in enumerate(marks):
+        finish: FinishReason = "length" if mark in "~!." else "stop"
+        rollouts.append(Rollout(f"{problem}-{n}", problem, "direct", "1 + 1", "2", finish, tokens, n, "base"))
+        if mark in SCORES:
+            answer = "2" if mark in "+-" else None
+            verdicts.append(Verdict(f"{problem}-{n}", "v", SCORES[mark], answer, ""))
+    return RolloutGroup(problem, rollouts, verdicts)
+
+
+def stats(*problems: str, tokens: int = 10) -> VerifyStats:
+    groups = [group(marks, f"p{n}", tokens) for n, marks in enumerate(problems)]
+    return counted(groups, [verdict for each in groups for verdict in each.verdicts])
+
+
+def test_each_sample_is_counted_once_as_what_it_came_to() -> None:
+    assert stats("++", "+-", "#?", "~!", "") == VerifyStats(
+        num_all_right=1,
+        num_some_right=1,
+        num_none_right=2,
+        num_samples=8,
+        num_judged=8,
+        samples_right=3,
+        samples_cut_off=2,
+        samples_unread=1,
+        samples_unjudged=1,
+    )
+    assert stats("++", "+-", "#?", "~!").num_problems == 4
+
+
+def test_the_shares_are_said() -> None:
+    assert shares(stats("++", "+-", "#?", "~!")) == (
+        "of 4 problems 1 have all samples right, 1 some and 2 none; of 8 samples 3 are right, 2 cut off, 1 without an "
+        "answer that can be read and 1 unjudged"
+    )
+    assert shares(stats(",", "..")) == "of 3 samples 2 are cut off; none is judged yet"
+
+
+@pytest.mark.parametrize(
+    ("problems", "out_of_context", "change"),
+    [
+        (["~~~~", "+~~-"], 0, "raise strategy.max_tokens"),
+        (["~~~~", "+~~-"], 5, "raise model.max_context"),
+        (["~~~~", "+~~-"], 2, "raise strategy.max_tokens"),
+        (["....", ",.."], 0, "raise strategy.max_tokens"),
+        (["????", "?+--"], 0, "another task.verifier"),
+        (["####", "#+--"], 0, "say in the prompt"),
+        (["----", "-~#-"], 0, "easier problems, more samples, or the strategy few_shot"),
+        (["++", "++"], 0, "harder problems"),
+        (["+-", "++"], 0, ""),
+        (["~~--", "++--"], 0, ""),
+        ([",,", ",."], 0, ""),
+    ],
+)
+def test_where_something_stands_in_the_way_the_one_thing_to_change_is_said(
+    problems: list[str], out_of_context: int, change: str
+) -> None:
+    counts = stats(*problems)
+    found = advice(counts, out_of_context)
+    assert change in found and bool(found) == bool(change)
+    assert said(counts, out_of_context) == f"{shares(counts)}. {found}".rstrip()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "strategy", "number"),
+    [
+        (10, {"name": "direct", "max_tokens": 10}, 0),
+        (7, {"name": "direct", "max_tokens": 10}, 2),
+        (7, {"name": "best_of", "max_tokens": 8}, 2),
+        (7, {"name": "mcts"}, 0),  # which says nothing of what a sample may cost
+    ],
+)
+def test_what_ended_before_its_budget_was_cut_off_by_the_context(
+    tokens: int, strategy: dict[str, Any], number: int
+) -> None:
+    assert num_out_of_context([group("~+.", tokens=tokens)], Strategy.parse(strategy)) == number
+
+
+@pytest.mark.parametrize(("marks", "problems"), [("~" * 8, 8), ("~", 32), ("~" * 100, 1)])
+def test_it_is_said_once_after_the_first_dozens(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], marks: str, problems: int
+) -> None:
+    first = FirstSamples(Stage(tmp_path, tmp_path, 2, "sample", 0, About("r", "m", "t", "s", "line", None)), DIRECT)
+    for n in range(problems - 1):
+        first.add(group(marks, f"p{n}"))
+    assert capsys.readouterr().err == ""
+    first.add(group(marks, "last"))
+    num = len(marks) * problems
+    text = " ".join(capsys.readouterr().err.split())
+    assert text.startswith(f"round 2 sample, so far: of {problems} problems 0 have all samples right")
+    assert f"of {num} samples 0 are right, {num} cut off" in text and text.endswith("raise strategy.max_tokens.")
+    first.add(group(marks * 100, "more"))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_problem_that_the_engine_refused_is_no_word_on_samples(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = FirstSamples(Stage(tmp_path, tmp_path, 2, "sample", 0, About("r", "m", "t", "s", "line", None)), DIRECT)
+    for n in range(40):
+        first.add(RolloutGroup(Problem.of(str(n), "1", "number").id, [], [], failure="too long"))
+    assert capsys.readouterr().err == ""
