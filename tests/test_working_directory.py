@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from byheart.errors import EngineError
 from byheart.models import weights
-from byheart.publish import hub
+from byheart.publish import packing
 from byheart.runs.stages import read_environments
 
 NAMES = ("pipeline", "byheart", "types", "json")
@@ -106,7 +106,7 @@ evaluation: {{num_train: 2}}
     one = folder / "runs/r/round-001"
     assert (one / "adapter/adapter_model.safetensors").is_file()
     # And since a whole round is dear: what it was computed with is in all of its cards.
-    published, _ = hub.pack(folder / "runs/r", 1, "me/sums", base="someone/tiny", license="mit")
+    published, _ = packing.pack(folder / "runs/r", 1, "me/sums", base="someone/tiny", license="mit")
     used = read_environments(one)[0].versions
     made_with = f"| made with | byheart `{used['byheart']}`, python `{platform.python_version()}`"
     for card in (one / "adapter", one / "dataset", published.folder):

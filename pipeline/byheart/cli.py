@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from byheart import STAGES
-from byheart.errors import ByheartError, InputError
+from byheart.console import Console
+from byheart.errors import ByheartError, InputError, RunError
+from byheart.files import user_path
 from byheart.models import machine
 
 if TYPE_CHECKING:
@@ -19,20 +22,24 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Make a language model learn by heart what it first had to work out. Begin with: byheart run addition",
 )
 
 RecipeArgument = Annotated[str, typer.Argument(help="a recipe file, or the name of one that comes with byheart")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. task.digits=3")]
 RunDir = Annotated[
-    str | None, typer.Option(help="where the run lives, a directory or URL  [default: runs/<name of the recipe>]")
+    str | None,
+    typer.Option(help="where the run lives, a directory or URL", show_default="runs/<name of the recipe>"),
 ]
 Where = Annotated[str, typer.Argument(help="a run directory, e.g. runs/addition, or its URL, e.g. s3://bucket/x")]
+
+out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"byheart {machine.version()}")
+        out.print(f"byheart {machine.version()}")
         raise typer.Exit
 
 
@@ -49,7 +56,7 @@ def byheart(
 def run(
     recipe: RecipeArgument,
     overrides: Overrides = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="rounds to do now  [default: the recipe's]")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="rounds to do now", show_default="the recipe's")] = None,
     run_dir: RunDir = None,
     redo_from: Annotated[
         int | None, typer.Option(min=1, help="set this round and all after it aside and do them anew")
@@ -68,14 +75,14 @@ def run(
     if dry_run:
         from byheart.planning.dry_run import plan
 
-        terminal.show_plan(plan(parsed, folder, rounds or parsed.rounds))
+        terminal.show_plan(plan(parsed, folder, rounds or parsed.rounds, redo_from))
         return
     _work(parsed, folder, rounds, redo_from=redo_from)
     terminal.show_result(folder)
     if run_dir and "://" in run_dir:
         from byheart.runs import store
 
-        typer.echo(f"store    {store.shown(run_dir)}")
+        out.print(f"store    {store.shown(run_dir)}")
 
 
 def _stage_command(name: str) -> None:
@@ -94,14 +101,23 @@ def verify(
     verifier: Annotated[
         str | None, typer.Option(help="judge the rows of FILE by this: math, or '{name: number, tolerance: 0.01}'")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="where the judged rows go  [default: standard output]")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            parser=user_path,
+            metavar="FILE",
+            help="where the judged rows go",
+            show_default="standard output",
+        ),
+    ] = None,
 ) -> None:
     """Do only the stage verify of the round at hand; or, with --verifier, judge the rows of a file.
 
     A row has `response`, and `answer` (for code: `tests`). It comes back with `score`, `extracted` and `reason`.
     """
     if verifier is None:
-        if source == "-" or ".jsonl" in source or out:
+        if source == "-" or ".jsonl" in source or to:
             raise InputError(f"{source}: --verifier is missing, e.g. --verifier math")
         parsed = _recipe(source, overrides)
         _work(parsed, _folder(run_dir, parsed), 1, only="verify")
@@ -111,7 +127,7 @@ def verify(
         if overrides or run_dir:
             raise InputError("with --verifier a file is judged, so there is no recipe to change and no run directory")
         try:
-            good = verify_file(source, verifier, out)
+            good = verify_file(source, verifier, to)
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         raise typer.Exit(0 if good else 1)
@@ -128,7 +144,10 @@ for _name in STAGES:
 def pull(
     url: Annotated[str, typer.Argument(help="where the run is, e.g. s3://bucket/runs/addition")],
     folder: Annotated[
-        Path | None, typer.Argument(help="its copy here; by default the last part of the URL, in runs")
+        Path | None,
+        typer.Argument(
+            parser=user_path, metavar="[FOLDER]", help="its copy here; by default the last part of the URL, in runs"
+        ),
     ] = None,
 ) -> None:
     """Bring a run from its URL here, or its copy here up to date.
@@ -140,7 +159,7 @@ def pull(
 
     if "://" not in url:
         raise InputError(f"{url} is not a URL; a run directory is read where it is")
-    typer.echo(store.pull(url, folder or Path("runs", store.name(url))))
+    out.print(f"{store.pull(url, folder or Path('runs', store.name(url)))}")
 
 
 @app.command()
@@ -155,7 +174,9 @@ def status(run: Where) -> None:
 @app.command()
 def show(
     run: Where,
-    round_: Annotated[int | None, typer.Option("--round", min=1, help="[default: the last one]")] = None,
+    round_: Annotated[
+        int | None, typer.Option("--round", min=1, help="the round to show", show_default="the last one")
+    ] = None,
     problem: Annotated[str | None, typer.Option(help="the beginning of a problem's id, or words of its prompt")] = None,
     verdict: Annotated[str | None, typer.Option(help="only: right, wrong or unjudged")] = None,
     limit: Annotated[int, typer.Option(min=1, help="problems to show")] = 10,
@@ -181,7 +202,7 @@ def report(run: Where) -> None:
     from byheart.report.page import write_page
     from byheart.runs import store
 
-    typer.echo(write_page(store.local(run)))
+    out.print(f"{write_page(store.local(run))}")
 
 
 @app.command()
@@ -189,7 +210,10 @@ def compare(
     runs: Annotated[list[str], typer.Argument(help="two or more run directories; each is held against the first")],
     split: Annotated[str, typer.Option(help="the problems to compare on: held_out or dev")] = "held_out",
     by_round: Annotated[bool, typer.Option("--by-round", help="show every round, not only the last")] = False,
-    page: Annotated[Path | None, typer.Option(help="write the comparison as an HTML page as well")] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(parser=user_path, metavar="FILE", help="write the comparison as an HTML page as well"),
+    ] = None,
 ) -> None:
     """Hold runs against each other, problem by problem, and say which differences are more than chance."""
     from byheart.report import terminal
@@ -201,15 +225,25 @@ def compare(
     if page:
         from byheart.report.page import write_comparison
 
-        typer.echo(write_comparison(comparison, page))
+        out.print(f"{write_comparison(comparison, page)}")
 
 
 @app.command()
 def publish(
     run: Where,
-    to: Annotated[str, typer.Option(metavar="USER/NAME", help="the repository of the model, and of the data set")],
+    to: Annotated[
+        str | None, typer.Option(metavar="USER/NAME", help="the repository of the model, and of the data set")
+    ] = None,
+    into: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USER/NAME",
+            help="the same where it holds what byheart did not push: files of the same names are overwritten",
+        ),
+    ] = None,
     round_: Annotated[
-        int | None, typer.Option("--round", min=1, help="[default: the one whose policy the run ended with]")
+        str | None,
+        typer.Option("--round", metavar="N|best", show_default="the one whose policy the next round would start from"),
     ] = None,
     merged: Annotated[bool, typer.Option("--merged", help="the full weights instead of the adapter")] = False,
     public: Annotated[bool, typer.Option("--public", help="for all to see, where the repository is made now")] = False,
@@ -222,15 +256,29 @@ def publish(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only write the folders that would be pushed")] = False,
 ) -> None:
     """Push a round's adapter and its data set to a model hub, each with its card; private unless --public."""
-    from byheart.publish import hub
+    from byheart.publish import hub, packing
     from byheart.runs import store
 
-    parcels = hub.pack(store.local(run), round_, to, base, license_, merged)
+    name = into or to
+    if name is None or to not in (None, name):
+        raise InputError("say where to: --to USER/NAME, or --into USER/NAME")
+    parcels = packing.pack(store.local(run), _number_or_best(round_), name, base, license_, merged)
     for parcel in parcels:
-        typer.echo(f"{parcel.kind} {parcel.to}: {parcel.folder}")
+        out.print(f"{parcel.kind} {parcel.to}: {parcel.folder}")
     if not dry_run:
-        for address in hub.push(parcels, parcels[0].folder.parent.parent.name, public):
-            typer.echo(address)
+        destinations = hub.survey(parcels, public, into is not None)
+        for destination in destinations:
+            out.print(f"{destination}")
+        for address in hub.push(destinations, parcels[0].folder.parent.parent.name):
+            out.print(f"{address}")
+
+
+def _number_or_best(text: str | None) -> int | Literal["best"] | None:
+    if text is None or text == "best":
+        return None if text is None else "best"
+    if not text.isdecimal() or int(text) == 0:
+        raise InputError(f"--round is the number of a round, or best, not {text!r}")
+    return int(text)
 
 
 @app.command("doctor")
@@ -249,7 +297,9 @@ def doctor_() -> None:
 def recipes(
     name: Annotated[str | None, typer.Argument(help="show this one as it is written")] = None,
     resolved: Annotated[bool, typer.Option("--resolved", help="show every key with its value")] = False,
-    copy: Annotated[Path | None, typer.Option(metavar="FILE", help="write it to FILE, to start from")] = None,
+    copy: Annotated[
+        Path | None, typer.Option(parser=user_path, metavar="FILE", help="write it to FILE, to start from")
+    ] = None,
 ) -> None:
     """The recipes that come with byheart: what each does, on what hardware, for how long, with what result."""
     from byheart.config import shipped
@@ -261,7 +311,7 @@ def recipes(
         catalog.show_recipes()
     elif copy:
         shipped.copy(name, copy, resolved)
-        typer.echo(copy)
+        out.print(f"{copy}")
     else:
         typer.echo(shipped.text(name, resolved), nl=False)
 
@@ -280,7 +330,10 @@ def options(
 
 @app.command()
 def schema(
-    out: Annotated[Path | None, typer.Option(help="where it goes  [default: standard output]")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--out", parser=user_path, metavar="FILE", help="where it goes", show_default="standard output"),
+    ] = None,
 ) -> None:
     """The JSON schema of a recipe, with which editors check and complete one."""
     import json
@@ -289,9 +342,9 @@ def schema(
     from byheart.files import write_text
 
     text = json.dumps(made(), indent=1, ensure_ascii=False) + "\n"
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(out, text)
+    if to:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        write_text(to, text)
     else:
         typer.echo(text, nl=False)
 
@@ -305,11 +358,11 @@ def _work(
     from byheart.runs.run import Halt
 
     try:
-        typer.echo(f"round {loop.run(recipe, folder, rounds, only, redo_from)} is finished")
+        out.print(f"round {loop.run(recipe, folder, rounds, only, redo_from)} is finished")
     except Halt as done:
-        typer.echo(done)
+        out.print(f"{done}")
     except KeyboardInterrupt:
-        typer.echo("byheart: stopped; what was finished is kept, and the same command goes on from there", err=True)
+        err.print("byheart: stopped; what was finished is kept, and the same command goes on from there")
         raise typer.Exit(130) from None
     write_page(folder)
     store.send(folder)
@@ -330,11 +383,30 @@ def _recipe(name: str, overrides: list[str] | None) -> Recipe:
 def main() -> None:
     """The console script `byheart`: an error of the user's is one message and its exit code, never a traceback."""
     machine.isolate()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # of a locale that lacks a character
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
     try:
-        app()
+        return app(standalone_mode=False) or 0
+    except typer.TyperException as error:
+        message, code = error.format_message(), error.exit_code
+        if not message:  # a command without arguments has shown its help
+            return code
+        message = f"{message.rstrip('.')}; see byheart --help"
+    except typer.Abort:
+        return 130
     except ByheartError as error:
-        typer.secho(f"byheart: {error}", err=True, fg="red")
-        sys.exit(error.exit_code)
+        message, code = str(error), error.exit_code
+    except OSError as error:  # a place that can't be read or written, in the words of the system
+        if error.filename is None:
+            raise
+        message, code = f"{error.filename}: {error.strerror or error}", RunError.exit_code
+    err.print(f"byheart: {message}", style="red")
+    return code
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@
     `-- PluginError                 exit code 8: a plugin does what its contract does not allow
 
 Ctrl-C is exit code 130. The message is for the user: what was wrong, where, and what to do. The CLI prints it without a
-traceback; any other exception is a bug and keeps its traceback.
+traceback. So it does with an OSError that names a file, such as one that may not be read: exit code 3, in the words of
+the system. Any other exception is a bug and keeps its traceback.
 """
 
 

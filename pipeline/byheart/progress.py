@@ -6,7 +6,6 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,10 +15,13 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
+from byheart.console import Console
+from byheart.text import visible
+
 EVERY = 15.0
 """Seconds between two lines if there is no terminal."""
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, soft_wrap=True)
 
 
 class Progress:
@@ -27,7 +29,7 @@ class Progress:
 
     def __init__(self, total: int, doing: str, unit: str) -> None:
         """A bar for `total` units, called `unit`, of what is being done."""
-        self._total, self._doing, self._unit = total, doing, unit
+        self._total, self._doing, self._unit = total, visible(doing), visible(unit)
         self._done = 0
         self._began = self._printed = time.monotonic()
         self._bar: RichProgress | None = None
@@ -36,14 +38,14 @@ class Progress:
         """Show the bar."""
         if console.is_terminal:
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[unit]}"),
+                TextColumn("{task.fields[unit]}", markup=False),
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[note]}", markup=False),
             )
             self._bar = RichProgress(*columns, console=console, transient=True)
             self._bar.start()
@@ -56,7 +58,7 @@ class Progress:
         self._done += by
         now = time.monotonic()
         rate = f"{self._done / max(now - self._began, 1e-9):.1f} {self._unit}/s"
-        note = f"{rate}, {note}" if note else rate
+        note = f"{rate}, {visible(note)}" if note else rate
         if self._bar:
             task = self._bar.task_ids[0]
             self._bar.update(task, completed=self._done, note=note)
@@ -76,8 +78,4 @@ class Progress:
             self._line(f"{self._done} {self._unit} in {time.monotonic() - self._began:.1f} s", "")
 
     def _line(self, text: str, note: str) -> None:
-        console.print(
-            f"{time.strftime('%H:%M:%S')}  {self._doing}: {text}{', ' + note if note else ''}",
-            markup=False,
-            soft_wrap=True,
-        )
+        console.print(f"{time.strftime('%H:%M:%S')}  {self._doing}: {text}{', ' + note if note else ''}")

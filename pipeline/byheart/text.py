@@ -1,8 +1,9 @@
-"""The texts of prompts and completions, and when two of them are equal."""
+"""The texts of prompts and completions: when two of them are equal, and how they are shown."""
 
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import category
 
 from byheart.types import Prompt
 
@@ -38,3 +39,24 @@ def shown(value: object) -> str:
 def normalised(text: str) -> str:
     """`text` case folded and with single spaces: equal for texts that differ in case and spacing only."""
     return " ".join(text.casefold().split())
+
+
+HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Categories of characters that steer what shows them: control and format characters, halves of surrogate pairs, and
+Unicode's own line and paragraph ends."""
+
+WRITTEN = "\n\t\u200c\u200d"
+"""Those of them that texts need: two joiners of letters are Persian's and Hindi's, and emojis'."""
+
+
+def visible(text: str) -> str:
+    """`text` with what steers a terminal or a page, such as the codes that clear the screen or turn the direction of
+    writing, made visible by the escapes of JSON: JSON text stays what it was."""
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character in WRITTEN or category(character) not in HIDDEN:
+        return character
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))

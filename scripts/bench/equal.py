@@ -55,7 +55,15 @@ RENAMED: dict[str, str] = {
 ("num_right"; "rollouts.chosen" for those of one of PARTS only), of notes, and of files in a round's directory
 ("verdicts.jsonl", as in PARTS)."""
 
-ADDED: frozenset[str] = frozenset()
+ADDED: frozenset[str] = frozenset(
+    {
+        *("cut_off", "unread"),
+        *("decision", "best", "against_best"),
+        *("first_loss", "pair_first_loss", "value_first_loss", "num_out_of_context"),
+        *("num_all_right", "num_some_right", "num_none_right", "num_samples", "num_judged"),
+        *("samples_right", "samples_cut_off", "samples_unread", "samples_unjudged"),
+    }
+)
 """Keys of what a run records that have been added since the reference commit."""
 
 UNCOMPARED = frozenset({"status", "digest", "made", "resumed", "num_processes"})

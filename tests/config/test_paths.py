@@ -18,6 +18,8 @@ from byheart.text import text_of
 from byheart.trainer import launch
 from byheart.types import Generate
 
+from tests.models import directories
+
 RECIPE = """
 name: mine
 model: {name: models/llama}
@@ -47,7 +49,7 @@ def lay(folder: Path, says: str) -> None:
     rows = [{"prompt": f"{says} {n}", "answer": n} for n in range(3)]
     (folder / "data/rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "models/llama/config.json").write_text(json.dumps({"max_position_embeddings": len(says)}))
-    (folder / "models/llama/model.safetensors").touch()
+    (folder / "models/llama/model.safetensors").write_bytes(directories.weights())
     (folder / "two.yaml").write_text(f"distributed_type: NO\nnum_processes: {len(says)}\n")
     (folder / "script.json").write_text(json.dumps({"?": [says]}))
 

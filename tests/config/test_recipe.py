@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from byheart.config import recipe, validation
+from byheart.config.shipped import read_recipe
 from byheart.errors import RecipeError, TaskError
 from byheart.files import dump_yaml, load_yaml
 from byheart.objectives.sft import SFT
@@ -172,6 +173,55 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, words: s
     with pytest.raises(RecipeError, match=words) as error:
         recipe.read(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "name: t\nobjective: {a: 1}\nseed: 1\nobjective: {b: 2}\n",
+            "line 4: .*the key 'objective' is there twice, first in line 2$",
+        ),
+        (
+            "name: t\ntask: {digits: 2, chat: true, digits: 3}\n",
+            "line 2: .*the key 'digits' is there twice, first in line 2$",
+        ),
+        (
+            "name: t\nschedule:\n  task.only:\n  - level: [1]\n    'level': [2]\n",
+            "line 5: .*'level' is there twice, first in line 4$",
+        ),
+        ("name: t\n? seed\n: 1\n? seed\n: 2\n", "line 4: .*the key 'seed' is there twice, first in line 2$"),
+        ("name: t\nseed: [1\n", "line 3: not a readable YAML file: while parsing a flow sequence expected"),
+        ("name: 2026-13-01\n", "not a readable YAML file: .*month must be in 1..12"),
+        ('name: !!int ""\n', "not a readable YAML file: a value is not what it is said to be: string index out of range"),
+        ("name: !!timestamp today\n", "not a readable YAML file: a value is not what it is said to be"),
+        ("name: !!bool perhaps\n", "not a readable YAML file: a value is not what it is said to be: 'perhaps'"),
+        (
+            "name: t\n<<: {seed: 1}\n<<: {seed: 2}\n",
+            "line 3: .*the key '<<' is there twice, first in line 2$",
+        ),
+        ("name: " + "[" * 2000, "not a readable YAML file: maximum recursion depth"),
+    ],
+    ids=["a section", "an option", "in a list", "spelt out", "torn", "a date that is none", "no number", "no date", "no truth", "merged", "nested"],
+)
+def test_what_is_wrong_in_a_recipe_is_said_in_one_line_with_its_own(tmp_path: Path, text: str, words: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(RecipeError, match=words) as error:
+        recipe.read(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_key_that_a_base_has_too_is_not_said_twice(tmp_path: Path) -> None:
+    base = "base: &base {name: t, seed: 1}\nover:\n  <<: *base\n  seed: 2\nagain: {<<: *base, name: u}\n"
+    assert load_yaml(base)["over"] == {"name": "t", "seed": 2}
+    assert load_yaml(base)["again"] == {"name": "u", "seed": 1}
+
+
+def test_an_override_that_says_a_key_twice_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, yaml.safe_dump(raw()))
+    with pytest.raises(RecipeError, match=r"the value is not YAML \(the key 'digits' is there twice"):
+        recipe.read(path, ["task={name: arithmetic, digits: 2, digits: 3}"])
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
@@ -398,3 +448,76 @@ def test_a_shipped_recipe_can_be_extended_and_its_files_are_found(tmp_path: Path
 def test_what_can_not_be_extended_is_refused(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(RecipeError, match=re.escape(words)):
         recipe.read(written(tmp_path, text))
+
+
+SCHEDULE = {
+    "objective.max_optimizer_steps": [60, 30],
+    "curation.target": ["full", "answer"],
+    "strategy": ["direct", {"name": "rationalize", "samples": 6}],
+    "curation.steps": [{"keep": 4}, None],
+}
+
+
+@pytest.mark.parametrize(
+    ("override", "values"),
+    [
+        ("objective.max_optimizer_steps=3", [3, 3, 3]),
+        ("curation.target=shortest", ["shortest"] * 3),
+        ("curation={target: shortest}", ["shortest"] * 3),
+        ("strategy=direct", ["direct"] * 3),
+        ("strategy.name=reflect", ["reflect"] * 3),
+        ("strategy={name: direct, max_samples: 9}", ["direct"] * 3),
+        ("strategy.samples=9", [9, 9, 9]),
+        ("curation.steps.keep=7", [7, None, None]),
+        ("curation.target_=1", None),
+    ],
+)
+def test_what_the_command_line_says_holds_in_all_rounds(
+    tmp_path: Path, override: str, values: list[Any] | None
+) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(dump_yaml(raw(schedule=SCHEDULE)), "utf-8")
+    if values is None:
+        with pytest.raises(RecipeError, match="target_"):
+            recipe.read(path, [override])
+        return
+    one = recipe.read(path, [override])
+    asked = override.partition("=")[0].removesuffix(".name")
+    asked = {"curation": "curation.target"}.get(asked, asked)
+    flat = [recipe.flatten(one.at(n).resolved()) for n in (1, 2, 3)]
+    assert [row.get(f"{asked}.name" if asked == "strategy" else asked) for row in flat] == values
+    assert ("objective.max_optimizer_steps" in one.schedule) != override.startswith("objective")
+
+
+def test_a_schedule_on_the_command_line_is_the_last_word(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(dump_yaml(raw(schedule=SCHEDULE)), "utf-8")
+    one = recipe.read(path, ["objective.max_optimizer_steps=3", "schedule={objective.max_optimizer_steps: [5, 6]}"])
+    assert [one.at(n).objective.model_dump()["max_optimizer_steps"] for n in (1, 2)] == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("hot", "strategy.temperature: input should be a valid number or a valid list, this is 'hot'"),
+        (-1.0, "strategy.temperature: input should be greater than or equal to 0, this is -1.0"),
+        ([0.5, "hot"], "strategy.temperature.1: input should be a valid number, this is 'hot'"),
+        ([], "strategy.temperature: list should have at least 1 item after validation, not 0, this is []"),
+        ({"a": 1}, "strategy.temperature: input should be a valid number or a valid list, this is {'a': 1}"),
+    ],
+)
+def test_an_option_of_several_types_says_once_what_it_takes(value: Any, said: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        recipe.parse(raw(strategy={"name": "direct", "temperature": value}))
+    assert str(error.value) == f"recipe: {said}"
+
+
+@pytest.mark.parametrize("name", ["addition", "addition/", "folder.yaml", "."])
+def test_a_folder_is_no_recipe_and_hides_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir(exist_ok=True)
+    if name == "addition":
+        assert read_recipe(name).name == "addition"
+        return
+    with pytest.raises(RecipeError, match="is a folder; a recipe is a YAML file"):
+        read_recipe(name)

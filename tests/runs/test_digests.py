@@ -95,7 +95,7 @@ class Recorder(Run):
         self.recipe = chosen
         self.keys: dict[str, str] = {}
 
-    def stage(self, n: int, name: str, function: Any, *inputs: Any) -> Any:
+    def stage(self, n: int, name: str, function: Any, *inputs: Any, **checks: Any) -> Any:
         self.keys[name] = digest(name, n, self.recipe.seed, *(identity(value) for value in inputs))
         if name == "evaluate":
             raise Halt

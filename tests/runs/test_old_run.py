@@ -13,9 +13,9 @@ from byheart.config import recipe
 from byheart.errors import ByheartError
 from byheart.evaluation import baseline
 from byheart.files import load_yaml
-from byheart.publish import hub
+from byheart.publish import packing
 from byheart.report import terminal
-from byheart.runs.run import Run, changes
+from byheart.runs.run import Run, changes, read_state
 from byheart.strategies.core.sampling import sample
 from byheart.strategies.core.verifying import verify
 from byheart.tasks.core.splits import load
@@ -94,7 +94,7 @@ def test_publish_says_that_there_are_no_weights(run: Path) -> None:
 def test_with_weights_it_is_packed_for_publishing(run: Path) -> None:
     for folder in run.glob("round-*/adapter"):
         save_file({"weight": numpy.zeros(2, numpy.float32)}, folder / "adapter_model.safetensors")
-    model, data = hub.pack(run, None, "me/sums", license="apache-2.0")
+    model, data = packing.pack(run, None, "me/sums", license="apache-2.0")
     assert "base_model: HuggingFaceTB/SmolLM2-135M-Instruct" in (model.folder / "README.md").read_text("utf-8")
     assert "me/sums" in (data.folder / "README.md").read_text("utf-8")
 
@@ -124,3 +124,66 @@ def test_what_another_version_wrote_is_refused_by_file_line_and_field(run: Path,
     message = refused(command, run)
     assert message.startswith(f"{run / file}, line 1: not a ")
     assert "since_then" in message
+
+
+def test_a_backup_of_a_round_is_none(run: Path) -> None:
+    for name in ("round-001.bak", "round-2", "round-0001", "round-", "round-two", "Copy of round-001"):
+        shutil.copytree(run / "round-001", run / name)
+    (run / "round-009").write_text("a file")
+    shutil.copy(run / "round-002/rollouts-00000.jsonl", run / "round-002/rollouts-00000 (copy).jsonl")
+    assert said("status", run) == said("status", OLD)
+    assert said("show", run, "--limit", 100) == said("show", OLD, "--limit", 100)
+
+
+TORN = {
+    "recipe.yaml": ("status", "{name: [", "no recipe of a run"),
+    "state.json": ("run", '{"rounds": [', "torn"),
+    "round-002/stages.json": ("status", '{"load": {"sta', "torn"),
+    "round-002/metrics.json": ("status", '{"splits": {', "torn"),
+    "round-002/problems.jsonl": ("show", '{"train": [', "line 1"),
+    "round-002/evaluate.jsonl": ("report", "", "0 lines"),
+    "round-002/verdicts.jsonl": ("show", "[]\n", "line 1"),
+}
+"""File -> a command that reads it, what is left of it, and what is said."""
+
+
+@pytest.mark.parametrize("file", TORN)
+def test_a_torn_file_is_named(run: Path, file: str) -> None:
+    command, left, words = TORN[file]
+    (run / file).write_text(left)
+    message = refused_by(command, run)
+    assert message.startswith(str(run / file))
+    assert words in message
+
+
+@pytest.mark.parametrize("file", ["round-002/problems.jsonl", "round-002/baseline.jsonl"])
+def test_a_missing_file_is_named(run: Path, file: str) -> None:
+    (run / file).unlink()
+    assert refused_by("report", run).startswith(f"{run / file} is missing; put it back")
+
+
+@pytest.mark.parametrize("row", ["[]", "7", "null", '{"load": 3}', '{"load": []}', '"text"'])
+@pytest.mark.parametrize("file", ["stages.json", "metrics.json"])
+def test_a_file_of_another_shape_is_named(run: Path, file: str, row: str) -> None:
+    (run / "round-002" / file).write_text(row)
+    message = refused_by("status", run)
+    assert str(run / "round-002" / file) in message or "measured otherwise" in message
+
+
+def test_files_of_two_runs_are_told_apart(run: Path) -> None:
+    shutil.copy(run / "round-001/problems.jsonl", run / "round-002/problems.jsonl")
+    metrics = json.loads((run / "round-002/metrics.json").read_text("utf-8"))
+    for split in metrics["splits"].values():
+        for kind in ("fast", "worked"):
+            split["paired"][kind]["gained"] = ["0123456789abcdef"]
+    (run / "round-002/metrics.json").write_text(json.dumps(metrics), "utf-8")
+    assert "metrics.json names the problem 0123456789abcdef" in refused("report", run)
+
+
+def refused_by(command: str, run: Path) -> str:
+    """The message of a command that is refused by what it reads of `run`."""
+    if command != "run":
+        return refused(command, run)
+    with pytest.raises(ByheartError) as error:
+        read_state(run)
+    return str(error.value)

@@ -74,6 +74,22 @@ def test_a_stage_on_record_is_read_and_not_done_again(tmp_path: Path) -> None:
     run.close()
 
 
+def test_what_a_stage_may_refuse_by_is_given_to_it_and_does_not_have_it_done_again(tmp_path: Path) -> None:
+    @stage(read_steps)
+    def refusing(work: Stage, *inputs: Any, limit: int) -> list[Step]:
+        if len(inputs) > limit:
+            raise RunError("too many")
+        return step(work, *inputs)
+
+    run = opened(tmp_path)
+    with pytest.raises(RunError, match="too many"):
+        run.stage(1, "load", refusing, "a", limit=0)
+    made = run.stage(1, "load", refusing, "a", limit=1)
+    assert run.stage(1, "load", refusing, "a", limit=0).digest == made.digest
+    assert calls == ["load"]
+    run.close()
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -19,6 +19,7 @@ from byheart.runs import store
 from fsspec.implementations.local import LocalFileSystem
 
 from tests.conftest import environment
+from tests.models import directories
 from tests.warm import Warm
 
 Byheart = Callable[..., subprocess.CompletedProcess[str]]
@@ -644,14 +645,16 @@ def test_an_adapter_that_changed_is_another(url: str, tmp_path: Path, tiny: Path
     options = checkpoint.ModelOptions(name=str(tiny), adapter=url)
     with pytest.raises(InputError, match=r"has no adapter_model\.safetensors"):
         checkpoint.adapter(options)
-    (remote / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(tiny)}))
-    (remote / "adapter_model.safetensors").write_text("one")
+    config = {"base_model_name_or_path": str(tiny), "r": 4, "lora_alpha": 8}
+    (remote / "adapter_config.json").write_text(json.dumps(config))
+    (remote / "adapter_model.safetensors").write_bytes(directories.weights(one=(2,)))
     (remote / "training_args.bin").write_text("a pickle")
     first = checkpoint.adapter(options)
     assert sorted(content(first)) == ["adapter_config.json", "adapter_model.safetensors"]
     assert checkpoint.adapter(options) == first
-    (remote / "adapter_model.safetensors").write_text("two")
-    assert (checkpoint.adapter(options) / "adapter_model.safetensors").read_text() == "two"
+    (remote / "adapter_model.safetensors").write_bytes(directories.weights(two=(2,)))
+    other = checkpoint.adapter(options) / "adapter_model.safetensors"
+    assert other.read_bytes() == directories.weights(two=(2,))
 
 
 def test_adapters_whose_names_have_a_dot_are_fetched_at_the_same_time(

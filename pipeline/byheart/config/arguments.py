@@ -62,6 +62,7 @@ SET = {
         "dataset_kwargs": "the dataset is made of tokens",
         "max_length": "a row that fitted the model's context is never cut",
         "truncation_mode": "a row that fitted the model's context is never cut",
+        "logging_nan_inf_filter": "a training that diverges is an error",
         "output_dir": "checkpoints lie in the round's directory",
         "disable_tqdm": "byheart shows the progress",
         "remove_unused_columns": "the columns are those that the trainer takes",
@@ -143,6 +144,7 @@ MODEL_OWN_KEYS = {
 """Option of from_pretrained -> the key of a recipe that sets it."""
 
 MODEL_SET = {
+    "generation_config": "nothing is sampled in training",
     "token": "byheart downloads the model, with the token of `hf auth login` or HF_TOKEN",
     "trust_remote_code": "code that comes with a model is never run",
 }

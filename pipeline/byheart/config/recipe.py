@@ -14,6 +14,7 @@ run is the path as written, so a run does not depend on the folder that its reci
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,9 @@ RAY = (
 
 RENAMED_VALUES = {("curation", "pair_by", "lot"): "random"}
 """(section, key, value of an older version) -> what the value is called now."""
+
+ADDED: dict[str, dict[str, Any]] = {"evaluation": {"continue_from": "last"}}
+"""Section -> keys that older versions did not have, with the value that says what they did."""
 
 
 class Recipe(Options):
@@ -218,7 +222,8 @@ class Recipe(Options):
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe in the file `path`, with `overrides` such as "task.digits=3" put over it.
+    """The recipe in the file `path`, with `overrides` such as "task.digits=3" put over it. They hold in all rounds, in
+    the place of what its schedule says of the same keys.
 
     Raises RecipeError where the file is missing, is not YAML, or does not fit.
     """
@@ -326,7 +331,7 @@ def _renamed(mistake: Mistake, raw: Mapping[str, Any]) -> Mistake:
 
 
 def translated(raw: dict[str, Any]) -> dict[str, Any]:
-    """The resolved recipe `raw` of a run with keys of an older version called what they are now."""
+    """The resolved recipe `raw` of a run with keys of an older version called what they are now, and those added."""
     renamed = {section: _translated(value, RENAMED.get(section, {})) for section, value in _with_executor(raw).items()}
     schedule: dict[str, Any] = {}
     for key, values in renamed.get("schedule", {}).items():
@@ -338,7 +343,8 @@ def translated(raw: dict[str, Any]) -> dict[str, Any]:
             renamed[section] = renamed[section] | {option: new}
         if (key := f"{section}.{option}") in schedule:
             schedule[key] = [new if value == old else value for value in schedule[key]]
-    return renamed | {"schedule": schedule}
+    added = {section: ADDED[section] | renamed[section] for section in ADDED.keys() & renamed.keys()}
+    return renamed | added | {"schedule": schedule}
 
 
 def _with_executor(raw: dict[str, Any]) -> dict[str, Any]:
@@ -389,8 +395,14 @@ def _mapping(path: Path) -> dict[str, Any]:
         raw = load_yaml(path.read_text("utf-8"))
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe; `byheart recipes` lists those that come with byheart") from None
+    except IsADirectoryError:
+        raise RecipeError(f"{path} is a folder; a recipe is a YAML file, or one that `byheart recipes` lists") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from None
+        where, why = str(path), str(error)
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+            where = f"{path}, line {error.problem_mark.line + 1}"
+            why = " ".join(filter(None, (error.context, error.problem)))
+        raise RecipeError(f"{where}: not a readable YAML file: {' '.join(why.split())}") from None
     if not isinstance(raw, dict):
         raise RecipeError(f"{path}: a recipe is a YAML mapping, this is {kind_of(raw)}")
     return raw
@@ -403,13 +415,36 @@ def _overridden(raw: dict[str, Any], override: str) -> dict[str, Any]:
         raise RecipeError(f"{override!r}: an override is key=value, such as task.digits=3")
     try:
         value = load_yaml(text)
-    except yaml.YAMLError:
-        raise RecipeError(f"{override!r}: the value is not YAML") from None
+    except yaml.YAMLError as error:
+        why = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
+        raise RecipeError(f"{override!r}: the value is not YAML ({' '.join(str(why).split())})") from None
+    if isinstance(raw.get("schedule"), dict):
+        raw["schedule"] = _unscheduled(raw["schedule"], key, value)
     section = key.removesuffix(".name")
     if section in NAMED and isinstance(value, str):
         return merged(raw, {section: value})
     _put(raw, key, value)
     return raw
+
+
+def _unscheduled(schedule: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """`schedule` without what would undo that `key` has this `value`: without the key and those below it. Where the
+    schedule names whole sections, the key is set in each of them."""
+    changed: dict[str, Any] = {}
+    for other, values in schedule.items():
+        if f"{other}.".startswith(f"{key.removesuffix('.name')}."):
+            continue
+        if key.startswith(f"{other}.") and isinstance(values, list):
+            values = [_with_option(section, key.removeprefix(f"{other}."), value) for section in values]
+        changed[other] = values
+    return changed
+
+
+def _with_option(section: Any, key: str, value: Any) -> Any:
+    section = copy.deepcopy(_with_name(section))
+    if isinstance(section, dict):
+        _put(section, key, value)
+    return section
 
 
 def _put(raw: dict[str, Any], key: str, value: Any) -> None:

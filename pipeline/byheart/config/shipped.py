@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from byheart.config.recipe import Recipe, read, shipped
 from byheart.errors import InputError, RecipeError
-from byheart.files import dump_yaml, write_text
+from byheart.files import dump_yaml, user_path, write_text
 from byheart.plugins import registry
 from byheart.plugins.plugin import SHIPPED
 
@@ -55,7 +55,7 @@ def header(path: Path) -> Header:
 def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in the file `name`, or the shipped one of that name, with `overrides` such as "task.digits=3" put over
     it. Raises RecipeError where there is none, or it does not fit."""
-    path = Path(name)
+    path = user_path(str(name))
     if path.suffix not in (".yaml", ".yml") and not path.is_file():
         path = shipped().get(str(name), path)
     return read(path, overrides)

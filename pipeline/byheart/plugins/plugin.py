@@ -8,10 +8,11 @@ defined, with the nearest name that the contract has: a misspelt hook is never j
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, PrivateAttr, ValidationError, model_validator
 from pydantic._internal._model_construction import ModelMetaclass  # which has no public name
@@ -19,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
 from byheart.errors import RecipeError, described
+from byheart.files import user_path
 from byheart.plugins import registry
 
 SHIPPED = Path(str(files("byheart.recipes")))
@@ -56,7 +58,7 @@ class Options(BaseModel):
         return " and ".join(dict.fromkeys(str(candidate.absolute()) for candidate in self._candidates(path)))
 
     def _candidates(self, path: str) -> list[Path]:
-        written = Path(path).expanduser()
+        written = user_path(path)
         return [*(folder / written for folder in self._folders), written]
 
 
@@ -220,8 +222,36 @@ class Mistakes(ValueError):
 
 
 def mistakes(error: ValidationError, kind: type[BaseModel]) -> list[Mistake]:
-    """What is wrong in the options `kind`, each unknown key with the nearest that there is."""
-    return [mistake for details in error.errors() for mistake in _mistakes(details, kind)]
+    """What is wrong in the options `kind`, each unknown key with the nearest that there is. Of an option of several
+    types it is said once what could be there."""
+    by_option: dict[tuple[Any, ...], list[Any]] = {}
+    for number, details in enumerate(error.errors()):
+        loc = details["loc"]
+        several = loc and loc[0] in kind.model_fields and len(_types(kind.model_fields[loc[0]].annotation)) > 1
+        by_option.setdefault(loc[:1] if several else (number,), []).append(details)
+    return [
+        mistake
+        for option, every in by_option.items()
+        for details in (every if len(every) == 1 else [_together(every)])
+        for mistake in _mistakes(details, kind)
+    ]
+
+
+def _types(annotation: Any) -> list[Any]:
+    """The types of a union, None apart."""
+    several = get_origin(annotation) in (Union, UnionType)
+    return [kind for kind in get_args(annotation) if kind is not type(None)] if several else [annotation]
+
+
+def _together(every: Sequence[Any]) -> Any:
+    """What each type of an option of several says of its value, as one: of those that went deepest into it, and where
+    the value is of one of the types what that says. The second part of a place is the type."""
+    deepest = max(len(details["loc"]) for details in every)
+    within = [details for details in every if len(details["loc"]) == deepest]
+    chosen = [details for details in within if not details["type"].endswith("_type")] or within
+    first, *others = (details["msg"] for details in chosen)
+    text = " or ".join([first, *(other.removeprefix("Input should be ") for other in others)])
+    return chosen[0] | {"loc": chosen[0]["loc"][:1] + chosen[0]["loc"][2:], "msg": text}
 
 
 def _mistakes(details: Any, kind: type[BaseModel]) -> list[Mistake]:

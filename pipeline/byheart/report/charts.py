@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from dataclasses import dataclass
 
 import matplotlib
@@ -12,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from byheart.text import visible
 
 INK, PAPER = "#0c0c0d", "#fdfdfc"  # stand for the page's own colours; replaced in the SVG
 COLOURS = ("#0a78c2", "#d55e00", "#009e73", "#b8609a", "#c98a00", "#4aa6dd", "#8a7ad9", "#7d7d7d")
@@ -77,17 +80,19 @@ class Chart:
             drawn = self._draw(figure.add_subplot())
             longest = max(len(line.words) for line in self.lines)
             columns = max(1, LEGEND // (longest + 7))
-            words = [line.words.replace("$", r"\$") for line in self.lines]
+            words = [" ".join(visible(line.words).split()).replace("$", r"\$") for line in self.lines]
             figure.legend(drawn, words, loc="outside upper left", ncols=columns, handlelength=1.8, columnspacing=1.2)
             file = io.StringIO()
             silent = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-            figure.savefig(file, format="svg", transparent=True, metadata=silent)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Glyph")  # the page's reader has the fonts
+                figure.savefig(file, format="svg", transparent=True, metadata=silent)
         text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", file.getvalue())
         text = text[text.index("<svg") :].replace(INK, "currentColor").replace(PAPER, "var(--paper)")
         values = "; ".join(
             f"{line.words} from {line.points[0].value:.2f} to {line.points[-1].value:.2f}" for line in self.lines
         )
-        label = escape(f"{self.title}: {values}")
+        label = escape(visible(f"{self.title}: {values}"))
         return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
 
     def _draw(self, axes: Axes) -> list[Line2D]:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from scipy import stats
@@ -209,7 +210,9 @@ def holm(differences: Sequence[Difference]) -> list[Difference]:
 def _entry(folder: Path, name: str) -> Entry:
     run = measured(folder)
     if not run.finished:
-        raise InputError(f"{folder} has no finished round to compare; byheart status {folder} says how far it is")
+        raise InputError(
+            f"{folder} has no finished round to compare; byheart status {quote(str(folder))} says how far it is"
+        )
     stands = [Stand(0, 0, run.finished[0].measure("baseline"))]
     for finished in run.finished:
         measure = finished.measure("evaluate" if finished.promoted else "baseline")

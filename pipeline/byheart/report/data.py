@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
 from byheart import STAGES
-from byheart.config import recipe
-from byheart.errors import InputError, RecipeError
+from byheart.errors import InputError, RecipeError, RunError, described
 from byheart.evaluation import Measure, RoundMetrics, read_measure
 from byheart.evaluation.metrics import GREEDY, Kind
-from byheart.files import load_yaml, read_json
+from byheart.files import RESTORE, read_json
 from byheart.plugins import registry
 from byheart.report.figures import Figure, Table, percent
 from byheart.runs.records import CurationStats, Stages
-from byheart.runs.run import read_stage_records
-from byheart.runs.stages import read_environments
+from byheart.runs.run import read_recipe, read_stage_records, read_state
+from byheart.runs.stages import read_environments, round_dirs
 from byheart.strategies.core.sampling import read_rollouts
 from byheart.strategies.core.verifying import read_verdicts
 from byheart.tasks.core.splits import read_problems
 from byheart.types import Branch, Environment, Problem, Rollout, RolloutGroup, Verdict
+
+T = TypeVar("T")
 
 UNASKED = Verdict("", "", None, None, "not judged yet")
 
@@ -71,9 +72,11 @@ class Round:
 
     @cached_property
     def _results(self) -> _Results:
-        """Raises InputError where another version of byheart measured otherwise."""
-        raw: dict[str, Any] = read_json(self.folder / "metrics.json", None)
-        assert raw is not None, f"round {self.n} is not finished"
+        """Raises InputError where another version of byheart measured otherwise, RunError where the file is torn."""
+        path = self.folder / "metrics.json"
+        raw = read_json(path, None)
+        if not isinstance(raw, dict):
+            raise RunError(f"{path} is torn: it holds {described(raw)}; {RESTORE}")
         curated = raw.pop("curation", {})
         try:
             return _Results(RoundMetrics.from_dict(raw), CurationStats.from_dict(curated))
@@ -137,6 +140,16 @@ class Round:
         """The problems for which the strategy searched a tree, with their rollout groups."""
         problems = self.problems()
         return ((problems[group.problem_id], group) for group in read_rollouts(self.folder) if group.tree)
+
+    def found(self, known: Mapping[str, T], problem_id: str) -> T:
+        """What is `known` of a problem that metrics.json names. Raises RunError where the files of this round are not
+        of one run."""
+        if problem_id not in known:
+            raise RunError(
+                f"{self.folder / 'metrics.json'} names the problem {problem_id}, which other files of this round do "
+                f"not have; {RESTORE}"
+            )
+        return known[problem_id]
 
     @property
     def seconds(self) -> float:
@@ -242,11 +255,30 @@ class RunView:
         dropped = {
             "overlapping with measured problems": curated.num_overlapping,
             "cut off": curated.num_cut_off,
+            "with bytes that are no text (U+FFFD)": curated.num_garbled,
             "not proved by the answer alone": curated.num_unproved,
             "hinted": curated.num_hinted,
         }
         counts = [f"{curated.num_right} right", *(f"{count} {reason}" for reason, count in dropped.items() if count)]
-        return f"No solution is left to learn from: {', '.join(counts)}."
+        left = f"{curated.num_rows} rows are too few to train on (objective.min_rows)"
+        return f"{left if curated.num_rows else 'No solution is left to learn from'}: {', '.join(counts)}."
+
+    @property
+    def best(self) -> int:
+        """The finished round that made the best policy, 0 for that which the run began with."""
+        state = read_state(self.folder)
+        return state.best(len(state.rounds))
+
+    @property
+    def next_starts_from(self) -> int:
+        """The round that made the policy that the next round would start from, 0 for that which the run began with."""
+        ends = read_state(self.folder).rounds
+        return self.best if self.continues_from_best or not ends else ends[-1].made_by
+
+    @property
+    def continues_from_best(self) -> bool:
+        """Whether the next round starts from the best policy, not from the last that was promoted."""
+        return bool(self.recipe["evaluation"]["continue_from"] == "best")
 
     @property
     def _trains(self) -> bool:
@@ -258,11 +290,10 @@ class RunView:
 
 
 def view(folder: Path) -> RunView:
-    """Read a run directory. Raises InputError where it is none."""
+    """Read a run directory. Raises InputError where it is none, RunError where its recipe is torn."""
     if not (folder / "recipe.yaml").is_file():
         raise InputError(f"{folder} is not a run directory: it has no recipe.yaml; runs are made by `byheart run`")
-    rounds = [Round(int(path.name.removeprefix("round-")), path) for path in sorted(folder.glob("round-*"))]
-    return RunView(folder, recipe.translated(load_yaml((folder / "recipe.yaml").read_text("utf-8"))), rounds)
+    return RunView(folder, read_recipe(folder), [Round(n, path) for n, path in round_dirs(folder).items()])
 
 
 def measured(folder: Path) -> RunView:

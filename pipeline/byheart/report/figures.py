@@ -12,6 +12,7 @@ from byheart.evaluation.metrics import (
     Accuracy,
     Back,
     ByHeart,
+    Decision,
     Kind,
     Paired,
     Rate,
@@ -21,6 +22,8 @@ from byheart.evaluation.metrics import (
     SplitMetrics,
     Unique,
 )
+from byheart.runs.records import Stages
+from byheart.strategies.core import diagnosis
 
 
 class Figure(NamedTuple):
@@ -140,6 +143,43 @@ def sentences(metrics: RoundMetrics) -> list[tuple[str, str]]:
         "Going back": back_text(after.back) if after.back else "",
     }
     return [(heading, text) for heading, text in texts.items() if text]
+
+
+UNTELLING = "Neither policy solves a development problem, so the test can't tell them apart"
+DECISIONS: dict[Decision, str] = {
+    "not worse": "The new policy is promoted.",
+    "as readable": f"{UNTELLING}: the new policy is promoted, as its answers end and can be read as often as before.",
+    "unmeasured": "No development problem could be judged: the new policy is promoted unmeasured.",
+    "unchanged": "There is no new policy.",
+    "worse": "The new policy is worse and not promoted.",
+    "worse than best": "The new policy is worse than the best so far and not promoted.",
+    "incomparable": "No development problem could be judged both times: the new policy is not promoted.",
+    "less readable": f"{UNTELLING}: the new policy is not promoted, as more of its answers are cut off or can't be "
+    "read.",
+    "all cut off": "No development problem could be judged, and all answers of the new policy are cut off: it is not "
+    "promoted.",
+    "loss rose": "No development problem is solved or could be judged, and the training loss ended above where it "
+    "began: the new policy is not promoted; lower objective.learning_rate.",
+}
+"""Why a policy is promoted or is not, as sentences."""
+
+
+def decision(metrics: RoundMetrics) -> str:
+    """Whether the new policy is promoted, and why, as sentences."""
+    decided = metrics.decision
+    if decided is None and metrics.before == metrics.after:  # of an older version
+        decided = "unchanged"
+    elif decided is None:
+        decided = ("not worse" if metrics.measured else "unmeasured") if metrics.promoted else "worse"
+    return DECISIONS[decided]
+
+
+def sampling(stages: Stages) -> str:
+    """How the samples of a round came out, and what to change where they are of little use, as sentences; "" in runs of
+    older versions."""
+    out_of_context = stages.sample.num_out_of_context if stages.sample else 0
+    text = diagnosis.said(stages.verify, out_of_context) if stages.verify and stages.verify.num_samples else ""
+    return text[:1].upper() + text[1:]
 
 
 def by_heart_text(heart: ByHeart) -> str:

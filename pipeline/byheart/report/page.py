@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
+from shlex import quote
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from byheart.errors import InputError
 from byheart.evaluation import Answer
@@ -34,6 +33,7 @@ from byheart.report.data import (
     verdict_word,
 )
 from byheart.report.series import MAX_GROUPS, comparison_charts, run_charts
+from byheart.templates import environment
 from byheart.types import Branch, Problem, Rollout, Verdict
 
 ORDER = ("held_out", "dev", "train")
@@ -87,12 +87,9 @@ def write_comparison(comparison: Comparison, path: Path) -> Path:
 
 
 def _write(template: str, path: Path, **values: Any) -> Path:
-    source = PackageLoader("byheart")
-    templates = Environment(
-        loader=source, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    templates = environment(autoescape=True, lstrip_blocks=True)
     templates.filters |= {
-        function.__name__: function for function in (branch_facts, clip, gold, question, verdict_word)
+        function.__name__: function for function in (branch_facts, clip, gold, question, quote, verdict_word)
     }
     templates.globals["figures"] = figures
     write_text(path, templates.get_template(template).render(**values))
@@ -147,7 +144,13 @@ def _moved(finished: Round, kind: Kind) -> dict[str, Moved]:
     before, after = ({answer.problem_id: answer for answer in measure.splits["held_out"]} for measure in measures)
     paired = finished.metrics.held_out.paired.kind(kind)
     return {
-        heading: Moved(len(names), [(problems[name], before[name], after[name]) for name in names[:MAX_MOVED]])
+        heading: Moved(
+            len(names),
+            [
+                (finished.found(problems, name), finished.found(before, name), finished.found(after, name))
+                for name in names[:MAX_MOVED]
+            ],
+        )
         for heading, names in (("Newly solved", paired.gained), ("Newly lost", paired.lost))
     }
 

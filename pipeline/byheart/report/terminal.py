@@ -6,15 +6,16 @@ import os
 from collections.abc import Sequence
 from itertools import groupby, islice
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as RichTable
+from rich.text import Text
 from rich.tree import Tree
 
+from byheart.console import Console, styled
 from byheart.errors import InputError
-from byheart.evaluation.metrics import Kind
+from byheart.evaluation.metrics import Kind, Paired
 from byheart.report import figures
 from byheart.report.comparison import Comparison
 from byheart.report.data import (
@@ -32,16 +33,20 @@ from byheart.report.data import (
     view,
 )
 from byheart.report.figures import Figure, Table
+from byheart.types import Problem, Rollout, Verdict
 
 if TYPE_CHECKING:
     from byheart.planning.dry_run import Plan
 
-console = Console(highlight=False)
+console = Console()
 if not console.is_terminal and "COLUMNS" not in os.environ:
     console.width = 120
 
 VERDICTS = {"right": "green", "wrong": "red", "unjudged": "yellow"}
 """Verdict in a word -> its colour."""
+
+INDENT = " " * 11
+"""Before all lines of a solution but the first, so that they stand below that."""
 
 
 def show_result(folder: Path) -> None:
@@ -52,32 +57,40 @@ def show_result(folder: Path) -> None:
     console.print(_results(last, run.greedy))
     for name, words in SPLITS.items():
         paired = metrics.splits[name].paired.kind(kind)
-        console.print(
-            f"[bold]{words}[/], {kind}: {len(paired.gained)} newly solved, {len(paired.lost)} newly lost"
-            + _examples(last, paired.gained, "solved")
-            + _examples(last, paired.lost, "lost")
-        )
+        moved = f", {kind}: {len(paired.gained)} newly solved, {len(paired.lost)} newly lost"
+        console.print(styled((words, "bold"), moved))
+        for ids, how in ((paired.gained, "solved"), (paired.lost, "lost")):
+            if ids:
+                console.print(f"  {how}, e.g. {_examples(last, ids)}", style="dim")
     if heart := metrics.held_out.by_heart:
-        console.print(f"[bold]By heart[/], held out: {figures.by_heart_text(heart)}")
+        console.print(styled(("By heart", "bold"), f", held out: {figures.by_heart_text(heart)}"))
     for heading, text in figures.sentences(metrics):
-        console.print(f"[bold]{heading}[/], held out: {text}")
+        console.print(styled((heading, "bold"), f", held out: {text}"))
     if run.decontaminates and curated.num_overlapping:
         console.print(f"{curated.num_overlapping} right solutions overlap with measured problems and were left out.")
     for caveat in curated.caveats:
-        console.print(f"[bold]Note[/]: {escape(caveat)}")
+        console.print(styled(("Note", "bold"), f": {caveat}"))
     title = f"{last.seconds:.0f} seconds, and what was neither generating nor training"
     console.print(_table(cost_table([last]), title))
     if any(record.resumed for record in last.stages.records.values()):
         console.print("A stage was resumed after an interruption; the time before that is not counted.")
+    if sampled := figures.sampling(last.stages):
+        console.print(styled(("Sampled", "bold"), f": {sampled}"))
     console.print(_decision(run, last))
     made = f"{last.folder / 'adapter'}" if last.promoted else f"{last.folder / 'adapter'} (not promoted)"
     for what, where in (
         ("adapter", "none" if run.untrained(last) else made),
+        ("best", _best(run)),
         ("dataset", f"{last.folder / 'dataset'}"),
         ("report", f"{folder / 'report.html'}"),
-        ("next", f"the same command does round {last.n + 1};  byheart show {folder}  shows what it wrote"),
+        ("next", f"the same command does round {last.n + 1};  byheart show {quote(str(folder))}  shows what it wrote"),
     ):
-        console.print(f"{what:8} {where}", markup=False, soft_wrap=True)
+        console.print(f"{what:8} {where}", soft_wrap=True)
+
+
+def _best(run: RunView) -> str:
+    policy = f"the policy of round {run.best}" if run.best else "the policy that the run began with"
+    return f"{policy}; the next round starts from {'it' if run.continues_from_best else 'the last one promoted'}"
 
 
 def show_status(folder: Path) -> None:
@@ -96,26 +109,26 @@ def show_status(folder: Path) -> None:
             measured_ = [figures.accuracy(fast), *shares, figures.ratio(split.by_heart), figures.tokens(fast)]
         curated = str(round_.stages.curate.num_rows) if round_.stages.curate else ""
         promoted = ("yes" if round_.promoted else "no") if round_.finished else ""
+        promoted += ", best" if round_.finished and round_.n == run.best else ""
         rows.append([str(round_.n), stage, *measured_, curated, f"{round_.seconds:.0f}", promoted])
     numbers = (*kinds, "by heart", "tokens", "rows", "seconds")
     table = Table(("round", "stage", *numbers, "promoted"), frozenset({"round", *numbers}), rows)
     console.print(_table(table, f"{run.name}: {run.model}, task {run.task}"))
     for n, facts in run.environments():
         text = ", ".join(f"{name} {fact}" for name, fact in facts.items())
-        console.print(f"from round {n}: {text}", markup=False, soft_wrap=True)
+        console.print(f"from round {n}: {text}", soft_wrap=True)
 
 
 def show_comparison(comparison: Comparison, by_round: bool) -> None:
     """Runs side by side, as they ended or `by_round`, and how certain their differences are."""
     title = f"accuracy with 95 % intervals{', round by round' if by_round else ''}"
     console.print(_table(comparison.standings(by_round), title))
-    first = escape(comparison.runs[0].name)
-    title = f"{SPLITS[comparison.split]}, against {first}, problem by problem"
+    title = f"{SPLITS[comparison.split]}, against {comparison.runs[0].name}, problem by problem"
     console.print(_table(comparison.changes(), title))
     for difference in comparison.differences:
-        console.print(f"{difference.kind}: [bold]{escape(difference.words)}[/]")
+        console.print(styled(f"{difference.kind}: ", (difference.words, "bold")))
     for note in comparison.notes:
-        console.print(f"[bold]Note[/]: {escape(note)}")
+        console.print(styled(("Note", "bold"), f": {note}"))
 
 
 def show_rollouts(folder: Path, n: int | None, problem: str | None, verdict: str | None, limit: int) -> None:
@@ -132,16 +145,10 @@ def show_rollouts(folder: Path, n: int | None, problem: str | None, verdict: str
             console.print("... more with --limit", style="dim")
             break
         shown += 1
-        console.print(f"\n{_heading(asked.id, question(asked), gold(asked))}")
+        console.print()
+        console.print(_heading(asked), soft_wrap=True)
         for _, rollout, judged in picked:
-            word = verdict_word(judged)
-            why = f"  ({judged.reason})" if judged.reason else ""
-            facts = [f"{rollout.num_tokens} tokens"]
-            facts += ["cut off"] if rollout.finish_reason == "length" else []
-            facts += [] if rollout.selected else ["not selected"]
-            facts += [rollout.note] if rollout.note else []
-            text = escape(" ".join(rollout.response.split()))
-            console.print(f"  [{VERDICTS[word]}]{word:8}[/] {text}[dim]{escape(why)}  {escape(', '.join(facts))}[/]")
+            console.print(_solution(rollout, judged), soft_wrap=True)
     if not shown:
         console.print("nothing matches")
 
@@ -157,20 +164,20 @@ def show_tree(folder: Path, n: int | None, problem: str) -> None:
             "whose question contains it; only strategies such as q_star, mcts and beam search trees"
         )
     asked, group = tree
-    top = Tree(_heading(asked.id, question(asked), gold(asked)))
+    top = Tree(_heading(asked))
     nodes: list[Tree] = []
     for branch in group.tree:
         parent = top if branch.parent < 0 else nodes[branch.parent]
         style = "green" if branch.selected else "dim" if branch.closed and not branch.ended else "none"
-        text = escape(" ".join(branch.text.split())) or "(nothing)"
-        nodes.append(parent.add(f"[{style}]{text}[/]  [dim]{escape(branch_facts(branch))}[/]"))
+        text = branch.text.strip() or "(nothing)"
+        nodes.append(parent.add(styled((text, style), (f"  {branch_facts(branch)}", "dim"))))
     console.print(top)
-    console.print("[green]green[/] is what was selected", style="dim")
+    console.print(styled(("green", "green"), " is what was selected"), style="dim")
 
 
 def show_plan(plan: Plan) -> None:
     """The resolved recipe and what each stage would do."""
-    console.print(plan.recipe, markup=False)
+    console.print(plan.recipe, soft_wrap=True)
     table = RichTable(title=plan.title)
     for heading in ("stage", "would", "estimate"):
         table.add_column(heading)
@@ -178,7 +185,7 @@ def show_plan(plan: Plan) -> None:
         table.add_row(*row)
     console.print(table)
     for line in plan.notes:
-        console.print(line, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 def _sampled_round(folder: Path, n: int | None) -> Round:
@@ -189,15 +196,29 @@ def _sampled_round(folder: Path, n: int | None) -> Round:
     return rounds[-1]
 
 
-def _cell(cell: Figure | str, between: str = " ") -> str:
+def _solution(rollout: Rollout, judged: Verdict) -> Text:
+    """A solution, its lines below each other, with its verdict before it and what else is known of it after it."""
+    word = verdict_word(judged)
+    facts = [f"{rollout.num_tokens} tokens"]
+    facts += ["cut off"] if rollout.finish_reason == "length" else []
+    facts += [] if rollout.selected else ["not selected"]
+    facts += [rollout.note] if rollout.note else []
+    why = f"  ({judged.reason})" if judged.reason else ""
+    text = rollout.response.strip().replace("\n", "\n" + INDENT)
+    return styled("  ", (f"{word:8}", VERDICTS[word]), f" {text}", (f"{why}  {', '.join(facts)}", "dim"))
+
+
+def _cell(cell: Figure | str, between: str = " ") -> Text:
     """A figure, with `between` it and its note."""
     value, interval, note = Figure(cell) if isinstance(cell, str) else cell
-    shown = f"{escape(value)} [dim]{interval}[/]" if interval else escape(value)
-    return f"{shown}{between}[dim]{escape(note)}[/]" if note else shown
+    parts: list[str | tuple[str, str]] = [value]
+    parts += [(f" {interval}", "dim")] if interval else []
+    parts += [between, (note, "dim")] if note else []
+    return styled(*parts)
 
 
 def _table(table: Table, title: str) -> RichTable:
-    made = RichTable(title=escape(title))
+    made = RichTable(title=title)
     for heading in table.headings:
         made.add_column(heading, justify="right" if heading in table.numbers else "left", overflow="fold")
     for row in table.rows:
@@ -220,28 +241,30 @@ def _results(finished: Round, kinds: Sequence[Kind]) -> RichTable:
     return table
 
 
-def _decision(run: RunView, finished: Round) -> str:
-    """Whether the new policy is promoted, and by what."""
+def _decision(run: RunView, finished: Round) -> Text:
+    """Whether the new policy is promoted, by what and why."""
+    metrics = finished.metrics
     if why := run.untrained(finished):
-        return f"{why} There is [bold]no new policy[/]."
-    if not finished.metrics.measured:
-        return "No development problem could be judged: the new policy is promoted [bold]unmeasured[/]."
-    kind = run.decided_by(finished)
-    dev = finished.metrics.dev.paired.kind(kind)
-    decision = (
-        f"The {kind} answers to the development problems decide: {_cell(figures.change(dev))}, "
-        f"p worse {figures.p_value(dev.p_worse)}."
-    )
-    if finished.promoted:
-        return f"{decision}\nThe new policy is promoted: the next round starts from it."
-    return f"{decision}\nThe new policy is worse and [bold]not promoted[/]."
+        return styled(f"{why} There is ", ("no new policy", "bold"), ".")
+    decision = styled("")
+    if metrics.measured:
+        kind = run.decided_by(finished)
+        decision += styled(f"The {kind} answers to the development problems decide: ")
+        decision += _changed(metrics.dev.paired.kind(kind)) + styled(".\n")
+        if metrics.against_best:
+            decision += styled("Against the best so far: ") + _changed(metrics.against_best) + styled(".\n")
+    return decision + styled((figures.decision(metrics), "bold"))
 
 
-def _examples(finished: Round, ids: list[str], how: str) -> str:
+def _changed(paired: Paired) -> Text:
+    return _cell(figures.change(paired)) + styled(f", p worse {figures.p_value(paired.p_worse)}")
+
+
+def _examples(finished: Round, ids: Sequence[str]) -> str:
     problems = finished.problems()
-    questions = "; ".join(clip(" ".join(question(problems[name]).split()), 20, 60) for name in islice(ids, 2))
-    return f"\n  [dim]{how}, e.g. {escape(questions)}[/]" if questions else ""
+    asked = [question(finished.found(problems, name)) for name in islice(ids, 2)]
+    return "; ".join(clip(" ".join(text.split()), 20, 60) for text in asked)
 
 
-def _heading(name: str, asked: str, answer: str) -> str:
-    return f"[bold]{escape(asked)}[/]  answer {escape(answer)}  [dim]{escape(name)}[/]"
+def _heading(asked: Problem) -> Text:
+    return styled((question(asked), "bold"), f"  answer {gold(asked)}  ", (asked.id, "dim"))

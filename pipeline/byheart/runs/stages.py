@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,14 @@ class Earlier:
 def round_dir(folder: Path, n: int) -> Path:
     """The directory of round `n` (from 1) of the run in `folder`."""
     return folder / f"round-{n:03d}"
+
+
+def round_dirs(folder: Path) -> dict[int, Path]:
+    """The directories of the rounds that were started in the run in `folder`, by number, in order; round-001.bak and
+    the like are none."""
+    numbers = (re.fullmatch(r"round-([0-9]{3,})", path.name) for path in sorted(folder.iterdir()) if path.is_dir())
+    by_number = {int(match[1]): folder / match[0] for match in numbers if match}
+    return {n: path for n, path in sorted(by_number.items()) if path == round_dir(folder, n)}
 
 
 def read_environments(folder: Path) -> list[Environment]:

@@ -23,13 +23,14 @@ from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import Any
 
-from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from byheart.errors import ByheartError, InputError, RunError
-from byheart.files import read_json, write_json, write_text
+from byheart.files import read_json, user_path, write_json, write_text
+from byheart.runs.lock import held
 from byheart.types import Record, digest
 
 MANIFEST, ORIGIN, REPORT = "files.json", ".origin.json", "report.html"
@@ -72,8 +73,14 @@ class Origin(Record):
 
 
 def local(where: str, new: bool = False) -> Path:
-    """The directory of the run at `where`: the path itself, or for a URL a copy in the user's cache, see `pull`."""
-    return pull(where, _cache("runs", where, _place(where)), new) if "://" in where else Path(where)
+    """The directory of the run at `where`: the path itself, or for a URL a copy in the user's cache, see `pull`. Raises
+    InputError where the path is a file."""
+    if "://" in where:
+        return pull(where, _cache("runs", where, _place(where)), new)
+    folder = user_path(where)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, and a run is a directory; name another")
+    return folder
 
 
 def pull(url: str, folder: Path, new: bool = False) -> Path:
@@ -88,8 +95,11 @@ def pull(url: str, folder: Path, new: bool = False) -> Path:
         if not (new or manifest.files or (folder / ORIGIN).exists()):
             raise InputError(f"{shown(url)}: there is no run")
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(Timeout), FileLock(folder / ".lock", timeout=0):
-            _fetch(fs, root, manifest, url, folder)
+        if lock := held(folder):
+            try:
+                _fetch(fs, root, manifest, url, folder)
+            finally:
+                lock.release()
     return folder
 
 
@@ -101,7 +111,7 @@ def send(folder: Path) -> None:
         return
     url = shown(origin.url)
     if not origin.versions:
-        raise RunError(f"{folder} is only partly fetched: run `byheart pull {url} {folder}` again")
+        raise RunError(f"{folder} is only partly fetched: run `byheart pull {url} {quote(str(folder))}` again")
     here = _files(folder)
     files = {path: origin.listed[path] if stat == origin.files.get(path) else stat for path, stat in here.items()}
     with _connected(origin.url) as (fs, root):

@@ -143,7 +143,7 @@ def make(work: Workload) -> dict[str, Any]:
     adapted = get_peft_model(model, lora)
     adapted.save_pretrained(work.adapter)
     if not on_gpu:
-        weights.save_merged(adapted, tokenizer, work.adapter)  # a CPU samples from these, and training leaves them
+        weights.merge(work.base, work.adapter)  # a CPU samples from these, and training leaves them
     return {"parameters": checkpoint.num_parameters(work.base), "vocabulary": len(tokenizer)}
 
 
