@@ -1,5 +1,6 @@
 """Problems from a file of the user's own: any column names, and errors that say which line."""
 
+import gzip
 import json
 import struct
 import subprocess
@@ -209,7 +210,6 @@ def test_tests_of_code_come_from_a_column(tmp_path: Path) -> None:
 COLUMN = {
     "floats": ([4.0, 10.5], ["4", "10.5"]),
     "floats of 32 bits": (pyarrow.array([0.1, 28.0], pyarrow.float32()), ["0.1", "28"]),
-    "floats of 16 bits": (pyarrow.array([0.1, 28.0], pyarrow.float16()), ["0.1", "28"]),
     "decimals": (pyarrow.array([Decimal("4.00"), Decimal("2.50")], pyarrow.decimal128(10, 2)), ["4", "2.5"]),
     "text": (["28.0", "1"], ["28.0", "1"]),
     "a dictionary": (pyarrow.array(["7", "8"]).dictionary_encode(), ["7", "8"]),
@@ -290,7 +290,9 @@ def test_lines_may_end_as_on_any_system(tmp_path: Path, end: str) -> None:
     assert sorted(str(one.answer) for one in read(path)) == ["1", "2", "3"]
 
 
-@pytest.mark.parametrize("tail", [bytes(64), b'{"prompt": "2' + bytes(64), gzip.compress(b"{}")], ids=["zeros", "torn", "packed"])
+@pytest.mark.parametrize(
+    "tail", [bytes(64), b'{"prompt": "2' + bytes(64), gzip.compress(b"{}")], ids=["zeros", "torn", "packed"]
+)
 def test_what_is_not_utf_16_is_not_called_so(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_bytes(f"{json.dumps(GOOD)}\n".encode() + tail)
@@ -327,12 +329,24 @@ def test_a_meta_column_that_some_rows_leave_out_is_empty_there(tmp_path: Path) -
         ("math", {"answer": "4" * 3000}, "is too long"),
         ("choice", {"answer": 1, "choices": ["3", "4"]}, "'1' is not one of A, B; an index may count from 0 or from 1"),
         ("choice", {"answer": "4", "choices": {"A": "3", "B": "4"}}, "'4' is not one of A, B; an index"),
-        ("choice", {"answer": "four", "choices": ["three", "four"]}, "'four' is not one of A, B$"),
+        ("choice", {"answer": "four", "choices": ["three", "four"]}, "'four' is not one of A, B; correct it, leave"),
         ("code", {"tests": "[1"}, "the tests of the problem are text, and not JSON"),
         ("code", {"tests": [{"input": "1"}]}, "test 1 of the problem is neither input and output nor an assert"),
         ("code", {"tests": ["assert f("]}, "test 1 of the problem is not Python: line 1"),
         ("code", {"tests": ["assert f(1)", "1 2"]}, "test 2 of the problem is not Python"),
         ("code", {"tests": ["f(1) == 2"]}, "test 1 of the problem asserts nothing: 'f"),
+        (
+            "code",
+            {"tests": ["def test_f():\n    assert f(1) == 2"]},
+            "test 1 of the problem asserts nothing: 'def test",
+        ),
+        (
+            "code",
+            {"tests": ["assert f(1)"], "test_imports": [5]},
+            "test_imports and test_setup_code of the problem have",
+        ),
+        ("code", {"tests": ["assert f(1)"], "test_imports": 5}, "have to be text"),
+        ("code", {"tests": ["assert f(1)"], "test_setup_code": ["x = 1"]}, "have to be text"),
         ("code", {"tests": "[]"}, "the problem has no tests"),
         (
             "code",
@@ -347,7 +361,7 @@ def test_what_the_verifier_cannot_read_is_refused_with_its_row(
     tmp_path: Path, verifier: str, row: dict[str, Any], words: str
 ) -> None:
     path = jsonl(tmp_path, {"prompt": "2 + 2"} | row)
-    meta = [name for name in ("choices", "tests") if name in row]
+    meta = [name for name in row if name != "answer"]
     with pytest.raises(TaskError, match=words) as error:
         read(path, verifier=load_yaml(verifier), meta_columns=meta)
     assert str(error.value).startswith(f"{path}, line 1: ")

@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.parquet as parquet
 import pytest
 from byheart.errors import RecipeError, TaskError
-from byheart.tasks.core.splits import source, split
+from byheart.tasks.core.splits import check_gold, source, split
 
 from tests.conftest import python
 from tests.loopback import TOKEN, Repo, serving
@@ -50,6 +50,21 @@ def test_a_row_without_an_answer_is_refused_with_its_place(options: Callable[...
         file.write('{"q": "7 + 7"}\n')
     with pytest.raises(TaskError, match=r"train\.jsonl, line 21: no answer"):
         list(source(options(**TASK, path=str(copy)), 0))
+
+
+def test_a_gold_answer_that_cannot_be_read_does_not_cost_the_data_set(options: Callable[..., Any], copy: Path) -> None:
+    with (copy / "train.jsonl").open("a") as file:
+        file.write('{"q": "7 + 7", "answer": "about 14"}\n')
+    asked = options(**TASK, path=str(copy))
+    problems = list(source(asked, 0))
+    assert len(problems) == 21
+    [line] = check_gold(problems, asked, [])
+    assert line.startswith("hub: number can't read what 1 of 21 problems are judged by, such as ")
+
+
+def test_a_column_that_the_verifier_needs_is_asked_for(options: Callable[..., Any], copy: Path) -> None:
+    with pytest.raises(TaskError, match=r"jsonl, line \d+: .*name the column of its tests in task\.meta_columns$"):
+        next(source(options(**TASK | {"verifier": "code"}, path=str(copy)), 0))
 
 
 @pytest.mark.parametrize("key", ["dataset", "revision", "verifier"])
@@ -98,8 +113,8 @@ REPOS: dict[str, tuple[dict[str, bytes], str]] = {
     ),
     "torn": ({"data/train.jsonl": lines(*ROWS) + b'{"prompt": "2'}, "split train: JSON parse error: .* in row 20"),
     "mixed": (
-        {"data/train.jsonl": lines(*ROWS, {"prompt": "x", "answer": "b"})},
-        "train, row 21: .* 'b' is not a number",
+        {"data/train.jsonl": lines(*ROWS[:19], {"prompt": "19 + 1", "answer": "20"})},
+        "answers of 1 to 20",
     ),
     "nan": (
         {"data/train.parquet": table(answer=[float("nan") if n == 7 else float(n) for n in range(20)])},

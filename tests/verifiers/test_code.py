@@ -117,9 +117,20 @@ SHAPES: list[dict[str, Any]] = [
     {"tests": json.dumps(["assert add(1, 2) == 3"])},
     {"test_list": ["assert add(1, 2) == 3"]},
     {"test_list": ["assert add(1, 2) == isqrt(9)"], "test_imports": ["from math import isqrt"]},
+    {"test_list": ["assert add(1, 2) == isqrt(9)"], "test_imports": "from math import isqrt"},
     {"test_list": ["assert add(one, 2) == 3"], "test_setup_code": "one = 1"},
+    {"test_list": ["    assert add(1, 2) == 3"], "test_setup_code": "if True:"},
+    {"tests": ["def test_add():\n    assert add(1, 2) == 3\ntest_add()"]},
+    {"tests": [{"assert": "if add(1, 2) != 3: raise ValueError"}]},
 ]
 """Tests of a sum, as data sets have them."""
+
+
+def test_what_stands_before_a_test_is_written_as_it_always_was() -> None:
+    row = {"test_imports": ["import math", "import re"], "test_setup_code": ""}
+    assert code.assertion("assert f(1)", row) == {"assert": "import math\nimport re\nassert f(1)"}
+    assert code.assertion("assert f(1)", row | {"test_setup_code": "n = 1"})["assert"].splitlines()[2] == "n = 1"
+    assert code.assertion("assert f(1)", {"test_imports": [], "test_setup_code": ""}) == {"assert": "assert f(1)"}
 
 
 @pytest.mark.parametrize("meta", SHAPES, ids=str)

@@ -33,6 +33,8 @@ class Verifier(Plugin):
     """Whether a verdict depends on the problem's other responses: all of them are judged together."""
     compares: ClassVar[bool] = False
     """Whether it can tell if two answers are equal: it has `extract`, and goes by the problem's gold answer alone."""
+    reads_answers: ClassVar[bool] = False
+    """Whether it judges the answer that it reads in a response, so that a judgement without one says there is none."""
     libraries: ClassVar[tuple[str, ...]] = ()
     """Distributions that its verdicts depend on: with another version of any, responses are judged again."""
 

@@ -30,6 +30,7 @@ class Choice(Verifier):
     """Judges answers to multiple-choice questions."""
 
     compares: ClassVar[bool] = True
+    reads_answers: ClassVar[bool] = True
 
     @override
     def verify(self, problem: Problem, response: str) -> Judgement:

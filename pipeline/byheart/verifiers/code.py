@@ -22,6 +22,7 @@ import re
 import textwrap
 import warnings
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, ClassVar, NamedTuple, cast
 
 from pydantic import Field
@@ -40,6 +41,7 @@ class Code(ProcessVerifier):
     version: ClassVar[int] = 2
     needs_gold: ClassVar[bool] = False
     needs_meta: ClassVar[tuple[str, ...]] = ("tests",)
+    reads_answers: ClassVar[bool] = True
 
     time_limit: float = Field(default=60.0, gt=0, description="seconds for all tests of one response")
     test_time_limit: float = Field(default=5.0, gt=0, description="seconds for one test")
@@ -111,14 +113,19 @@ def solution(problem: Problem, response: str) -> str | None:
 _FENCED = re.compile(
     r"^[ \t]*+(?:```|~~~)[ \t]*+([\w+-]*+)[^\n]*+\n(.*?)(?:^[ \t]*+(?:```|~~~)|\Z)", re.MULTILINE | re.DOTALL
 )
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _DEFINED = r"^[ \t]*(?:(?:async +)?def +|class +){0}\b|^[ \t]*{0} *="
 
 
 def assertion(statement: str, row: Mapping[str, Any]) -> dict[str, str]:
-    """A statement of MBPP's `test_list` as a test: imports and set-up code in its row go before it."""
-    imports, setup = row.get("test_imports") or [], row.get("test_setup_code") or ""
-    lines = [*([imports] if isinstance(imports, str) else imports), setup, statement]
-    return {"assert": "\n".join(lines).strip()}
+    """A statement of MBPP's `test_list` as a test: imports and set-up code in its row go before it. Raises ValueError
+    where these are no text."""
+    imports, code = row.get("test_imports") or [], row.get("test_setup_code") or ""
+    before = [*(imports if isinstance(imports, list) else [imports]), code]
+    if not all(isinstance(text, str) for text in before):
+        raise ValueError("test_imports and test_setup_code of the problem have to be text")
+    setup = "\n".join(before).strip()
+    return {"assert": f"{setup}\n{statement}".strip()}
 
 
 def _tests(meta: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -143,9 +150,22 @@ def _test(number: int, given: Any, meta: Mapping[str, Any]) -> dict[str, str]:
         raise ValueError(f"test {number} of the problem is neither input and output nor an assert")
     if "assert" in test and (error := compile_error(test["assert"])):
         raise ValueError(f"test {number} of the problem is not Python: {error}")
-    if isinstance(given, str) and not any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(given))):
-        raise ValueError(f"test {number} of the problem asserts nothing: {given[:60]!r}")
+    if "assert" in test and not _asserts(test["assert"], alone=isinstance(given, str)):
+        raise ValueError(f"test {number} of the problem asserts nothing: {test['assert'][-60:]!r}")
     return cast("dict[str, str]", test)
+
+
+def _asserts(test: str, alone: bool) -> bool:
+    """Whether the test can fail: what it runs asserts something, or calls what may do so. Functions that it defines do
+    not run, and a tuple is always true. A statement that stands `alone` has to hold the assert itself."""
+    with warnings.catch_warnings(action="ignore"):
+        tree = ast.parse(test)
+    calls = False
+    for node in chain.from_iterable(ast.walk(part) for part in tree.body if not isinstance(part, _DEFINITIONS)):
+        if isinstance(node, ast.Raise) or (isinstance(node, ast.Assert) and not isinstance(node.test, ast.Tuple)):
+            return True
+        calls |= isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    return calls and (not alone or any(isinstance(node, ast.Assert) for node in ast.walk(tree)))
 
 
 def compile_error(code: str) -> str:

@@ -25,6 +25,7 @@ class Consensus(Verifier):
 
     needs_gold: ClassVar[bool] = False
     by_agreement: ClassVar[bool] = True
+    reads_answers: ClassVar[bool] = True
 
     equal: Member[Verifier] = named("math", "the verifier that reads the answers and compares them")
     min_samples: int = Field(default=4, ge=2, description="fewest samples with an answer for a vote")

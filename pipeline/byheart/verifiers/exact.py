@@ -18,6 +18,7 @@ class Exact(Verifier):
     """Compares the whole response with the gold answer."""
 
     compares: ClassVar[bool] = True
+    reads_answers: ClassVar[bool] = True
 
     @override
     def verify(self, problem: Problem, response: str) -> Judgement:

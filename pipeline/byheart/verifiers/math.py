@@ -34,6 +34,7 @@ class Math(ProcessVerifier):
     time_limit: float = Field(default=5.0, gt=0, description="seconds for one response")
 
     compares: ClassVar[bool] = True
+    reads_answers: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ("latex2sympy2_extended", "mpmath", "sympy")
 
     @override

@@ -40,6 +40,7 @@ class Number(Verifier):
     )
 
     compares: ClassVar[bool] = True
+    reads_answers: ClassVar[bool] = True
 
     @override
     def verify(self, problem: Problem, response: str) -> Judgement:

@@ -47,6 +47,7 @@ class Procedural(ProcessVerifier):
     libraries: ClassVar[tuple[str, ...]] = ("reasoning-gym",)
     needs_gold: ClassVar[bool] = False
     needs_meta: ClassVar[tuple[str, ...]] = ("reasoning_gym",)
+    reads_answers: ClassVar[bool] = True
 
     threshold: float | None = Field(
         default=None, gt=0, le=1, description="score, in 0..1, that counts as right; default: the full score, 1"

@@ -7,6 +7,7 @@ It is compared with the gold answer as by `exact`, and reported as written. `pat
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 from pydantic import Field, field_validator
 from typing_extensions import override
@@ -18,6 +19,8 @@ from byheart.verifiers.exact import normalized
 
 class Regex(ProcessVerifier):
     """Judges the answer that a regular expression finds."""
+
+    reads_answers: ClassVar[bool] = True
 
     pattern: str = Field(
         description="a regular expression of Python's re; flags at its start, such as (?i), (?m), (?s)"

@@ -25,8 +25,16 @@ def test_the_solution_is_the_last_block_of_python_or_all_there_is(response: str,
     assert solution(Problem.of("", None, "code"), response) == program
 
 
+IDLE = ["", "f(1) == 2", "# assert f(1)", "def test_f():\n    assert f(1) == 2", "assert (f(1) == 2, 'it is not 2')"]
+"""Statements that no solution fails."""
+
+
 @pytest.mark.parametrize(
-    "tests", [None, [], "assert 1", ["1 2"], ["f(1)"], [["assert 1"]], [{"input": "1"}], [{"assert": 1}], [{}]]
+    "tests",
+    [
+        *(None, [], "assert 1", ["1 2"], ["f(1)"], [["assert 1"]], [{"input": "1"}], [{"assert": 1}], [{}]),
+        *([form] for text in IDLE for form in (text, {"assert": text})),
+    ],
 )
 def test_a_problem_without_proper_tests_is_not_judged(tests: Any) -> None:
     judgement = Code().verify(Problem.of("", None, "code", {"tests": tests}), "```python\nprint(1)\n```")

@@ -70,10 +70,15 @@ class ColumnsTask(rows.RowsTask):
 
     @override
     def _readable(self, where: str, problem: Problem) -> Problem:
-        """Raises TaskError, with its row, where the verifier can't read the gold answer: who asks for it gets it."""
+        """Raises TaskError, with its row, where the verifier can't read the gold answer: who asks for it gets it. Of a
+        published data set a few may be so (splits.check_gold)."""
         if reason := self.verifier.unreadable(problem):
             parts = (part for part in self.verifier.walk() if isinstance(part, Verifier))
             needed = [key for part in parts for key in part.needs_meta if key not in problem.meta]
-            hint = f"; name the column of its {' and '.join(needed)} in task.meta_columns" if needed else ""
-            raise TaskError(f"{where}: {reason}{hint}")
+            if needed:
+                raise TaskError(
+                    f"{where}: {reason}; name the column of its {' and '.join(needed)} in task.meta_columns"
+                )
+            if self.source() is None:
+                raise TaskError(f"{where}: {reason}; correct it, leave the row out, or take another verifier")
         return problem

@@ -205,8 +205,7 @@ def _cells(column: Any) -> Cells:
     """Decodes the cells of a column of Arrow's."""
     import pyarrow
 
-    narrow = pyarrow.types.is_float16(column.type) or pyarrow.types.is_float32(column.type)
-    if narrow:  # in 64 bits 0.1 would be 0.10000000149011612
+    if pyarrow.types.is_float32(column.type):  # in 64 bits 0.1 would be 0.10000000149011612
         column = column.cast(pyarrow.string()).cast(pyarrow.float64())
     return lambda index: column[index].as_py()
 
@@ -248,7 +247,10 @@ def _check_whole(folder: Path, split: str, parts: Iterable[re.Match[str]]) -> No
         for number in range(first, first + int(total)):
             if number not in numbers:
                 part = f"{split}-{number:0{len(total)}}-of-{total}"
-                raise TaskError(f"task.path: {folder} has no {part}, a part of its split {split}; put it there")
+                raise TaskError(
+                    f"task.path: {folder} has no {part}, a part of its split {split}; put it there, or move the other "
+                    "parts away"
+                )
 
 
 def _wanted(hub: Hub) -> str:

@@ -161,6 +161,8 @@ def load(
     whole = task.finite and work.round == 1  # so that no later round meets a prompt that can't be used
     used = (problem for part in problems.splits().values() for problem in part)
     checked = [*everything.taken, *everything] if whole else list(used)
+    if len(checked) > _MAX_READ:  # LaTeX is read at some hundreds a second
+        console.print(f"{task.name}: reading the gold answers of {len(checked):,} problems")
     for line in check_gold(checked, task, verifiers):
         console.print(line)
     check_prompts(checked, model)

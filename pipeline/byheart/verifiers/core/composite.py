@@ -17,6 +17,7 @@ class Several(Verifier):
     """Base of verifiers that are made of others. What any of those needs, this one needs too."""
 
     needs_gold: ClassVar[bool] = False
+    reads_answers: ClassVar[bool] = True  # where all that it is made of do
 
     of: list[Member[Verifier]] = Field(min_length=2, description="the verifiers, in the order in which they are asked")
 

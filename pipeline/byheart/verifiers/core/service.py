@@ -65,6 +65,11 @@ class VerifierService:
         return by_agreement(self.verifier)
 
     @property
+    def reads_answers(self) -> bool:
+        """Whether a verdict without an answer says that there is none in the response."""
+        return all(part.reads_answers for part in _parts(self.verifier))
+
+    @property
     def caveats(self) -> list[str]:
         """What has to be said wherever these verdicts count: that they are no proof, or weakly isolated."""
         caveats = (part.caveat() for part in _parts(self.verifier))
