@@ -266,10 +266,11 @@ def publish(
     for parcel in parcels:
         out.print(f"{parcel.kind} {parcel.to}: {parcel.folder}")
     if not dry_run:
-        destinations = hub.survey(parcels, public, into is not None)
+        tag = parcels[0].folder.parent.parent.name
+        destinations = hub.survey(parcels, tag, public, into is not None)
         for destination in destinations:
             out.print(f"{destination}")
-        for address in hub.push(destinations, parcels[0].folder.parent.parent.name):
+        for address in hub.push(destinations, tag):
             out.print(f"{address}")
 
 

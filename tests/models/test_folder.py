@@ -53,8 +53,17 @@ def test_weights_that_are_cut_off_are_said(tmp_path: Path, size: int) -> None:
     assert "model.safetensors: the weights " in refused(model(tmp_path / "m", model__safetensors=weights()[:size]))
 
 
+def headed(header: bytes) -> bytes:
+    return len(header).to_bytes(8, "little") + header
+
+
 @pytest.mark.parametrize(
-    "raw", [b"weights", (2**62).to_bytes(8, "little") + b"{}", (9).to_bytes(8, "little") + b"not JSON."]
+    "raw",
+    [
+        *(b"weights", (2**62).to_bytes(8, "little") + b"{}", headed(b"not JSON."), headed(b"[]")),
+        headed(b'{"w": {"dtype": "F32", "shape": [1], "data_offsets": [0]}}'),
+        headed(b'{"w": {"dtype": "F32", "shape": ["1"], "data_offsets": [0, 4]}}'),
+    ],
 )
 def test_so_are_those_that_are_none(tmp_path: Path, raw: bytes) -> None:
     assert "model.safetensors: the weights can't be read" in refused(model(tmp_path / "m", model__safetensors=raw))
@@ -73,7 +82,13 @@ def test_shards_that_are_missing_are_named(tmp_path: Path) -> None:
     assert "6 of 6 files of weights missing: a.safetensors, b.safetensors, c.safetensors and 3 more" in refused(all_)
 
 
-@pytest.mark.parametrize("raw", ["{}", '{"weight_map": {}}', '{"weight_map": {"a": 1}}', "[]", "{", POINTER])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *("{}", '{"weight_map": {}}', '{"weight_map": {"a": 1}}', "[]", "{", POINTER),
+        *map(index, ("", "/etc/passwd", "../other/model.safetensors", "a" * 300, "ä" * 200)),
+    ],
+)
 def test_an_index_that_lists_nothing_is_said(tmp_path: Path, raw: str) -> None:
     assert "model.safetensors.index.json" in refused(model(tmp_path / "m", model__safetensors__index__json=raw))
 
@@ -137,3 +152,22 @@ def test_a_config_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m/config.json").write_text(json.dumps(CONFIG))
     assert "no weights here" in refused(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("says", "context"),
+    [
+        ({"max_position_embeddings": 64}, 64),
+        ({"n_positions": 1024}, 1024),
+        ({"text_config": {"max_position_embeddings": 32768}, "vision_config": {"max_position_embeddings": 77}}, 32768),
+    ],
+)
+def test_the_longest_context_is_what_config_json_says(tmp_path: Path, says: dict[str, Any], context: int) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(says))
+    assert checkpoint.context_length(tmp_path) == context
+
+
+@pytest.mark.parametrize("says", [{}, {"text_config": {"model_type": "gemma3_text"}}])
+def test_a_config_that_says_none_limits_no_recipe(tmp_path: Path, says: dict[str, Any]) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(says))
+    assert checkpoint.context_length(tmp_path) > 10**9

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from byheart.config import recipe
 from byheart.errors import ModelError
-from byheart.models import checkpoint
+from byheart.models import checkpoint, folder
 from byheart.planning import dry_run
 
 from tests.loopback import TOKEN, Hub, Repo, serving
@@ -109,6 +110,26 @@ def test_a_model_that_is_not_here_is_still_said_so(sharded: Hub, tmp_path: Path)
     assert notes(tmp_path) == "model: acme/tiny is not on this machine yet; the run would get it"
 
 
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (
+            {"name": "acme/other"},
+            r"model\.name: acme/other is not .*; name a directory instead; built in: smollm2-135m$",
+        ),
+        ({"name": NAME, "adapter": "nowhere"}, r"model\.adapter: nowhere is not .*; name a directory instead$"),
+        ({"name": NAME, "adapter": "acme/sums@round-001"}, r"model\.adapter: acme/sums is not .* directory instead$"),
+    ],
+)
+def test_without_the_hub_models_that_are_built_in_are_named_in_place_of_a_model_only(
+    sharded: Hub, monkeypatch: pytest.MonkeyPatch, model: dict[str, Any], words: str
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    fetch = checkpoint.adapter if "adapter" in model else checkpoint.fetch
+    with pytest.raises(ModelError, match=words):
+        fetch(checkpoint.ModelOptions(**model))
+
+
 def test_without_the_hub_what_is_missing_is_said(sharded: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     get("config.json")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -117,12 +138,12 @@ def test_without_the_hub_what_is_missing_is_said(sharded: Hub, monkeypatch: pyte
 
 
 def test_weights_are_fetched_once_where_a_repository_has_them_twice(hub: Hub, tmp_path: Path) -> None:
-    folder = model(tmp_path / "twice", consolidated__safetensors=weights(), params__json={})
+    twice = model(tmp_path / "twice", consolidated__safetensors=weights(), params__json={})
     for name in ("original", "onnx", "additional"):
-        (folder / name).mkdir()
-        (folder / name / "model.safetensors").write_bytes(weights())
-        (folder / name / "config.json").write_text("{}")
-    pushed(hub, folder)
+        (twice / name).mkdir()
+        (twice / name / "model.safetensors").write_bytes(weights())
+        (twice / name / "config.json").write_text("{}")
+    pushed(hub, twice)
     path = checkpoint.fetch(options())
     assert [str(file.relative_to(path)) for file in path.rglob("*.safetensors")] == ["model.safetensors"]
     assert not list(path.glob("*/*"))
@@ -133,12 +154,48 @@ def test_weights_are_fetched_once_where_a_repository_has_them_twice(hub: Hub, tm
     assert [file.name for file in path.glob("*.safetensors")] == ["part.safetensors"]
 
 
-def test_pickles_are_fetched_only_where_they_are_trusted_and_needed(hub: Hub, tmp_path: Path) -> None:
-    pushed(hub, model(tmp_path / "pickled", "model.safetensors", pytorch_model__bin=b"a pickle"))
-    with pytest.raises(ModelError, match=r"missing model\.safetensors"):
+PICKLES = ("pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin")
+
+
+@pytest.mark.parametrize("names", [("pytorch_model.bin",), PICKLES])
+def test_pickles_are_fetched_only_where_they_are_trusted_and_needed(
+    hub: Hub, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    files: dict[str, Any] = dict.fromkeys(names, b"a pickle")
+    files |= {"pytorch_model__bin__index__json": index(*names)} if names is PICKLES else {}
+    pushed(hub, model(tmp_path / "pickled", "model.safetensors", **files))
+    with pytest.raises(ModelError, match=r"model\.name: acme/tiny: the weights are pickled"):
         checkpoint.fetch(options())
+    assert not [asked for asked in hub.asked if asked.endswith(".bin")]
     trusting = checkpoint.ModelOptions(name=NAME, allow_pickle=True)
-    assert (checkpoint.fetch(trusting) / "pytorch_model.bin").exists()
+    fetched = checkpoint.fetch(trusting)
+    assert all((fetched / name).exists() for name in names)
+
+
+def test_safetensors_are_preferred_to_the_pickles_that_an_index_lists(hub: Hub, tmp_path: Path) -> None:
+    pickles = dict.fromkeys(PICKLES, b"a pickle")
+    pushed(hub, model(tmp_path / "both", pytorch_model__bin__index__json=index(*PICKLES), **pickles))
+    path = checkpoint.fetch(options())
+    assert folder.weights(path) == ["model.safetensors"] and not list(path.glob("*.bin"))
+
+
+def test_what_no_library_reads_need_not_be_here(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program fetched the model by patterns of its own, and the hub can't be reached."""
+    from huggingface_hub import snapshot_download
+
+    others = {"params__json": {}, "configuration__json": {}, "LICENSE__txt": b"words"}
+    pushed(hub, model(tmp_path / "more", **others, vocab__json={}, merges__txt=b"a b"))
+    without = ["params.json", "configuration.json", "LICENSE.txt"]
+    snapshot = Path(snapshot_download(NAME, ignore_patterns=without))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert checkpoint.find(options()) == snapshot
+    (snapshot / "merges.txt").unlink()
+    assert checkpoint.missing(options()) == ["merges.txt"]
+
+
+def test_a_tokenizer_of_several_files_is_fetched_whole(hub: Hub, tmp_path: Path) -> None:
+    pushed(hub, model(tmp_path / "gpt2", "tokenizer.json", vocab__json={"a": 0}, merges__txt=b"a b"))
+    assert (checkpoint.fetch(options()) / "merges.txt").read_bytes() == b"a b"
 
 
 def test_a_revision_is_a_commit_a_tag_or_the_newest(hub: Hub, tmp_path: Path) -> None:

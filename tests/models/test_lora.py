@@ -121,6 +121,25 @@ def test_shapes_tell_if_it_fits(tmp_path: Path, model: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tensor", "module"),
+    [
+        ("h.0.attn.c_attn.weight", "transformer.h.0.attn.c_attn"),
+        ("decoder.layers.0.fc1.weight", "model.decoder.layers.0.fc1"),
+        ("model.layers.0.mlp.experts.0.up_proj.weight", "model.layers.0.mlp.experts"),
+    ],
+)
+def test_files_may_name_modules_otherwise(tmp_path: Path, model: Path, tensor: str, module: str) -> None:
+    save_file({tensor: numpy.zeros((8, 4), numpy.float32)}, model / "model.safetensors")
+    fits = adapter(tmp_path / "a", layers=0)
+    sides = {"A": (2, 4), "B": (8, 2)}
+    tensors = {f"base_model.model.{module}.lora_{side}.weight": numpy.zeros(sides[side]) for side in sides}
+    save_file(tensors, fits / lora.WEIGHTS)
+    assert lora.misfit(fits, model) is None
+    save_file({name.replace(".0.", ".7."): tensor for name, tensor in tensors.items()}, fits / lora.WEIGHTS)
+    assert "which the model does not have" in str(lora.misfit(fits, model))
+
+
+@pytest.mark.parametrize(
     "config", [{"layers_to_transform": [0]}, {"target_modules": r".*\.0\..*"}, {"target_modules": ["layers.0.q_proj"]}]
 )
 def test_it_may_be_meant_for_some_layers(tmp_path: Path, model: Path, config: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from hashlib import sha1
 from pathlib import Path
 
 import pytest
@@ -134,8 +135,28 @@ def test_the_same_again_changes_nothing_and_another_round_of_the_same_name_is_re
     metrics = run / "round-001/metrics.json"
     metrics.write_text(metrics.read_text() + "\n")
     done = publish(call, *BASE)
-    assert done.returncode == 7 and "has a round-001 already" in done.stderr
+    assert done.returncode == 7 and "the model me/sums has a round-001 already, of other files" in done.stderr
     assert there.repos["me/sums"].tags == tagged
+    assert [len(repo.commits) for repo in there.repos.values()] == [1, 1], "nothing was sent"
+
+
+def test_a_tag_of_the_same_files_is_no_other_one(call: Call, there: Hub, run: Path) -> None:
+    assert publish(call, *BASE).returncode == 0
+    repo = there.repos["me/sums"]
+    repo.commits["2" * 40] = repo.files | {"NOTES.txt": b"mine"}
+    tagged, newest = dict(repo.tags), repo.files
+    done = publish(call, *BASE)
+    assert done.returncode == 0, done.stderr
+    assert repo.tags == tagged and repo.files == newest
+
+
+def test_what_broke_off_before_the_tag_is_tagged(call: Call, there: Hub, run: Path) -> None:
+    there.faults["POST", "/api/datasets/me/sums/tag"] = [500] * 20
+    assert publish(call, *BASE).returncode == 7
+    there.faults.clear()
+    done = publish(call, *BASE)
+    assert done.returncode == 0, done.stderr
+    assert [(len(repo.commits), list(repo.tags)) for repo in there.repos.values()] == [(1, ["round-001"])] * 2
 
 
 @pytest.mark.slow
@@ -171,7 +192,7 @@ DATA = {"data/my_years_of_work.parquet": b"rows", "train-00000-of-00001.parquet"
 
 def hold(there: Hub, name: str, files: dict[str, bytes], private: bool = True) -> Repo:
     there.repos[name] = repo = Repo(private)
-    repo.commits["1" * 40] = dict(files)
+    repo.commits[sha1(repr(files).encode()).hexdigest()] = dict(files)  # the client caches files by commit
     return repo
 
 
@@ -183,8 +204,10 @@ def hold(there: Hub, name: str, files: dict[str, bytes], private: bool = True) -
         ("me/sums", {"byheart.json": b'{"files": [1]}'}, "(byheart.json)"),
         ("datasets/me/sums", DATA, "the dataset me/sums holds files that byheart did not push (README.md, data/my_"),
         ("datasets/me/sums", {"README.md": b"---\nlicense: mit\n---\n# My years of work\n"}, "(README.md)"),
+        ("datasets/me/sums", {"README.md": b"---\nextra_gated_prompt: Ask me first.\n---\n"}, "(README.md)"),
+        ("me/sums", {"README.md": "# Größe".encode("latin-1")}, "(README.md)"),
     ],
-    ids=["weights", "notes", "another's manifest", "rows", "a card"],
+    ids=["weights", "notes", "another's manifest", "rows", "a card", "a card's settings", "another encoding"],
 )
 def test_what_others_have_is_refused_and_with_a_word_only_files_of_the_same_name_are_replaced(
     call: Call, there: Hub, run: Path, name: str, files: dict[str, bytes], shown: str
@@ -204,7 +227,13 @@ def test_what_others_have_is_refused_and_with_a_word_only_files_of_the_same_name
 
 
 @pytest.mark.parametrize(
-    "files", [{}, {".gitattributes": b"*.bin lfs"}, {".gitattributes": b"", "README.md": b"---\nlicense: mit\n---\n"}]
+    "files",
+    [
+        {},
+        {".gitattributes": b"*.bin lfs"},
+        {".gitattributes": b"", "README.md": b"---\nlicense: mit\n---\n"},
+        {"README.md": b""},
+    ],
 )
 def test_a_repository_that_was_just_made_is_pushed_to(
     call: Call, there: Hub, run: Path, files: dict[str, bytes]
@@ -259,11 +288,11 @@ from byheart.errors import HubError
 from byheart.publish import hub, packing
 from huggingface_hub import CommitOperationAdd, HfApi
 parcels = packing.pack(Path("r"), None, "me/sums", "someone/tiny", "mit")
-seen = hub.survey(parcels)
+seen = hub.survey(parcels, "round-002")
 HfApi().create_commit("me/sums", [CommitOperationAdd("README.md", b"somebody else's")], commit_message="mine")
 (parcels[0].folder / "metrics.json").write_text("{}")
 try:
-    list(hub.push(seen, "round-001"))
+    list(hub.push(seen, "round-002"))
 except HubError as error:
     print(error)
 """,

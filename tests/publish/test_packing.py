@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 from byheart.config.recipe import parse
-from byheart.errors import InputError
+from byheart.errors import InputError, RunError
 from byheart.models import checkpoint
 from byheart.publish import packing
 from byheart.runs.run import Run
 from byheart.runs.stages import read_environments
 
 from tests.loopback import Hub, Repo
+from tests.models.directories import weights
 from tests.publish.conftest import BASE, Call, publish
 
 pytestmark = [pytest.mark.train, pytest.mark.torch]
@@ -48,6 +49,62 @@ def test_what_may_not_be_published_is_not(run: Path) -> None:
     with pytest.raises(InputError, match="round 2 is not finished, or made no adapter; rounds with an adapter: 1"):
         packing.pack(run, 2, "me/sums", "someone/tiny", "mit")
     assert not (run / "round-001/published").exists()
+
+
+def ended(run: Path, *best: int) -> None:
+    """Let the run have ended so many rounds more, each promoted, with the best so far after each of all rounds."""
+    file = run / "state.json"
+    state = json.loads(file.read_text())
+    [first] = state["rounds"]
+    state["rounds"] = [{**first, "adapter": f"round-{n:03d}/adapter", "best": b} for n, b in enumerate(best, 1)]
+    for n in range(2, len(best) + 1):
+        shutil.copytree(run / "round-001", run / f"round-{n:03d}")
+    file.write_text(json.dumps(state))
+
+
+def test_the_best_round_is_published_by_that_name(call: Call, there: Hub, run: Path) -> None:
+    ended(run, 1, 1)
+    for asked, n in ((("--round", "best"), 1), ((), 2), (("--round", "2"), 2)):
+        done = publish(call, *BASE, *asked)
+        assert done.returncode == 0, done.stderr
+        assert list(there.repos["me/sums"].tags)[-1] == f"round-{n:03d}"
+    worst = publish(call, *BASE, "--round", "worst")
+    assert worst.returncode == 2 and "--round is the number of a round, or best, not 'worst'" in worst.stderr
+
+
+def test_where_no_round_made_the_best_there_is_none_to_publish(call: Call, there: Hub, run: Path) -> None:
+    ended(run, 0, 0)
+    done = publish(call, *BASE, "--round", "best")
+    assert done.returncode == 2 and not there.asked
+    assert "its best policy is the one that it began with; rounds with an adapter: 1, 2 (--round N)" in " ".join(
+        done.stderr.split()
+    )
+
+
+@pytest.mark.parametrize("name", ["model", "data", "a"])
+def test_a_model_that_is_called_as_any_word_leaves_the_cards_as_they_are(run: Path, base: Path, name: str) -> None:
+    """A directory beside the recipe is named by itself."""
+    raw = yaml.safe_load((run / "recipe.yaml").read_text())
+    (run / "recipe.yaml").write_text(yaml.safe_dump(raw | {"model": raw["model"] | {"name": name}}))
+    shutil.copytree(run / "round-001/adapter", run / "round-001/scorer/adapter")
+    cards = [run / "round-001/dataset/README.md", run / "round-001/scorer/adapter/README.md"]
+    for card in cards:
+        card.write_text(card.read_text().replace(str(base), name))
+    model, data = packing.pack(run, None, "me/sums", "someone/tiny", "mit")
+    for card, packed in zip(cards, (data.folder / "README.md", model.folder / "scorer/README.md"), strict=True):
+        mine, published = (path.read_text().split("---", 2)[2].split("```")[0] for path in (card, packed))
+        assert "someone/tiny" in published
+        assert published.replace("someone/tiny", name).strip() == mine.strip()
+
+
+def test_merged_weights_are_not_made_of_others_than_were_measured(run: Path, base: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(base, tmp_path / "tiny"))
+    raw = yaml.safe_load((run / "recipe.yaml").read_text())
+    (run / "recipe.yaml").write_text(yaml.safe_dump(raw | {"model": raw["model"] | {"name": str(moved)}}))
+    (moved / "model.safetensors").write_bytes(weights())
+    with pytest.raises(RunError, match="the weights of the model are not those that this run began with"):
+        packing.pack(run, None, "me/sums", "someone/tiny", "mit", merged=True)
+    assert packing.pack(run, None, "me/sums", "someone/tiny", "mit"), "the adapter is what it was"
 
 
 def test_the_license_of_a_base_model_is_asked_of_the_hub(asked: Hub, run: Path) -> None:

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy
-from scipy import stats
 
 RESAMPLES = 4000
 """Resamples of a bootstrap."""
@@ -17,6 +16,8 @@ Interval = tuple[float, float]
 
 def wilson(right: int, judged: int) -> Interval:
     """The Wilson interval of an accuracy: `right` of `judged`."""
+    from scipy import stats  # which takes half a second
+
     low, high = stats.binomtest(right, judged).proportion_ci(method="wilson")
     return float(low), float(high)
 
@@ -77,6 +78,8 @@ def best_at_k(samples: Sequence[tuple[float, bool]], k: int) -> float:
 def p_worse(gained: int, lost: int) -> float:
     """The p value of McNemar's test, exact and one-sided: the chance of at least `lost` losses among `gained` + `lost`
     changes if neither policy were better."""
+    from scipy import stats  # which takes half a second
+
     moved = gained + lost
     return float(stats.binomtest(lost, moved, alternative="greater").pvalue) if moved else 1.0
 
@@ -84,6 +87,8 @@ def p_worse(gained: int, lost: int) -> float:
 def mean_interval(values: Sequence[float], lowest: float) -> Interval:
     """A bootstrap interval of the mean of `values`, which are in `lowest`..1. Where all are equal it is 3/n either way
     (the rule of three for what was not seen in n trials)."""
+    from scipy import stats  # which takes half a second
+
     if not values:
         return lowest, 1.0
     if len(set(values)) == 1:

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy
-from scipy import stats
 
 from byheart.evaluation.metrics import Bin, FirstError, Reliability
 from byheart.evaluation.statistics import mean_interval
@@ -77,6 +76,8 @@ def brier(solutions: Sequence[Valued]) -> float:
 
 def auc(right: Sequence[float], wrong: Sequence[float]) -> float | None:
     """The area under the ROC curve of values of `right` and `wrong` solutions; None where one of them is empty."""
+    from scipy import stats  # which takes half a second
+
     if not (len(right) and len(wrong)):
         return None
     return float(stats.mannwhitneyu(right, wrong).statistic / (len(right) * len(wrong)))

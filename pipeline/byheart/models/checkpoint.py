@@ -16,8 +16,10 @@ import hashlib
 import math
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -28,7 +30,7 @@ from pydantic import Field
 
 from byheart.errors import HubError, ModelError
 from byheart.files import sha256, write_text
-from byheart.models import folder, lora, template, vocabulary, weights
+from byheart.models import folder, lora, portable, template, vocabulary, weights
 from byheart.plugins.plugin import Options
 from byheart.runs import store
 from byheart.types import Prompt, digest
@@ -53,8 +55,12 @@ BUILTIN = {
 LOCAL = "a local directory"
 """The revision of a model that has none."""
 
-_SMALL = (".json", ".jinja", ".model")
-"""How the files end that are downloaded of a model on the hub beside its weights."""
+_CONTEXTS = ("max_position_embeddings", "n_positions", "max_seq_len")
+"""What config.json calls the longest context, by architecture."""
+_SMALL = ["*.json", "*.jinja", "*.model", "*.txt"]
+"""The files that are downloaded of a model on the hub beside its weights."""
+_NEEDED = ("config.json", weights.GENERATION, *portable.TOKENIZER)
+"""Those of them that it can't be loaded without, or that decide what is sampled, where it has them."""
 _IN_FOLDERS = ["*/*"]
 """Files that are not: folders of a repository hold the model in other formats."""
 _MAX_PLAIN = 50
@@ -244,10 +250,17 @@ def tokenizer(path: Path) -> Any:
 
 
 def context_length(path: Path) -> int:
-    """The model's longest context in tokens, prompt and completion together."""
-    longest = config(path).get("max_position_embeddings", 2048)
+    """The model's longest context in tokens, prompt and completion together; more than any recipe asks for where its
+    config.json does not say. Raises ModelError where what it says is no length."""
+    settings = config(path)
+    if isinstance(settings.get("text_config"), dict):  # of a model that takes images too
+        settings = settings["text_config"]
+    key = next((key for key in _CONTEXTS if key in settings), None)
+    if key is None:
+        return sys.maxsize
+    longest = settings[key]
     if not isinstance(longest, int) or longest < 1:
-        raise ModelError(f"{path}: config.json has max_position_embeddings {longest!r}, which is no length")
+        raise ModelError(f"{path}: config.json has {key} {longest!r}, which is no length")
     return longest
 
 
@@ -318,25 +331,35 @@ def _cached(options: ModelOptions) -> Path | None:
 
 def _lacking(options: ModelOptions, snapshot: Path) -> list[str]:
     """The files of a model of the hub that its snapshot lacks, by the hub's list of files if that is here."""
+    needed = (name for name in _listed(options, snapshot) if any(fnmatchcase(name, pattern) for pattern in _NEEDED))
+    absent = folder.missing(snapshot) + [name for name in needed if not (snapshot / name).exists()]
+    return list(dict.fromkeys(absent))
+
+
+def _listed(options: ModelOptions, snapshot: Path) -> list[str]:
+    """The files of a model of the hub, without those in folders; none where the hub's list of them is not here."""
     from huggingface_hub import get_cached_repo_tree
     from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
-    absent = folder.missing(snapshot)
-    with contextlib.suppress(CachedRepoTreeNotFoundError):
+    try:
         tree = get_cached_repo_tree(options.name, revision=snapshot.name)
-        small = (file.path for file in tree if "/" not in file.path and file.path.endswith(_SMALL))
-        absent += [name for name in small if not (snapshot / name).exists()]
-    return list(dict.fromkeys(absent))
+    except CachedRepoTreeNotFoundError:
+        return []
+    return [file.path for file in tree if "/" not in file.path]
 
 
 def _download(options: ModelOptions) -> Path:
     """First what is small, which says what the files of weights are: a repository may hold the same weights twice."""
-    key, small = "model.name", [f"*{ending}" for ending in _SMALL]
-    path = _snapshot(options.name, key, small, options.revision, _IN_FOLDERS)
-    _snapshot(options.name, key, folder.weights(path), path.name)
+    key = "model.name"
+    path = _snapshot(options.name, key, _SMALL, options.revision, _IN_FOLDERS)
+    sharded = [name for name in folder.weights(path) if name.endswith(".safetensors")]
+    _snapshot(options.name, key, sharded or [folder.WHOLE], path.name)
     if options.allow_pickle and folder.missing(path):
         _snapshot(options.name, key, ["*.bin"], path.name, _IN_FOLDERS)
     if absent := folder.missing(path):
+        there = {Path(name).suffix for name in _listed(options, path)}
+        if not options.allow_pickle and ".bin" in there and ".safetensors" not in there:
+            raise ModelError(f"model.name: {options.name}: {folder.UNTRUSTED}")
         raise ModelError(
             f"model.name: not all of {options.name} is on this machine, missing {folder.few(absent)}, and the hub "
             "can't be reached or has not got it either"
@@ -356,6 +379,7 @@ def _snapshot(
         RevisionNotFoundError,
     )
 
+    built_in = f"; built in: {_names()}" if key == "model.name" else ""
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns=without))
     except HFValidationError as error:
@@ -366,12 +390,12 @@ def _snapshot(
         raise ModelError(f"{key}: {name} has no revision {revision}") from None
     except RepositoryNotFoundError:
         raise ModelError(
-            f"{key}: the hub has no {name}, or it is private and needs `hf auth login`; built in: {_names()}"
+            f"{key}: the hub has no {name}, or it is private and needs `hf auth login`{built_in}"
         ) from None
     except (HfHubHTTPError, OSError) as error:
         raise ModelError(
             f"{key}: {name} is not on this machine, or not all of it, and the hub can't be reached "
-            f"({type(error).__name__}); name a directory, or a model that is built in: {_names()}"
+            f"({type(error).__name__}); name a directory instead{built_in}"
         ) from None
 
 

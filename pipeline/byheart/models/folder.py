@@ -13,8 +13,8 @@ from typing import Any
 
 from byheart.errors import ModelError, described
 
-_WHOLE = "model.safetensors"
-_INDEX = f"{_WHOLE}.index.json"
+WHOLE = "model.safetensors"
+_INDEX = f"{WHOLE}.index.json"
 _PICKLED_INDEX = "pytorch_model.bin.index.json"
 _PICKLED = ("*.bin", "*.pt", "*.pth")
 _CONFIGS = ("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
@@ -23,6 +23,12 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "
 """A model has one of these, whatever its kind."""
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _MAX_SHOWN = 3
+_MAX_NAME = 256
+
+UNTRUSTED = (
+    "the weights are pickled, and loading a pickle can run any code; convert them to safetensors, or set "
+    "model.allow_pickle=true if you trust their author"
+)
 
 
 def check(folder: Path, allow_pickle: bool) -> None:
@@ -36,27 +42,24 @@ def check(folder: Path, allow_pickle: bool) -> None:
             read(folder / name)
     names = weights(folder)
     if absent := [name for name in names if not (folder / name).is_file()]:
-        if names == [_WHOLE]:
+        if names == [WHOLE]:
             raise ModelError(
-                f"{folder}: no weights here ({_WHOLE}, or {_INDEX} and the files that it lists); a config alone can't "
+                f"{folder}: no weights here ({WHOLE}, or {_INDEX} and the files that it lists); a config alone can't "
                 "be sampled from"
             )
         raise ModelError(
             f"{folder}: {len(absent)} of {len(names)} files of weights missing: {few(absent)}; get them too"
         )
-    if _WHOLE not in names and (folder / _WHOLE).is_file():
+    if WHOLE not in names and (folder / WHOLE).is_file():
         raise ModelError(
-            f"{folder} has two sets of weights, {_WHOLE} and the files that {_INDEX} lists, and libraries differ in "
+            f"{folder} has two sets of weights, {WHOLE} and the files that {_INDEX} lists, and libraries differ in "
             "which they load: move one of them away"
         )
     for name in names:
         _check_pointer(folder / name)
     if _pickled(names):
         if not allow_pickle:
-            raise ModelError(
-                f"{folder}: the weights are pickled, and loading a pickle can run any code; convert them to "
-                "safetensors, or set model.allow_pickle=true if you trust their author"
-            )
+            raise ModelError(f"{folder}: {UNTRUSTED}")
         return
     for name in names:
         shapes(folder / name)
@@ -66,12 +69,12 @@ def weights(folder: Path) -> list[str]:
     """The names of the files that hold the weights of the model in `folder`; of safetensors and of indexed ones
     whether they are there or not. Raises ModelError where an index is broken."""
     for index in (_INDEX, _PICKLED_INDEX):
-        if index == _PICKLED_INDEX and (folder / _WHOLE).is_file():
+        if index == _PICKLED_INDEX and (folder / WHOLE).is_file():
             break
         if (folder / index).is_file():
             return _listed(folder / index)
     pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
-    return pickled if pickled and not (folder / _WHOLE).is_file() else [_WHOLE]
+    return pickled if pickled and not (folder / WHOLE).is_file() else [WHOLE]
 
 
 def missing(folder: Path) -> list[str]:
@@ -105,7 +108,7 @@ def shapes(file: Path) -> dict[str, tuple[int, ...]]:
         wanted = begin + max((tensor.data_offsets[1] for tensor in metadata.tensors.values()), default=0)
     except OSError as error:
         raise ModelError(f"{file} can't be read: {error.strerror}") from None
-    except (SafetensorsParsingError, AttributeError, TypeError, ValueError, KeyError) as error:
+    except (SafetensorsParsingError, AttributeError, LookupError, TypeError, ValueError) as error:
         why = " ".join(str(error).split())[:200]
         raise ModelError(
             f"{file}: the weights can't be read ({why}); the file is cut off or damaged: remove it and get it again"
@@ -144,10 +147,15 @@ def _pickled(names: list[str]) -> bool:
     return not names[0].endswith(".safetensors")
 
 
+def _names_a_file(name: Any) -> bool:
+    """Whether an index names a file of its own directory by this."""
+    return isinstance(name, str) and Path(name).name == name and 0 < len(name.encode(errors="replace")) < _MAX_NAME
+
+
 def _listed(index: Path) -> list[str]:
     """The files that an index lists."""
     _check_pointer(index)
     files = read(index).get("weight_map")
-    if not isinstance(files, dict) or not files or not all(isinstance(name, str) for name in files.values()):
+    if not isinstance(files, dict) or not files or not all(_names_a_file(name) for name in files.values()):
         raise ModelError(f"{index} does not say which files hold the weights: it has no weight_map of file names")
     return sorted(set(files.values()))

@@ -89,9 +89,11 @@ def misfit(adapter: Path, model: Path) -> str | None:
     if not files or quantization.method(model):
         return None
     base, modules = _shapes(*files), _modules(_shapes(adapter / WEIGHTS))
+    groups = {tensor[: dot.start()] for tensor in base for dot in re.finditer(r"\.", tensor)}  # such as all experts
     for name, shape in modules.items():
-        known = base.get(f"{name}.weight")
-        if known is None and not name.endswith("lm_head"):  # which the model may share with its embeddings
+        without_prefix = name.partition(".")[2]  # files of GPT-2 and BLOOM leave "transformer." out
+        known = base.get(f"{name}.weight") or base.get(f"{without_prefix}.weight")
+        if known is None and not (name.endswith("lm_head") or name in groups):  # the model may share its embeddings
             return f"it is on {name}, which the model does not have"
         if known is not None and sorted(known) != sorted(shape):  # some layers keep their weights transposed
             return f"{name} is {_size(known)} in the model, and the adapter was made for {_size(shape)}"

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
 
 MADE_BY_HUB = ".gitattributes"
-"""What a repository holds that nobody has pushed to, beside a README.md without text."""
+"""What a repository holds that nobody has pushed to, beside a README.md that says its license at most."""
+
+_BLANK = re.compile(rb"\s*|---\n(license: [^\n]*\n)?---\s*")
+"""Such a README.md."""
 
 _MAX_SHOWN = 4
 
@@ -47,23 +50,22 @@ class Destination:
         return f"{self.parcel.kind} {self.parcel.to} {'is' if self.commit else 'is made now and will be'} {seen}"
 
 
-def survey(parcels: Iterable[Parcel], public: bool = False, into: bool = False) -> list[Destination]:
+def survey(parcels: Iterable[Parcel], tag: str, public: bool = False, into: bool = False) -> list[Destination]:
     """The repository of each parcel; one that is yet to be made becomes private unless `public`. Nothing is sent.
 
     Raises InputError where a repository holds files that byheart did not push, or that were changed since, unless the
     user said to push `into` it; then files of the same names are overwritten and no other is touched. Raises HubError,
-    with what to do, where the hub refuses or can't be reached.
+    with what to do, where it has a `tag` of other files, or the hub refuses or can't be reached.
     """
     destinations = []
     for parcel in parcels:
         with _explained(parcel):
-            destinations.append(_destination(_hub(), parcel, public, into))
+            destinations.append(_destination(_hub(), parcel, tag, public, into))
     return destinations
 
 
-def _destination(hub: HfApi, parcel: Parcel, public: bool, into: bool) -> Destination:
+def _destination(hub: HfApi, parcel: Parcel, tag: str, public: bool, into: bool) -> Destination:
     from huggingface_hub.errors import RepositoryNotFoundError
-    from huggingface_hub.hf_api import RepoFile
 
     try:
         info = hub.repo_info(parcel.to, repo_type=parcel.kind)
@@ -71,19 +73,27 @@ def _destination(hub: HfApi, parcel: Parcel, public: bool, into: bool) -> Destin
         if error.response.status_code != 404:  # who is not logged in is told so for any repository
             raise
         return Destination(parcel, not public, None)
-    tree = hub.list_repo_tree(parcel.to, repo_type=parcel.kind, revision=info.sha, recursive=True)
-    present = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
+    present = _files(hub, parcel, info.sha)
     known = _known(hub, parcel, info.sha, present)
     own = {path for path, content in known.items() if path in present and content.is_in(present[path])}
     new = Manifest.of(parcel.folder).files
     if not into:
         _check(parcel, present, own, new, made_here=manifest.NAME in known)
+    _check_tag(hub, parcel, tag, new)
     return Destination(parcel, bool(info.private), info.sha, tuple(sorted(own - new.keys() - {manifest.NAME})))
 
 
+def _files(hub: HfApi, parcel: Parcel, revision: str | None) -> dict[str, RepoFile]:
+    """The files in the repository of `parcel`, by path."""
+    from huggingface_hub.hf_api import RepoFile
+
+    tree = hub.list_repo_tree(parcel.to, repo_type=parcel.kind, revision=revision, recursive=True)
+    return {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
+
+
 def _known(hub: HfApi, parcel: Parcel, commit: str | None, present: Mapping[str, RepoFile]) -> Mapping[str, Content]:
-    """What byheart wrote to the repository of `parcel`, by its manifest there, which is among it; a README.md without
-    text, which the hub makes, counts too."""
+    """What byheart wrote to the repository of `parcel`, by its manifest there, which is among it; a README.md as the
+    hub makes it counts too."""
     read = {
         path: Path(hub.hf_hub_download(parcel.to, path, repo_type=parcel.kind, revision=commit))
         for path in (manifest.NAME, "README.md")
@@ -93,7 +103,7 @@ def _known(hub: HfApi, parcel: Parcel, commit: str | None, present: Mapping[str,
     if manifest.NAME in read and (listed := Manifest.read(read[manifest.NAME])):
         files = {**listed.files, manifest.NAME: Content.of(read[manifest.NAME])}
     readme = read.get("README.md")
-    if readme and not re.sub(r"\A---\n.*?^---$", "", readme.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE).strip():
+    if readme and _BLANK.fullmatch(readme.read_bytes()):
         files["README.md"] = Content.of(readme)
     return files
 
@@ -138,13 +148,10 @@ def push(destinations: Iterable[Destination], tag: str) -> Iterator[str]:
             if destination.commit is None:
                 hub.create_repo(parcel.to, repo_type=parcel.kind, private=destination.private)
             commit = hub.create_commit(
-                parcel.to,
-                changes,
-                commit_message=tag,
-                repo_type=parcel.kind,
-                parent_commit=destination.commit,
+                parcel.to, changes, commit_message=tag, repo_type=parcel.kind, parent_commit=destination.commit
             )
-            _tag(hub, parcel, tag, commit.oid)
+            if tag not in _tags(hub, parcel):  # else it is of the same files: see `survey`
+                hub.create_tag(parcel.to, tag=tag, revision=commit.oid, repo_type=parcel.kind)
         shutil.rmtree(parcel.folder)
         yield f"{hub.endpoint}/{'datasets/' if parcel.kind == 'dataset' else ''}{parcel.to}/tree/{tag}"
 
@@ -155,16 +162,18 @@ def _hub() -> HfApi:
     return HfApi(library_name="byheart")
 
 
-def _tag(hub: HfApi, parcel: Parcel, tag: str, commit: str) -> None:
-    refs = hub.list_repo_refs(parcel.to, repo_type=parcel.kind)
-    known = {ref.name: ref.target_commit for ref in refs.tags}
-    if known.get(tag, commit) != commit:
+def _check_tag(hub: HfApi, parcel: Parcel, tag: str, new: Mapping[str, Content]) -> None:
+    """Raises HubError where the repository of `parcel` has a `tag` of other files than those of this push."""
+    tagged = _files(hub, parcel, tag) if tag in _tags(hub, parcel) else None
+    if tagged is not None and not all(path in tagged and content.is_in(tagged[path]) for path, content in new.items()):
         raise HubError(
-            f"{parcel.to} has a {tag} already, another one, which stays; what was pushed now is its newest commit: "
-            "name another repository with --to, or delete that tag and run the same command again"
+            f"the {parcel.kind} {parcel.to} has a {tag} already, of other files, and nothing was sent: name another "
+            "repository with --to, or delete that tag and run the same command again"
         )
-    if tag not in known:
-        hub.create_tag(parcel.to, tag=tag, revision=commit, repo_type=parcel.kind)
+
+
+def _tags(hub: HfApi, parcel: Parcel) -> set[str]:
+    return {ref.name for ref in hub.list_repo_refs(parcel.to, repo_type=parcel.kind).tags}
 
 
 CONTINUES = "the connection or the hub failed: the same command continues the upload"

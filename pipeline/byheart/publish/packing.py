@@ -4,6 +4,7 @@ card; round-001/published/model and .../dataset.
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,9 @@ from byheart.models.weights import GENERATION, SIGNS, plain
 from byheart.publish.manifest import Manifest
 from byheart.publish.places import without_places
 from byheart.report.data import SPLITS, Round, RunView, measured
+from byheart.runs.run import check_weights, first_weights
 from byheart.templates import render_card
+from byheart.types import Environment
 
 ADAPTER = (lora.CONFIG, lora.WEIGHTS, SIGNS)
 """Files of an adapter's folder that are published; not training_args.bin, which is a pickle."""
@@ -148,6 +151,8 @@ def _pack_model(folder: Path, publication: _Publication) -> None:
     scorer = finished.folder / "scorer/adapter"
     if publication.merged:
         model = checkpoint.fetch(chosen.model)
+        now = Environment({}, "", None, *checkpoint.identity(chosen.model))
+        check_weights(publication.run.folder, first_weights(publication.run.folder), now)
         _copy(plain(model, publication.adapter), folder, MERGED)
         portable.rewrite_config(folder)
         portable.copy_tokenizer(model, folder)
@@ -155,7 +160,7 @@ def _pack_model(folder: Path, publication: _Publication) -> None:
         _copy_adapter(publication.adapter, folder, publication)
     if scorer.is_dir():
         _copy_adapter(scorer, folder / "scorer", publication)
-        text = (scorer / "README.md").read_text("utf-8").replace(chosen.model.name, base)
+        text = _with_base((scorer / "README.md").read_text("utf-8"), chosen.model.name, base)
         (folder / "scorer/README.md").write_text(text.replace("path/to/this/directory", f"{to}/scorer"), "utf-8")
     _write_card(folder / "README.md", publication)
     shutil.copy(finished.folder / "metrics.json", folder)
@@ -226,8 +231,13 @@ def _pack_dataset(folder: Path, publication: _Publication) -> None:
         card.data.license = checkpoint.license(source, "dataset")
         _permitted(source, card.data.license)
     text = card.text.replace("path/to/this/directory", publication.to)
-    card.text = text.replace(chosen.model.name, publication.base)
+    card.text = _with_base(text, chosen.model.name, publication.base)
     card.save(folder / "README.md")
+
+
+def _with_base(card: str, model: str, base: str) -> str:
+    """The card of a round with `base` where it names the `model` of the recipe, which may be any word."""
+    return re.sub(rf"(base_model: |`|solutions by ){re.escape(model)}(?=\n|`| itself)", rf"\g<1>{base}", card)
 
 
 def _copy_adapter(source: Path, folder: Path, publication: _Publication) -> None:

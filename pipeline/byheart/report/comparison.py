@@ -14,8 +14,6 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from scipy import stats
-
 from byheart.config.recipe import changed, flatten
 from byheart.errors import InputError
 from byheart.evaluation import Answer, Measure
@@ -193,6 +191,8 @@ def compare(folders: Sequence[Path], split: str = "held_out") -> Comparison:
 def mcnemar(gained: int, lost: int) -> float:
     """The p value of McNemar's test, exact and two-sided: the chance that `gained` + `lost` problems split at least as
     unevenly if both policies were equally good."""
+    from scipy import stats  # which takes half a second
+
     return float(stats.binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
