@@ -170,11 +170,11 @@ def test_a_round_is_trained_on_its_own_rows(tmp_path: Path, tiny: Path, warm: Wa
     recipe(tmp_path, tiny, "{name: sft, min_optimizer_steps: 2, max_optimizer_steps: 2, global_batch_size: 2}")
     call = caller(warm, tmp_path)
     made = {}
-    for name, seed in (("g/plain", 2), ("g/aXb", 1), ("g/a*b", 2), ("-try[1]::", 2)):
+    for name, seed in (("g/plain", 2), ("g/aXb", 1), ("g/a*b", 2), ("-try[1]::/.hidden", 2)):
         done = call("run", "r.yaml", f"seed={seed}", f"--run-dir={name}")
         assert done.returncode == 0, done.stderr
         made[name] = json.loads((tmp_path / name / "round-001/policy.json").read_text("utf-8"))["id"]
-    assert made["g/aXb"] != made["g/plain"] == made["g/a*b"] == made["-try[1]::"]
+    assert made["g/aXb"] != made["g/plain"] == made["g/a*b"] == made["-try[1]::/.hidden"]
     packed = call("publish", "g/a*b", "--to", "me/sums", "--base", "someone/tiny", "--license", "mit", "--dry-run")
     assert packed.returncode == 0, packed.stderr
 

@@ -193,7 +193,10 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, words: s
         ("name: t\n? seed\n: 1\n? seed\n: 2\n", "line 4: .*the key 'seed' is there twice, first in line 2$"),
         ("name: t\nseed: [1\n", "line 3: not a readable YAML file: while parsing a flow sequence expected"),
         ("name: 2026-13-01\n", "not a readable YAML file: .*month must be in 1..12"),
-        ('name: !!int ""\n', "not a readable YAML file: a value is not what it is said to be: string index out of range"),
+        (
+            'name: !!int ""\n',
+            "not a readable YAML file: a value is not what it is said to be: string index out of range",
+        ),
         ("name: !!timestamp today\n", "not a readable YAML file: a value is not what it is said to be"),
         ("name: !!bool perhaps\n", "not a readable YAML file: a value is not what it is said to be: 'perhaps'"),
         (
@@ -202,7 +205,19 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, words: s
         ),
         ("name: " + "[" * 2000, "not a readable YAML file: maximum recursion depth"),
     ],
-    ids=["a section", "an option", "in a list", "spelt out", "torn", "a date that is none", "no number", "no date", "no truth", "merged", "nested"],
+    ids=[
+        "a section",
+        "an option",
+        "in a list",
+        "spelt out",
+        "torn",
+        "a date that is none",
+        "no number",
+        "no date",
+        "no truth",
+        "merged",
+        "nested",
+    ],
 )
 def test_what_is_wrong_in_a_recipe_is_said_in_one_line_with_its_own(tmp_path: Path, text: str, words: str) -> None:
     path = written(tmp_path, text)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from byheart.config import recipe, shipped
 from byheart.config.recipe import DEFAULTS, Recipe
-from byheart.config.schema import FAMILIES, options, schema
+from byheart.config.schema import FAMILIES, options, schema, type_name
 from byheart.contracts import Strategy
 from byheart.errors import InputError, RecipeError
 from byheart.files import load_yaml
@@ -102,6 +102,16 @@ def test_every_member_of_every_family_can_be_looked_up(family: str) -> None:
         kind = registry.resolve(family, name)
         assert {row.option for row in options(f"{section}.{name}").rows} == kind.model_fields.keys() - {"name"}
     assert options("task.gsm8k.verifier.number").rows == options("verifier.number").rows
+
+
+def test_types_are_said_as_people_say_them() -> None:
+    types = {
+        f"{kind.__name__}.{name}": type_name(field.annotation)
+        for kind in kinds()
+        for name, field in kind.model_fields.items()
+    }
+    assert types["ModelOptions.date"] == "date | null"
+    assert [option for option, said in types.items() if re.search(r"[<>'\[\]]", said)] == []
 
 
 def test_options_that_hold_options_show_their_defaults() -> None:

@@ -499,9 +499,10 @@ def test_a_solution_keeps_the_tokens_that_its_text_does_not_say(tmp_path: Path) 
     rollouts = [rolled("r1", "so 4", token_ids=[5, 6, 2]), rolled("r2", "it is 4"), rolled("r3", "5", token_ids=[7, 2])]
     dataset = curated(run, 1, rollouts, [judged(rollout, float(rollout.id != "r3")) for rollout in rollouts])
     assert {row.rollout_id: row.token_ids for row in read_rows(run.round_dir(1))} == {"r1": [5, 6, 2], "r2": []}
-    assert stats(run, 1).num_retokenized == 1
+    assert stats(run, 1).num_retokenized == 2
     assert read_pairs(run.round_dir(1)) == [], "which are text"
-    assert "| 1 rows, than their text is encoded as" in (run.round_dir(1) / "dataset/README.md").read_text("utf-8")
+    card = (run.round_dir(1) / "dataset/README.md").read_text("utf-8")
+    assert "| sampled as other tokens | 2 solutions of this round, whose text would be encoded" in card
     other = opened(tmp_path / "other", pairs=4)
     plain = [replace(rollout, token_ids=[]) for rollout in rollouts]
     assert curated(other, 1, plain, [judged(one, float(one.id != "r3")) for one in plain]).digest != dataset.digest
@@ -515,7 +516,7 @@ def test_what_is_made_of_a_solution_has_none_of_its_tokens(tmp_path: Path) -> No
     run = opened(tmp_path, target="answer")
     curated(run, 1, [rolled("r1", "so 4", token_ids=[5, 6, 2])])
     assert [(text(row), row.token_ids) for row in read_rows(run.round_dir(1))] == [("4", [])]
-    assert stats(run, 1).num_retokenized == 0
+    assert stats(run, 1).num_retokenized == 1
     back = opened(tmp_path / "back", backtracks=1, step="line")
     tried = [rolled("r1", "2 + 2\n4", token_ids=[5, 6, 2]), rolled("r2", "2 + 3\n5")]
     curated(back, 1, tried, [judged(tried[0]), judged(tried[1], 0.0)])

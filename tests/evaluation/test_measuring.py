@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from byheart import strategies
 from byheart.config import recipe
-from byheart.contracts import Session, Strategy
+from byheart.contracts import Session, Strategy, Verifier
 from byheart.engines.scripted import Scripted, ScriptedSession
 from byheart.errors import TaskError
 from byheart.evaluation import EvaluationOptions, Measure, Outcome, baseline, compare, evaluate, maj_at_k, read_measure
@@ -17,7 +17,9 @@ from byheart.models import weights
 from byheart.runs.run import Run
 from byheart.runs.stages import Made
 from byheart.text import BACK
-from byheart.types import Generate, Policy, Problem, Problems, Rollout, RolloutGroup, Solver, replace
+from byheart.types import Generate, Judgement, Policy, Problem, Problems, Rollout, RolloutGroup, Solver, replace
+from byheart.verifiers.core.pool import Pool
+from byheart.verifiers.core.service import VerifierService
 from typing_extensions import override
 
 from tests.conftest import verifier_by
@@ -185,6 +187,26 @@ def test_an_answer_that_was_cut_off_is_wrong_in_every_measure(tmp_path: Path) ->
     [answer] = measured(run, saying(lambda _: "4~"), problems=unknown).splits["dev"]
     assert (answer.fast.right, answer.classes) == (None, []), "nobody knows whether the whole would be right"
     run.close()
+
+
+class Polite(Verifier):
+    """Says of a response whether it is polite, and reads no answer in it."""
+
+    def verify(self, problem: Problem, response: str) -> Judgement:
+        return Judgement(float("please" in response), None)
+
+
+def test_an_answer_is_unread_where_the_verifier_reads_answers_and_finds_none(tmp_path: Path) -> None:
+    written = {"train?": ["4"], "dev?": ["no idea"], "held_out?": ["5"]}
+    for verifier, unread in (
+        (verifier_by("number"), [False, True, False]),
+        (VerifierService(Polite(), Pool()), [False] * 3),
+    ):
+        run = opened(tmp_path / verifier.identity)
+        asks = (run.recipe.strategy, run.recipe.curation, run.recipe.evaluation, LocalWorkers(engine(run, written)))
+        made = run.stage(1, "baseline", baseline, PROBLEMS, Policy("one"), *asks, verifier, []).value
+        assert [answer.fast.unread for part in made.splits.values() for answer in part] == unread
+        run.close()
 
 
 def test_no_more_samples_than_can_be_counted() -> None:

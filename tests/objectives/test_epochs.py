@@ -57,6 +57,7 @@ def test_pairs_and_values_are_passed_over_as_often_as_is_asked_for() -> None:
     [
         ({}, "2 epochs, at least 20 steps of 8 rows"),
         ({"epochs": 1.5, "max_optimizer_steps": 100}, "1.5 epochs, 20 to 100 steps of 8 rows"),
+        ({"epochs": 1}, "1 epoch, at least 20 steps of 8 rows"),
         ({"max_optimizer_steps": 5, "global_batch_size": 4}, "2 epochs, 5 to 5 steps of 4 rows"),
     ],
 )

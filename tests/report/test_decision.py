@@ -29,8 +29,8 @@ CUT_OFF = VerifyStats(
     samples_unjudged=2,
 )
 SAID = (
-    "Of 40 problems 0 have all samples right, 1 some and 39 none; of 320 samples 1 are right, 290 cut off, 9 without "
-    "an answer that can be read and 2 unjudged. Most samples are cut off: raise strategy.max_tokens."
+    "40 problems (all samples right in 0, some in 1, none in 39), 320 samples (1 right, 290 cut off, 9 without a "
+    "readable answer, 2 unjudged). Most samples are cut off: raise strategy.max_tokens."
 )
 
 

@@ -4,7 +4,9 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
 from byheart.config import recipe
+from byheart.errors import RunError
 from byheart.runs.records import CurationStats, StageRecord
 from byheart.runs.run import Run
 from byheart.types import Policy
@@ -51,3 +53,13 @@ def test_measures_are_set_aside_with_the_first_round_only(tmp_path: Path) -> Non
     with opened(tmp_path, redo_from=1) as run:
         assert not (run.dir / "measures").exists()
         assert (run.dir / "replaced-2/measures").is_dir()
+
+
+def test_torn_metrics_are_found_when_the_run_is_opened_not_after_another_round(tmp_path: Path) -> None:
+    with opened(tmp_path) as run:
+        run.round_dir(1).mkdir()
+        run.finish(1, Policy("m"), NO_METRICS)
+    (run.round_dir(1) / "metrics.json").write_text('{"splits": {')
+    with pytest.raises(RunError, match=r"round-001/metrics\.json is torn.*--redo-from"):
+        opened(tmp_path)
+    opened(tmp_path, redo_from=1).close()

@@ -6,6 +6,7 @@ import types
 import typing
 import warnings
 from collections.abc import Iterator
+from datetime import date
 from typing import Any, Literal, NamedTuple
 
 import yaml
@@ -137,7 +138,15 @@ def _first_sentence(kind: type) -> str:
     return text.partition(". ")[0].rstrip(".")
 
 
-_NAMES = {int: "integer", float: "number", str: "text", bool: "true or false", type(None): "null", Any: "anything"}
+_NAMES = {
+    int: "integer",
+    float: "number",
+    str: "text",
+    bool: "true or false",
+    date: "date",
+    type(None): "null",
+    Any: "anything",
+}
 
 
 def type_name(kind: Any) -> str:

@@ -33,6 +33,7 @@ class Tally:
         self._num_garbled += sum(
             each.verdict.correct and each.garbled and each.rollout.finish_reason == "stop" for each in now
         )
+        self._num_retokenized += sum(bool(each.rollout.token_ids) for each in now)
         self._num_unjudged += sum(each.verdict.score is None for each in now)
         self._num_wrong += sum(each.verdict.score is not None and not each.verdict.correct for each in now)
         right = [attempt.row for attempt in now if attempt.right(every=True)]
@@ -48,7 +49,6 @@ class Tally:
             self._num_new += row.round == self.round
             self._num_hinted += row.hinted
             self._num_backtracking += bool(row.untrained)
-            self._num_retokenized += bool(row.token_ids)
             yield row
 
     def stats(self, dataset: Dataset, caveats: list[str]) -> CurationStats:

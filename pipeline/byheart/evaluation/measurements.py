@@ -44,7 +44,8 @@ class Greedy(Measurement):
     def measure(self, subject: Subject, answers: Answers) -> Answers:
         """Nothing is asked without a strategy."""
         rollouts = subject.answers(self.field, self.strategy) if self.strategy else {}
-        return {name: self._with(answers[name], _outcome(pairs)) for name, pairs in rollouts.items()}
+        reads_answers = subject.verifier.reads_answers
+        return {name: self._with(answers[name], _outcome(pairs, reads_answers)) for name, pairs in rollouts.items()}
 
     def _with(self, answer: Answer, outcome: Outcome) -> Answer:
         match self.field:
@@ -151,7 +152,7 @@ def _right(rollout: Rollout, verdict: Verdict) -> bool | None:
     return None if verdict.score is None else verdict.correct and rollout.finish_reason == "stop"
 
 
-def _outcome(rollouts: Rollouts) -> Outcome:
+def _outcome(rollouts: Rollouts, reads_answers: bool) -> Outcome:
     if not rollouts:
         return Outcome(None, 0, "(the engine refused the prompt)")
     [(rollout, verdict)] = rollouts
@@ -160,7 +161,7 @@ def _outcome(rollouts: Rollouts) -> Outcome:
         rollout.num_tokens,
         rollout.response,
         cut_off=rollout.finish_reason == "length",
-        unread=verdict.answer is None,
+        unread=reads_answers and verdict.answer is None,
     )
 
 

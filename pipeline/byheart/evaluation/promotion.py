@@ -4,9 +4,10 @@ It is promoted if it is significantly worse neither than the policy that the rou
 far, by McNemar's test: rounds that each lose a little, too little for a test, would lose everything together. The best
 is the one that solves most development problems, and of equals the earliest.
 
-Where both policies solve nothing the test can say nothing. The new one is then promoted if no fewer of its answers come
-to their end, and no fewer can be read, than of the old one. Where nothing could be judged, as no gold answers are
-known, it is promoted unmeasured, unless all of its answers are cut off. In both cases it is not if its loss rose.
+Where both policies solve nothing the test can say nothing. The new one is then promoted unless more of its answers are
+cut off, or without an answer that can be read, than those of the old one. Where nothing could be judged, as no gold
+answers are known, it is promoted unmeasured, unless all of its answers are cut off. In both cases a policy whose loss
+rose in training is not promoted.
 """
 
 from __future__ import annotations

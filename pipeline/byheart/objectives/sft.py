@@ -107,10 +107,11 @@ class SFT(Objective):
     @override
     def outlook(self) -> tuple[str, str]:
         fewest, most = self.min_optimizer_steps, self.max_optimizer_steps
+        epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs:g} epochs"
         steps = f"at least {fewest}" if most is None else f"{min(fewest, most)} to {most}"
         return (
             f"{self.name} from {self.start}",
-            f"{self.epochs:g} epochs, {steps} steps of {self.global_batch_size} rows",
+            f"{epochs}, {steps} steps of {self.global_batch_size} rows",
         )
 
 

@@ -177,9 +177,9 @@ def decision(metrics: RoundMetrics) -> str:
 def sampling(stages: Stages) -> str:
     """How the samples of a round came out, and what to change where they are of little use, as sentences; "" in runs of
     older versions."""
-    out_of_context = stages.sample.num_out_of_context if stages.sample else 0
-    text = diagnosis.said(stages.verify, out_of_context) if stages.verify and stages.verify.num_samples else ""
-    return text[:1].upper() + text[1:]
+    if not (stages.verify and stages.verify.num_problems):
+        return ""
+    return diagnosis.said(stages.verify, stages.sample.num_out_of_context if stages.sample else 0)
 
 
 def by_heart_text(heart: ByHeart) -> str:

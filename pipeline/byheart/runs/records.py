@@ -46,10 +46,11 @@ class SampleStats(Record):
 
 @dataclass(frozen=True, slots=True)
 class VerifyStats(Record):
-    """How the samples of a round came out. Of the problems that have any, all samples are right in `num_all_right`,
-    some in `num_some_right` and none in `num_none_right`. Of `num_samples`, `samples_cut_off` did not come to their
-    end; of those that did, `samples_right` are right, `samples_unjudged` could not be judged, and `samples_unread` are
-    wrong because no answer was read in them. `num_judged` have a verdict: all, but while sampling."""
+    """How the samples of a round came out. Of the problems, all samples are right in `num_all_right`, some in
+    `num_some_right` and none in `num_none_right`; `num_unsampled` of these came to no sample at all. Of `num_samples`,
+    `samples_cut_off` did not come to their end; of those that did, `samples_right` are right, `samples_unjudged` could
+    not be judged, and `samples_unread` are wrong because no answer was read in them, or None where the verifier reads
+    none. `num_judged` have a verdict: all, but while sampling."""
 
     num_all_right: int
     num_some_right: int
@@ -58,12 +59,13 @@ class VerifyStats(Record):
     num_judged: int
     samples_right: int
     samples_cut_off: int
-    samples_unread: int
     samples_unjudged: int
+    samples_unread: int | None = None
+    num_unsampled: int = 0
 
     @property
     def num_problems(self) -> int:
-        """Problems that have samples."""
+        """Problems that were sampled."""
         return self.num_all_right + self.num_some_right + self.num_none_right
 
 
@@ -72,13 +74,13 @@ class CurationStats(Record):
     """What became of the rollouts of a round, and what its dataset holds.
 
     Of this round's rollouts: `num_right`, of which `num_cut_off` did not finish and `num_garbled` hold U+FFFD, which
-    stands for bytes that are no text, `num_wrong`, `num_unjudged`, the
+    stands for bytes that are no text, `num_wrong`, `num_unjudged`, `num_retokenized` that were sampled as other tokens
+    than their texts are encoded as (rows are trained on those that were sampled, pairs leave them out), the
     `num_solved` problems, and the `num_unique` different ones of the right solutions, by text, with their share
     `unique_rate` (0..1; None where none is right). Of all rounds used: `num_overlapping` right solutions overlap with
     measured problems, and `num_unproved` bare answers were not judged right. Of the dataset: `num_rows`, of which
     `num_rows_new` are of this round, `num_hinted` were found with a hint (`hint_share`, 0..1) and `num_backtracking`
-    retract a step; `num_retokenized` were sampled as other tokens than their texts are encoded as, and are trained as
-    those; `num_pairs` and `num_stepwise`. `caveats` are sentences that every result has to carry.
+    retract a step; `num_pairs` and `num_stepwise`. `caveats` are sentences that every result has to carry.
     """
 
     num_right: int

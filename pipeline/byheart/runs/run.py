@@ -79,8 +79,9 @@ class Run:
         """Open or make the run in `folder`.
 
         `only` names the one stage to do; those before it must be done. `redo_from` sets that round and all after it
-        aside first. Raises RunError where another process holds the run, it was made with another recipe, or it is a
-        copy whose store can't be reached or has moved on; nothing is changed then.
+        aside first. Raises RunError where another process holds the run, it was made with another recipe, the metrics
+        of a finished round are torn, or it is a copy whose store can't be reached or has moved on; nothing is changed
+        then.
         """
         self.dir, self.recipe, self.only = folder, recipe_, only
         self._environment: Environment | None = None
@@ -95,6 +96,8 @@ class Run:
             if redo_from:
                 self._set_aside(redo_from)
             self._check_recipe()
+            for n in range(1, self.finished + 1):  # torn, it would be found when the next round is done
+                read_json(self.round_dir(n) / "metrics.json", {})
         except BaseException:
             self.close()
             raise

@@ -88,9 +88,15 @@ def progress_callback(doing: str = "train", prefix: str = "") -> Any:
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if state.is_world_process_zero:
-                notes = {f"{prefix}{name}": value for name, value in {**self.logged, "steps": state.max_steps}.items()}
-                loss = self.logged.get("loss")
+                loss, notes = self.logged.get("loss"), self.notes(state)
                 tell(Report(doing=doing, step=state.global_step, steps=state.max_steps, loss=loss, notes=notes))
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.is_world_process_zero:
+                tell(Report(notes=self.notes(state)))  # what the last step came to is logged after its end
+
+        def notes(self, state: Any) -> dict[str, JsonValue]:
+            return {f"{prefix}{name}": value for name, value in {**self.logged, "steps": state.max_steps}.items()}
 
     return Reporter()
 

@@ -108,7 +108,7 @@ def command(config: str | None, objective: Objective, job: Path) -> list[str]:
             launch = [*shlex.split(os.environ["BYHEART_ON_EACH_NODE"]), *launch, *_rendezvous()]
     else:
         # With a config, or --cpu, accelerate does not look for the one that `accelerate config` left in its cache.
-        launch += ["--config_file", str(_file("plain"))] if gpus() else []
+        launch += ["--config_file", str(_file("gpu"))] if gpus() else []  # whose one process the options overrule
         launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
         num_processes = shared(objective, gpus())
         launch += ["--num_processes", str(num_processes), *(["--multi_gpu"] if num_processes > 1 else [])]

@@ -107,7 +107,7 @@ def _fit(work: Stage, job: Job, launcher: Launcher, objective: Objective) -> Tra
 def _too_few(num_rows: int, fewest: int) -> str:
     """Why nothing is trained."""
     if num_rows == 0:
-        return "no solution is left to learn from; the report says why"
+        return "no solution is left to learn from (the report says why)"
     rows = "1 row is" if num_rows == 1 else f"{num_rows} rows are"
     return f"{rows} too few to train on: objective.min_rows is {fewest}"
 
@@ -154,7 +154,7 @@ def _failure(code: int, failed: str, log: Path, n: int) -> Exception:
     end = "\n".join(_without_launcher(written).splitlines()[-15:])
     if "No space left on device" in failed + end:
         return OSError(errno.ENOSPC, "no space left while training", str(log.parent))  # run.stage explains what to do
-    begun_anew = f"with a changed recipe, the round begins anew by --redo-from {n}"
+    begun_anew = f"to go on with a changed recipe, add --redo-from {n}"
     if failed:
         return TrainError(f"training failed: {failed}\nEarlier stages are kept; {begun_anew}. Its log is {log}")
     killed = "; it was killed, as the system does where memory runs out" if KILLED in written else ""

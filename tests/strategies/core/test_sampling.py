@@ -106,6 +106,18 @@ def test_a_budget_ends_at_the_same_problem_after_an_interruption(tmp_path: Path,
     assert sampled.stats.num_tokens == 64 * TOKENS
 
 
+def test_how_the_first_samples_came_out_counts_those_before_an_interruption(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sampled = Sampled(tmp_path / "run", 40)
+    with pytest.raises(KeyboardInterrupt):
+        sampled.by(engine_by(right, fails_after=20))
+    assert "so far" not in capsys.readouterr().err
+    sampled.by(engine_by(right))
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("so far") == 1 and "round 1 sample, so far: 32 problems (all samples right in 32," in said
+
+
 def test_the_stage_says_what_its_rollouts_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def noted(self: Direct, problem: Problem) -> Solver:
         [[made]] = yield [Generate(problem.prompt)]

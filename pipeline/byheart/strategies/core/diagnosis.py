@@ -16,11 +16,12 @@ FIRST_PROBLEMS, FIRST_SAMPLES = 32, 64
 """After so many problems, or samples, it is said how they came out."""
 
 
-def counted(groups: Iterable[RolloutGroup], verdicts: Iterable[Verdict]) -> VerifyStats:
-    """How the rollouts of `groups` came out, as far as there are `verdicts` on them."""
+def counted(groups: Iterable[RolloutGroup], verdicts: Iterable[Verdict], reads_answers: bool) -> VerifyStats:
+    """How the rollouts of `groups` came out, as far as there are `verdicts` on them, by a verifier that `reads_answers`
+    or judges in another way. A problem whose prompt the engine refused is none of them."""
     by_id = {verdict.rollout_id: verdict for verdict in verdicts}
     problems = [
-        [_word(rollout, by_id.get(rollout.id)) for rollout in group.rollouts] for group in groups if group.rollouts
+        [_word(rollout, by_id.get(rollout.id)) for rollout in group.rollouts] for group in groups if not group.failure
     ]
     counts = Counter(chain.from_iterable(problems))
     num_all_right = sum(set(words) == {"right"} for words in problems)
@@ -33,8 +34,9 @@ def counted(groups: Iterable[RolloutGroup], verdicts: Iterable[Verdict]) -> Veri
         num_judged=len(by_id),
         samples_right=counts["right"],
         samples_cut_off=counts["cut off"],
-        samples_unread=counts["unread"],
         samples_unjudged=counts["unjudged"],
+        samples_unread=counts["unread"] if reads_answers else None,
+        num_unsampled=problems.count([]),
     )
 
 
@@ -58,13 +60,14 @@ def num_out_of_context(groups: Iterable[RolloutGroup], strategy: Strategy) -> in
 
 def shares(stats: VerifyStats) -> str:
     """How the samples came out, as a sentence without its end."""
-    if not stats.num_judged:
-        return f"of {_samples(stats)} {stats.samples_cut_off} are cut off; none is judged yet"
+    if stats.num_samples and not stats.num_judged:
+        return f"{stats.num_samples} samples ({stats.samples_cut_off} cut off, none judged yet)"
+    unsampled = f", no complete sample in {stats.num_unsampled}" if stats.num_unsampled else ""
+    unread = "" if stats.samples_unread is None else f"{stats.samples_unread} without a readable answer, "
     return (
-        f"of {stats.num_problems} problems {stats.num_all_right} have all samples right, {stats.num_some_right} some "
-        f"and {stats.num_none_right} none; of {_samples(stats)} {stats.samples_right} are right, "
-        f"{stats.samples_cut_off} cut off, {stats.samples_unread} without an answer that can be read and "
-        f"{stats.samples_unjudged} unjudged"
+        f"{stats.num_problems} problems (all samples right in {stats.num_all_right}, some in {stats.num_some_right}, "
+        f"none in {stats.num_none_right}{unsampled}), {stats.num_samples} samples ({stats.samples_right} right, "
+        f"{stats.samples_cut_off} cut off, {unread}{stats.samples_unjudged} unjudged)"
     )
 
 
@@ -72,13 +75,15 @@ def advice(stats: VerifyStats, out_of_context: int) -> str:
     """The one thing to change, where something stands in the way of learning from the samples; else "". Of those cut
     off so many were `out_of_context`."""
     half = stats.num_samples / 2
+    if stats.num_unsampled > stats.num_problems / 2:
+        return "Most problems have no complete sample: raise the limits of the strategy on steps and tokens."
     if stats.samples_cut_off > half:
         limit = "model.max_context" if out_of_context > stats.samples_cut_off / 2 else "strategy.max_tokens"
         return f"Most samples are cut off: raise {limit}."
     if stats.samples_unjudged > half:
         return "Most samples could not be judged: take another task.verifier, or gold answers that it can read."
-    if stats.samples_unread > half:
-        return "Most samples have no answer that the verifier can read: say in the prompt what form it has to have."
+    if (stats.samples_unread or 0) > half:
+        return "Most samples have no answer that the verifier can read: the prompt has to say what form it takes."
     if not stats.num_judged:
         return ""
     if stats.samples_right == 0:
@@ -96,24 +101,21 @@ def said(stats: VerifyStats, out_of_context: int) -> str:
 class FirstSamples:
     """Says once how the first samples of a round came out: what is in the way is known before all is sampled."""
 
-    def __init__(self, work: Stage, strategy: Strategy) -> None:
-        """Of the `strategy` in the stage `work`."""
-        self._work, self._strategy = work, strategy
+    def __init__(self, work: Stage, strategy: Strategy, reads_answers: bool) -> None:
+        """Of the `strategy` in the stage `work`, judged by a verifier that `reads_answers` or does not."""
+        self._work, self._strategy, self._reads_answers = work, strategy, reads_answers
         self._groups: list[RolloutGroup] = []
         self._said = False
 
     def add(self, group: RolloutGroup) -> None:
-        """Take in what a problem came to."""
-        if self._said:
+        """Take in what a problem came to; one that the engine refused is no word on samples."""
+        if self._said or group.failure:
             return
         self._groups.append(group)
         num_samples = sum(len(group.rollouts) for group in self._groups)
-        if num_samples and (num_samples >= FIRST_SAMPLES or len(self._groups) >= FIRST_PROBLEMS):
-            stats = counted(self._groups, (verdict for group in self._groups for verdict in group.verdicts))
+        if num_samples >= FIRST_SAMPLES or len(self._groups) >= FIRST_PROBLEMS:
+            verdicts = chain.from_iterable(group.verdicts for group in self._groups)
+            stats = counted(self._groups, verdicts, self._reads_answers)
             out_of_context = num_out_of_context(self._groups, self._strategy)
             console.print(f"round {self._work.round} sample, so far: {said(stats, out_of_context)}")
             self._said, self._groups = True, []
-
-
-def _samples(stats: VerifyStats) -> str:
-    return "1 sample" if stats.num_samples == 1 else f"{stats.num_samples} samples"

@@ -49,7 +49,7 @@ def sample(
 
     def attempts(name: str, part: Sequence[Problem], solver: Strategy, budget: int | None = None) -> list[RolloutGroup]:
         journal, doing = Journal(work.dir, name, RolloutGroup), "sample" if name == "rollouts" else name
-        first = FirstSamples(work, solver) if name == "rollouts" else None
+        first = FirstSamples(work, solver, verifier.reads_answers) if name == "rollouts" else None
         return attempt(work, journal, part, solver.solve, workers, verifier, seed, doing, retrieve, budget, first)
 
     tuning = strategy.tuning()
@@ -93,6 +93,9 @@ def attempt(
     num_missing = sum(problem.id not in known for problem in problems)
     if not num_missing:
         return _any_solved([known[problem.id] for problem in problems])
+    if first:
+        for group in known.values():
+            first.add(group)
     solving = Solving(solve, verifier, seed, retrieve)
     tokens, before = 0, workers.seconds
     spent = 0  # those of an interrupted try counted, so that it ends where it would have ended without interruption

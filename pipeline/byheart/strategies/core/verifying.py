@@ -37,7 +37,7 @@ def verify(
         workers.load(policy)
     verdicts = judged(work, problems.train, rollouts, workers, verifier)
     write_records(work.dir / "verdicts.jsonl", verdicts)
-    work.stats = stats = counted(rollouts, verdicts)
+    work.stats = stats = counted(rollouts, verdicts, verifier.reads_answers)
     console.print(f"round {work.round} verify: {shares(stats)}")
     failures = Counter(verdict.reason for verdict in verdicts if verdict.reason.startswith(FAILED))
     if failures:
