@@ -162,3 +162,10 @@ def test_what_is_in_neither_is_an_error_that_names_both(folder: Path, what: str)
         use(one)
     assert words in str(said.value)
     assert f"looked for {folder / name} and {Path.cwd() / name}" in str(said.value)
+
+
+@pytest.mark.parametrize("name", ["m:\n- ", "\n\nx", "a\nb/c\nd/e"])
+def test_a_line_break_in_a_name_breaks_no_message(folder: Path, name: str) -> None:
+    with pytest.raises(ModelError, match="looked for") as raised:
+        checkpoint.find(checkpoint.ModelOptions(name=name))
+    assert "\n" not in str(raised.value)

@@ -170,6 +170,16 @@ def test_a_file_of_another_shape_is_named(run: Path, file: str, row: str) -> Non
     assert str(run / "round-002" / file) in message or "measured otherwise" in message
 
 
+@pytest.mark.parametrize("key", ["seconds", "generating_seconds", "digest", "status", "resumed"])
+def test_a_record_of_a_stage_with_a_value_of_another_type_is_named(run: Path, key: str) -> None:
+    path = run / "round-002/stages.json"
+    records = json.loads(path.read_text("utf-8"))
+    records["sample"][key] = {"name": []}
+    path.write_text(json.dumps(records))
+    message = refused_by("report", run)
+    assert message.startswith(f"{path}: ") and f"sample.{key}" in message
+
+
 def test_files_of_two_runs_are_told_apart(run: Path) -> None:
     shutil.copy(run / "round-001/problems.jsonl", run / "round-002/problems.jsonl")
     metrics = json.loads((run / "round-002/metrics.json").read_text("utf-8"))

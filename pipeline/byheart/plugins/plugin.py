@@ -55,7 +55,8 @@ class Options(BaseModel):
 
     def places(self, path: str) -> str:
         """The places where `locate` looks for `path`, for the message of an error."""
-        return " and ".join(dict.fromkeys(str(candidate.absolute()) for candidate in self._candidates(path)))
+        places = dict.fromkeys(str(candidate.absolute()) for candidate in self._candidates(path))
+        return " and ".join(places).replace("\n", "\\n")
 
     def _candidates(self, path: str) -> list[Path]:
         written = user_path(path)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import JsonValue, ValidationError
+from pydantic import InstanceOf, JsonValue, ValidationError
 
 from byheart.errors import described
 from byheart.types import Record, formerly
@@ -174,7 +174,7 @@ class RunState(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class StageRecord:
+class StageRecord(Record):
     """How a stage went. `digest` names what decided it, `made` what it made; `resumed`: it was interrupted before. Of
     its wall `seconds`, the engine was generating, the trainer training, the engine starting and a policy being loaded
     for as many as the others say. `stats` is what it counted, where it counts anything."""
@@ -188,7 +188,7 @@ class StageRecord:
     training_seconds: float = 0.0
     engine_start_seconds: float = 0.0
     swap_seconds: float = 0.0
-    stats: Record | None = None
+    stats: InstanceOf[Record] | None = None
 
     @property
     def done(self) -> bool:
@@ -206,11 +206,12 @@ class StageRecord:
         otherwise."""
         if not isinstance(row, Mapping):
             raise ValueError(f"{stage}: it holds {described(row)}")
-        own = {column.name for column in fields(cls)}
+        own = {column.name for column in fields(cls)} - {"stats"}
         counted = {key: value for key, value in row.items() if key not in own}
         try:
             stats = STATS[stage].from_dict(counted) if counted and stage in STATS else None
-            return cls(**{key: value for key, value in row.items() if key in own}, stats=stats)
+            went = cls.from_dict({key: value for key, value in row.items() if key in own})
+            return replace(went, stats=stats)
         except ValidationError as error:
             first = error.errors()[0]
             raise ValueError(f"{stage}.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
