@@ -68,6 +68,13 @@ LLAMA3_TEMPLATE = (
 )
 
 
+@pytest.fixture(autouse=True)
+def as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that a test calls in its own process keeps the working directory from the processes of that test only:
+    see machine.isolate."""
+    monkeypatch.setenv("PYTHONSAFEPATH", "")  # empty it has no effect, as if it were not set
+
+
 @pytest.fixture(scope="session")
 def smollm() -> Path:
     """The directory of SmolLM2-135M-Instruct."""
