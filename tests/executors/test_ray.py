@@ -422,7 +422,7 @@ def test_a_run_over_two_real_engines_of_which_one_is_killed(tiny: Path, adapter:
     """vLLM in each worker, under an adapter that was brought to it."""
     (tmp_path / "r.yaml").write_text(f"""
 name: r
-model: {{name: {tiny}, adapter: {adapter}, max_context: 128}}
+model: {{name: {tiny}, adapter: "{adapter}", max_context: 128}}
 task: {{name: arithmetic, num_train: 200, num_dev: 6, num_held_out: 6}}
 engine: {{name: vllm, max_num_seqs: 4}}
 executor: {{name: ray, num_workers: 2, cpus: 0.5, address: local}}
