@@ -70,8 +70,8 @@ class ColumnsTask(rows.RowsTask):
 
     @override
     def _readable(self, where: str, problem: Problem) -> Problem:
-        """Raises TaskError, with its row, where the verifier can't read the gold answer: who asks for it gets it. Of a
-        published data set a few may be so (splits.check_gold)."""
+        """Raises TaskError, with its row, where the verifier can't read the gold answer. In a published data set a few
+        may be so (splits.check_gold)."""
         if reason := self.verifier.unreadable(problem):
             parts = (part for part in self.verifier.walk() if isinstance(part, Verifier))
             needed = [key for part in parts for key in part.needs_meta if key not in problem.meta]
