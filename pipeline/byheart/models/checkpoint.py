@@ -143,8 +143,8 @@ def adapter(options: ModelOptions) -> Path:
     elif path is None or not path.is_dir():
         name, _, revision = options.adapter.partition("@")
         path = _snapshot(name, "model.adapter", ["*.json", "*.safetensors", "*.jinja"], revision or None)
-    if not (path / "adapter_model.safetensors").is_file():
-        raise ModelError(f"model.adapter: {options.adapter} has no adapter_model.safetensors; full weights are a model")
+    if not (path / lora.WEIGHTS).is_file():
+        raise ModelError(f"model.adapter: {options.adapter} has no {lora.WEIGHTS}; full weights are a model")
     made_for, known, base = lora.Lora.read(path).base, hub_name(options), find(options)
     if known and lora.names_another(made_for, known):
         raise ModelError(

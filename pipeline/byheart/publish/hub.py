@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byheart.errors import HubError, InputError
+from byheart.models.folder import few
 from byheart.publish import manifest
 from byheart.publish.manifest import Content, Manifest
 from byheart.publish.packing import Parcel
@@ -30,8 +31,6 @@ MADE_BY_HUB = ".gitattributes"
 
 _BLANK = re.compile(rb"\s*|---\n(license: [^\n]*\n)?---\s*")
 """Such a README.md."""
-
-_MAX_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -120,12 +119,12 @@ def _check(
     others = sorted(present.keys() - own - {MADE_BY_HUB})
     changed = sorted(path for path in new if path in present and path not in own and not new[path].is_in(present[path]))
     if others and not made_here:
-        what = f"holds files that byheart did not push ({_few(others)})"
+        what = f"holds files that byheart did not push ({few(others)})"
     elif changed:
-        what = f"has files that byheart did not push, or that were changed since ({_few(changed)})"
+        what = f"has files that byheart did not push, or that were changed since ({few(changed)})"
     else:
         return
-    overwritten = f"{_few(changed)} would be overwritten" if changed else "none would be overwritten"
+    overwritten = f"{few(changed)} would be overwritten" if changed else "none would be overwritten"
     raise InputError(
         f"the {parcel.kind} {parcel.to} {what}: name another with --to, or say --into {parcel.to} to push there all "
         f"the same: {overwritten}, and what byheart did not write stays"
@@ -220,8 +219,3 @@ def _wait(headers: Mapping[str, str]) -> str:
     limit, after = parse_ratelimit_headers(headers), headers.get("retry-after", "")
     seconds = int(after) if after.isdigit() else limit.reset_in_seconds if limit else 0
     return f"{seconds} seconds" if 0 < seconds < 120 else f"{seconds / 60:.0f} minutes" if seconds else "some minutes"
-
-
-def _few(paths: list[str]) -> str:
-    more = len(paths) - _MAX_SHOWN
-    return ", ".join(paths[:_MAX_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -131,16 +131,14 @@ def _check_name(option: str, name: str) -> None:
 def _round(run: RunView, n: int | Literal["best"] | None) -> Round:
     """The round to publish."""
     chosen = run.best if n == "best" else run.next_starts_from if n is None else n
-    with_adapter = {
-        round_.n: round_ for round_ in run.finished if (round_.folder / "adapter/adapter_model.safetensors").is_file()
-    }
+    with_adapter = {round_.n: round_ for round_ in run.finished if (round_.folder / "adapter" / lora.WEIGHTS).is_file()}
     if chosen not in with_adapter:
         problem = f"round {chosen} is not finished, or made no adapter"
         if chosen == 0:
             of_best = n == "best" or run.continues_from_best
             problem = "its best policy is the one that it began with" if of_best else "no policy of it was promoted"
         if any(round_.n == chosen and (round_.folder / "adapter").is_dir() for round_ in run.finished):
-            problem = f"the weights of round {chosen} are missing: it has no adapter/adapter_model.safetensors"
+            problem = f"the weights of round {chosen} are missing: it has no adapter/{lora.WEIGHTS}"
         rounds = ", ".join(map(str, with_adapter)) or "none"
         raise InputError(f"{run.folder}: {problem}; rounds with an adapter: {rounds} (--round N)")
     return with_adapter[chosen]
