@@ -1,5 +1,6 @@
 # make iterate                         one round of recipes/addition.yaml; again: the next round
 # make iterate RECIPE=times_table ROUNDS=3        RUN=runs/name: another run of the same recipe
+# make iterate RECIPE=mbpp_small DATA=folder      a local copy of the recipe's data set, in the hub's format
 # make test                            the tests, a round of real training among them; make test-quick: in under a minute
 # make test-all                        every test but those of make test-published;  make check: format, lint, types, import contracts, dependencies
 RECIPE ?= addition
@@ -8,10 +9,10 @@ PINS := scripts/setup pyproject.toml $(addprefix requirements/,cpu.txt torch-cpu
 PYTEST = $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 LONG := engine or ray or corpus or slow
 
-.PHONY: always setup iterate run test test-quick test-rest test-all test-published check bench bench-slow mutate report push clean lock format
+.PHONY: always setup iterate run test test-quick test-rest test-all test-published check bench bench-slow evidence mutate report push clean lock format
 
 iterate run: .venv/.ready
-	@$(BIN)/byheart run $(RECIPE) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(RUN),--run-dir $(RUN))
+	@$(BIN)/byheart run $(RECIPE) $(if $(DATA),'task.path=$(DATA)') $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(RUN),--run-dir $(RUN))
 
 setup: .venv/.ready
 
@@ -60,6 +61,10 @@ bench: .venv/.dev
 	$(BIN)/python scripts/bench/verifiers.py
 	$(BIN)/python scripts/bench/fuzz.py
 	$(BIN)/python scripts/bench/scaling.py
+
+# What is recorded of the runs behind the figures: see evidence/README.md. EVIDENCE_MINUTES=0 only lists what is missing.
+evidence: .venv/.dev
+	@scripts/evidence
 
 bench-slow: .venv/.dev
 	@$(BIN)/python scripts/bench/slow.py

@@ -138,7 +138,15 @@ def test_the_wheel_and_the_source_archive_are_whole(archives: dict[str, Path]) -
         assert here and here - held == set()
     with tarfile.open(archives["source"]) as source:
         names = {name.partition("/")[2] for name in source.getnames()}
-    for name in ("tests/conftest.py", "requirements/cpu.txt", "scripts/setup", "Makefile", "SECURITY.md", ".ci/run"):
+    for name in (
+        "tests/conftest.py",
+        "requirements/cpu.txt",
+        "evidence/plan.yaml",
+        "scripts/setup",
+        "Makefile",
+        "SECURITY.md",
+        ".ci/run",
+    ):
         assert name in names
     assert {f"recipes/{file.name}" for file in (ROOT / "recipes").glob("*.*")} <= names
 
