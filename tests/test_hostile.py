@@ -25,7 +25,7 @@ PROGRAM = f"def f(x):\n    return x  # {EVIL}\nprint(f(ANSWER))"
 
 COMMANDS = {
     "run": ["evil.yaml", "--dry-run"],
-    **{stage: [f"{EVIL}.yaml"] for stage in ("load", "baseline", "sample", "curate", "train", "evaluate")},
+    **{stage: [f"{EVIL}.yaml"] for stage in ("load", "baseline", "sample", "curate", "controls", "train", "evaluate")},
     "verify": ["rows.jsonl", "--verifier", "number"],
     "pull": [f"memory://{EVIL}"],
     "status": ["run"],

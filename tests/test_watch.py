@@ -31,7 +31,7 @@ def test_a_silent_process_is_named_with_its_stage_and_its_log(
 ) -> None:
     pid = watched(tmp_path / "train.log", 0.3, 0.2)
     said = capsys.readouterr().err.splitlines()
-    for part in ("round 3 train", f"process {pid} has said nothing for 0 s", f"its log is {tmp_path}/train.log"):
+    for part in ("round 3 train", f"process {pid} has said nothing for ", f"its log is {tmp_path}/train.log"):
         assert part in said[0]
 
 

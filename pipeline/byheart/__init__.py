@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-STAGES = ("load", "baseline", "sample", "verify", "curate", "train", "evaluate")
+STAGES = ("load", "baseline", "sample", "verify", "curate", "controls", "train", "evaluate")
 """The stages of a round, in their order."""
 
 _HOMES = {

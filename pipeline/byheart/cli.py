@@ -58,6 +58,17 @@ def run(
     overrides: Overrides = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="rounds to do now", show_default="the recipe's")] = None,
     run_dir: RunDir = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="0..2|0,3,7",
+            help="a run of each of these seeds, in <run dir>-seed-N, up to so many rounds in all; then compare them",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="a first look: every stage on at most so many problems, in <run dir>-limit-N"),
+    ] = None,
     redo_from: Annotated[
         int | None, typer.Option(min=1, help="set this round and all after it aside and do them anew")
     ] = None,
@@ -70,19 +81,80 @@ def run(
     """Do the next round of a recipe, or go on with what was interrupted."""
     from byheart.report import terminal
 
-    parsed = _recipe(recipe, [*(overrides or []), *([f"model.adapter={start}"] if start else [])])
+    given = {"model.adapter": start, "limit": limit}
+    changed = [*(overrides or []), *(f"{key}={value}" for key, value in given.items() if value)]
+    if seeds is not None:
+        if redo_from:
+            raise InputError("--redo-from is for one run: give seed=N and its --run-dir in the place of --seeds")
+        _run_seeds(recipe, changed, rounds, run_dir, seeds, dry_run)
+        return
+    parsed = _recipe(recipe, changed)
     folder = _folder(run_dir, parsed)
     if dry_run:
         from byheart.planning.dry_run import plan
 
-        terminal.show_plan(plan(parsed, folder, rounds or parsed.rounds, redo_from))
+        terminal.show_plan(plan(parsed, folder, rounds, redo_from))
         return
     _work(parsed, folder, rounds, redo_from=redo_from)
     terminal.show_result(folder)
     if run_dir and "://" in run_dir:
         from byheart.runs import store
 
-        out.print(f"store    {store.shown(run_dir)}")
+        out.print(f"store    {store.shown(_place(run_dir, parsed))}")
+
+
+def _run_seeds(
+    name: str, overrides: list[str], rounds: int | None, run_dir: str | None, text: str, dry_run: bool
+) -> None:
+    """A run of each seed that `text` names, one after another, as each takes the whole machine. One that has done its
+    rounds is left as it is; one that fails is said, and those after it are done."""
+    from byheart.report import terminal
+    from byheart.report.comparison import compare
+    from byheart.runs import seeds
+
+    if any(override.startswith("seed=") for override in overrides):
+        raise InputError("--seeds says which seeds: leave out seed=")
+    recipes = {seed: _recipe(name, [*overrides, f"seed={seed}"]) for seed in seeds.seeds(text)}
+    folders, codes = [], []
+    for seed, recipe in recipes.items():
+        where = seeds.place(_place(run_dir, recipe), seed)
+        try:
+            folder, left = _seed(recipe, where, rounds)
+            wanted = left if rounds or isinstance(recipe.rounds, int) else None  # else as long as rounds gain something
+            if left and dry_run:
+                from byheart.planning.dry_run import plan
+
+                terminal.show_plan(plan(recipe, folder, wanted))
+                return  # what comes after it is the same
+            if left:
+                _work(recipe, folder, wanted)
+            folders.append(folder)
+        except (ByheartError, OSError) as error:
+            message, code = _explained(error)
+            err.print(f"byheart: seed {seed}: {message}", style="red")
+            codes.append(code)
+    if len(folders) > 1:
+        terminal.show_comparison(compare(folders), by_round=False)
+    elif folders:
+        terminal.show_result(folders[0])
+    if codes:
+        count = f"{len(codes)} of {len(recipes)} seeds"
+        err.print(f"byheart: {count} failed; the same command goes on with what is missing", style="red")
+        raise typer.Exit(codes[0])
+
+
+def _seed(recipe: Recipe, where: str, rounds: int | None) -> tuple[Path, int]:
+    """The directory of the run of one seed, and how many rounds it is still to do. Raises RunError where it was made
+    with another recipe."""
+    from byheart.runs import seeds, store
+    from byheart.runs.run import read_state, refusal
+
+    folder = store.local(where, new=True)
+    if refused := refusal(folder, recipe):
+        raise RunError(refused)
+    left = seeds.remaining(read_state(folder), rounds or recipe.rounds)
+    out.print(f"seed {recipe.seed}: {store.shown(where)}{'' if left else ' is done'}")
+    return folder, left
 
 
 def _stage_command(name: str) -> None:
@@ -372,7 +444,13 @@ def _work(
 def _folder(run_dir: str | None, recipe: Recipe) -> Path:
     from byheart.runs import store
 
-    return store.local(run_dir or f"runs/{recipe.name}", new=True)
+    return store.local(_place(run_dir, recipe), new=True)
+
+
+def _place(run_dir: str | None, recipe: Recipe) -> str:
+    """The directory or URL of a run; a first look has one of its own, beside that of the whole run."""
+    where = run_dir or f"runs/{recipe.name}"
+    return f"{where.rstrip('/')}-limit-{recipe.limit}" if recipe.limit else where
 
 
 def _recipe(name: str, overrides: list[str] | None) -> Recipe:
@@ -400,14 +478,19 @@ def _exit_code() -> int:
         message = f"{message.rstrip('.')}; see byheart --help"
     except typer.Abort:
         return 130
-    except ByheartError as error:
-        message, code = str(error), error.exit_code
-    except OSError as error:  # a place that can't be read or written, in the words of the system
-        if error.filename is None:
-            raise
-        message, code = f"{error.filename}: {error.strerror or error}", RunError.exit_code
+    except (ByheartError, OSError) as error:
+        message, code = _explained(error)
     err.print(f"byheart: {message}", style="red")
     return code
+
+
+def _explained(error: ByheartError | OSError) -> tuple[str, int]:
+    """What is said of an error, and its exit code. Raises an OSError that names no file, which is a bug."""
+    if isinstance(error, ByheartError):
+        return str(error), error.exit_code
+    if error.filename is None:
+        raise error
+    return f"{error.filename}: {error.strerror or error}", RunError.exit_code  # in the words of the system
 
 
 if __name__ == "__main__":

@@ -76,6 +76,10 @@ class Undeciding:
     of the stage's digest."""
 
 
+SOLUTION = "solution"
+"""The key of a worked solution in a problem's meta."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem(Record):
     """Something to solve, with what proves a solution right. `answer` is None where no gold answer is known."""
@@ -91,14 +95,25 @@ class Problem(Record):
         """A problem whose id is the hash of its content, so that the same problem has the same id everywhere."""
         return cls(digest(prompt, answer), prompt, answer, verifier, meta or {})
 
+    @property
+    def solution(self) -> str | None:
+        """How it is solved, where its task says so in `meta`, else its gold answer alone; None where neither is
+        known."""
+        worked = self.meta.get(SOLUTION)
+        return worked if isinstance(worked, str) and worked.strip() else self.answer
+
 
 @dataclass(frozen=True, slots=True)
 class Problems(Record):
-    """The three splits of one round. They share no content; `held_out` decides nothing, it only measures."""
+    """The three splits of one round. They share no content; `held_out` decides nothing, it only measures. `also` are
+    the problems of other tasks that are measured, by the names that the recipe gives them; they are in no split."""
 
     train: list[Problem]
     dev: list[Problem]
     held_out: list[Problem]
+    also: Annotated[dict[str, list[Problem]], Field(exclude_if=lambda also: not also)] = field(
+        default_factory=dict, kw_only=True
+    )
 
     def splits(self) -> dict[str, list[Problem]]:
         """The splits by name."""

@@ -58,10 +58,13 @@ RENAMED: dict[str, str] = {
 ADDED: frozenset[str] = frozenset(
     {
         *("cut_off", "unread", "token_ids", "num_garbled", "num_retokenized"),
-        *("decision", "best", "against_best"),
+        *("decision", "best", "against_best", "alpha", "gained"),
+        *("controls", "solution"),
+        *("gains", "mentioned"),
         *("first_loss", "pair_first_loss", "value_first_loss", "num_out_of_context"),
         *("num_all_right", "num_some_right", "num_none_right", "num_samples", "num_judged"),
         *("samples_right", "samples_cut_off", "samples_unread", "samples_unjudged", "num_unsampled"),
+        "also",
     }
 )
 """Keys of what a run records that have been added since the reference commit."""

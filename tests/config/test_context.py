@@ -39,9 +39,9 @@ def test_a_context_holds_a_prompt_and_an_answer(context: int) -> None:
     ("name", "override", "key"),
     [
         ("addition", "strategy.max_tokens=4000", "strategy.max_tokens: an answer of 4,000 tokens"),
-        ("addition", "strategy.max_tokens=128", "strategy.max_tokens: an answer of 128 tokens"),
+        ("addition", "strategy.max_tokens=257", "strategy.max_tokens: an answer of 257 tokens"),
         ("addition", "evaluation.worked.max_tokens=500", "evaluation.worked.max_tokens: an answer of 500 tokens"),
-        ("addition", "evaluation.fast.max_tokens=129", "evaluation.fast.max_tokens: an answer of 129 tokens"),
+        ("addition", "evaluation.fast.max_tokens=257", "evaluation.fast.max_tokens: an answer of 257 tokens"),
         ("addition", "schedule={strategy.max_tokens: [20, 300]}", "strategy.max_tokens: an answer of 300 tokens"),
         ("reflect", "strategy.critique_tokens=400", "strategy.critique_tokens: an answer of 400 tokens"),
         ("decompose", "strategy.divide_tokens=700", "strategy.divide_tokens: an answer of 700 tokens"),

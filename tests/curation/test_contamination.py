@@ -85,3 +85,13 @@ def test_every_measured_problem_overlaps_with_itself_and_no_text_is_too_strange(
     problems = measured(*asked)
     assert all(overlaps([row(prompt) for prompt in asked], problems))
     assert len(overlaps([row(prompt) for prompt in other], problems)) == len(other)
+
+
+def test_problems_of_other_tasks_overlap_too_and_their_wording_is_their_own() -> None:
+    """Three stories among a hundred sums: what they share is wording, though hardly any measured problem has it."""
+    sums = measured(*(f"What is {n} + {n + 1}?" for n in range(100)))
+    stories = measured(*(story(a, 12, 5) for a in range(2, 40)))
+    alone, both = MeasuredProblems(sums, 5, 0.8), MeasuredProblems(sums, 5, 0.8, [stories])
+    assert [found.overlap(story(3, 12, 5), "7") for found in (alone, both)] == [False, True]
+    assert not both.overlap(story(3, 12, 6), "7")
+    assert both.overlap("What is 3 + 4?", "7") and not both.overlap("What is 3 + 5?", "8")

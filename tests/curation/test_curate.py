@@ -53,7 +53,12 @@ MEASURED = [Problem.of("What is 99 times 99?", "9801", "number")]
 
 
 def curated(
-    run: Run, n: int, rollouts: Sequence[Rollout], verdicts: Sequence[Verdict] | None = None, by: Any = "number"
+    run: Run,
+    n: int,
+    rollouts: Sequence[Rollout],
+    verdicts: Sequence[Verdict] | None = None,
+    by: Any = "number",
+    also: dict[str, list[Problem]] | None = None,
 ) -> Dataset:
     """What is left of `rollouts`, each of a problem whose answer is 4, after the stages before have written. Those
     without one of `verdicts` are unjudged."""
@@ -63,7 +68,7 @@ def curated(
     ]
     given = {verdict.rollout_id: verdict for verdict in verdicts or map(judged, rollouts)}
     verdicts = [given.get(each.id, judged(each, None)) for group in attempts for each in group.rollouts]
-    problems = Problems([Problem(name, CHAT, "4", "number") for name in names], [], MEASURED)
+    problems = Problems([Problem(name, CHAT, "4", "number") for name in names], [], MEASURED, also=also or {})
     folder = run.round_dir(n)
     folder.mkdir(exist_ok=True)
     write_records(folder / "problems.jsonl", [problems])
@@ -225,6 +230,16 @@ def test_what_overlaps_with_a_measured_problem_is_left_out_counted_and_said(tmp_
     assert names(run, 1) == ["b"]
     assert stats(run, 1).num_overlapping == 1
     assert "| overlapping with measured problems | 1 solutions (left out)" in (dataset.folder / "README.md").read_text()
+
+
+def test_so_is_what_overlaps_with_a_problem_of_another_task(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    same = rolled("c", "14", problem="s", prompt=[{"role": "user", "content": "What is 7 + 7?"}])
+    rollouts, verdicts = leaked()
+    others = {"sums": [Problem.of("what is 7+7?", "14", "number")]}
+    curated(run, 1, [*rollouts, same], [*verdicts, judged(same)], also=others)
+    assert names(run, 1) == ["b"]
+    assert stats(run, 1).num_overlapping == 2
 
 
 def test_the_gate_is_not_switched_off_silently(tmp_path: Path) -> None:

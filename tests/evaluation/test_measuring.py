@@ -71,7 +71,7 @@ def started(run: Run, n: int, problems: Problems, policy: Policy, asked: Session
     """What `policy` is measured to at the beginning of round `n`."""
     asks = (run.recipe.strategy, run.recipe.curation, run.recipe.evaluation)
     return run.stage(
-        n, "baseline", baseline, problems, policy, *asks, LocalWorkers(asked), verifier_by(), earlier_rounds(run, n)
+        n, "baseline", baseline, problems, policy, *asks, LocalWorkers(asked), verifier_by(), earlier_rounds(run, n), {}
     ).value
 
 
@@ -79,7 +79,7 @@ def ended(run: Run, n: int, problems: Problems, policy: Policy, before: Policy, 
     """What `policy`, which was `before` the round, is measured to at the end of round `n`."""
     first = Made("first", lambda: read_measure("baseline")(run.round_dir(1)))
     asks = (run.recipe.curation, run.recipe.evaluation, LocalWorkers(asked))
-    return run.stage(n, "evaluate", evaluate, problems, policy, before, first, *asks, verifier_by()).value
+    return run.stage(n, "evaluate", evaluate, problems, policy, before, first, *asks, verifier_by(), {}).value
 
 
 ANSWERS = {"train?": ["4 in full", "5"], "dev?": ["5"], "held_out?": ["it is 4", "4"]}
@@ -117,6 +117,23 @@ def test_each_way_is_asked_as_the_recipe_says(tmp_path: Path) -> None:
         ("dev? Think!", 64, 0, 1),
         ("dev? Think!", 64, 0.5, 2),
     }
+    run.close()
+
+
+def test_of_wrong_answers_to_held_out_problems_it_is_told_whether_they_mention_the_right_one(tmp_path: Path) -> None:
+    run = opened(tmp_path, fast={"prompt": "{problem} Quick!"})
+    rambling = saying(lambda prompt: "5" if prompt.endswith("Quick!") else "4\nWhat is 3 + 3?\n6")
+    made = measured(run, rambling)
+    [held_out], [dev] = made.splits["held_out"], made.splits["dev"]
+    assert (held_out.fast.mentioned, held_out.worked.mentioned, dev.worked.mentioned) == (False, True, None)
+    run.close()
+    run = opened(tmp_path / "other")
+    right = measured(run, saying(lambda _: "4"))
+    assert right.splits["held_out"][0].worked.mentioned is None
+    gains = compare(made, right, EvaluationOptions(decides="worked")).gains
+    assert gains and (gains.gained.other_form, gains.gained.wrong) == (1, 0)
+    fast = compare(made, right, EvaluationOptions(decides="fast")).gains
+    assert fast and (fast.gained.other_form, fast.gained.wrong) == (0, 1)
     run.close()
 
 
@@ -204,7 +221,7 @@ def test_an_answer_is_unread_where_the_verifier_reads_answers_and_finds_none(tmp
     ):
         run = opened(tmp_path / verifier.identity)
         asks = (run.recipe.strategy, run.recipe.curation, run.recipe.evaluation, LocalWorkers(engine(run, written)))
-        made = run.stage(1, "baseline", baseline, PROBLEMS, Policy("one"), *asks, verifier, []).value
+        made = run.stage(1, "baseline", baseline, PROBLEMS, Policy("one"), *asks, verifier, [], {}).value
         assert [answer.fast.unread for part in made.splits.values() for answer in part] == unread
         run.close()
 

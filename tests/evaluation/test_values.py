@@ -54,10 +54,10 @@ def test_the_first_error_is_found_where_the_value_falls_there_and_not_before() -
 def test_a_scorer_is_worse_only_by_more_than_chance() -> None:
     old, new = [0.9], [0.4]
     certain = [[solution(new, True, before=old)], [solution([0.5], True, before=old)]] * 20
-    assert worse(certain)
-    assert not worse([[solution(old, True, before=new)]] * 20)
-    assert not worse([[solution(new, True)]] * 20), "there was none before"
-    assert not worse([[solution([0.4], True, before=[0.45])], [solution([0.4], False, before=[0.45])]] * 20)
+    assert worse(certain, 0.025)
+    assert not worse([[solution(old, True, before=new)]] * 20, 0.025)
+    assert not worse([[solution(new, True)]] * 20, 0.025), "there was none before"
+    assert not worse([[solution([0.4], True, before=[0.45])], [solution([0.4], False, before=[0.45])]] * 20, 0.025)
     assert brier(certain[0]) == pytest.approx(0.36)
 
 

@@ -61,3 +61,10 @@ def test_what_would_be_found_out_after_all_sampling_is_refused(
     with pytest.raises(TaskError, match=words):
         planned(tmp_path, {"prompt": "60 + 1", "level": "0"} | odd, **rest)
     assert not (tmp_path / "run").exists()
+
+
+def test_it_says_how_many_rounds_are_left_at_most(tmp_path: Path) -> None:
+    raw = {"name": "t", "model": {"name": "smollm2-135m"}, "task": {"name": "arithmetic"}}
+    until = recipe.parse(raw | {"rounds": {"most": 6, "patience": 2}})
+    assert plan(until, tmp_path / "run").title.startswith("round 1 to 6 at most in ")
+    assert plan(until, tmp_path / "run", 2).title.startswith("round 1 to 2 in ")

@@ -224,6 +224,27 @@ def test_the_card_says_the_rank_that_the_adapter_has(run: Path) -> None:
     assert "| adapter | rank 16, alpha 32, on " in (run / "round-001/adapter/README.md").read_text()
 
 
+def test_the_card_says_what_was_measured_on_other_tasks(run: Path) -> None:
+    model, _ = packing.pack(run, None, "me/sums", "someone/tiny", "mit")
+    assert "Other tasks" not in (model.folder / "README.md").read_text()
+    path, changed = run / "round-001/metrics.json", {"problems": 8, "gained": [], "lost": [], "p_worse": 0.5}
+    raw = yaml.safe_load((run / "recipe.yaml").read_text())
+    raw["evaluation"]["also"] = {"facts": {"task": {"name": "times_table", "num_held_out": 8}}}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(raw))
+    side = {"problems": 8, "unjudged": 0, "low": 0.25, "high": 0.75, "tokens": 3.0}
+    facts = {name: side | {"accuracy": share} for name, share in (("first", 0.75), ("before", 0.5), ("after", 0.25))}
+    facts |= {
+        name: changed | {"change": change, "low": -0.75, "high": 0.125}
+        for name, change in (("paired", -0.25), ("since_first", -0.5))
+    }
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"also": {"facts": facts}}))
+    model, _ = packing.pack(run, None, "me/sums", "someone/tiny", "mit")
+    assert (
+        "| facts: `times_table` (8) | 0.750 | 0.500 (0.25–0.75) | 0.250 (0.25–0.75) | -0.250 (-0.75 to +0.12) "
+        "| -0.500 (-0.75 to +0.12) |"
+    ) in (model.folder / "README.md").read_text()
+
+
 @pytest.mark.parametrize("merged", [False, True])
 def test_the_card_says_whose_weights_were_measured(run: Path, merged: bool) -> None:
     def weights(name: str | None) -> str:

@@ -23,12 +23,15 @@ from byheart.verifiers.number import Number
 EVIL = "<script>alert('x')</script><img src=https://evil.example/x.png>"
 
 
-def recipe(samples: int = 0, by: str | None = None, same: bool = False, objective: str = "sft") -> Recipe:
+def recipe(
+    samples: int = 0, by: str | None = None, same: bool = False, objective: str = "sft", seed: int = 0
+) -> Recipe:
     """With `same`, fast and worked ask the very same thing."""
     worked = {"worked": {"prompt": "{problem}", "max_tokens": 8}, "fast": {"prompt": "{problem}", "max_tokens": 8}}
     return parse(
         {
             "name": "tiny",
+            "seed": seed,
             "model": {"name": "some/model"},
             "task": {"name": "arithmetic", "num_train": 12, "num_dev": 40, "num_held_out": 40},
             "engine": {"name": "scripted", "script": "none.json"},
@@ -72,7 +75,8 @@ def measure(
         def outcome(share: float, num_tokens: int) -> Outcome:
             solved = position < share
             response = str(problem.answer) if solved else EVIL
-            return Outcome(solved if judged else None, num_tokens, f"9\n{BACK}{response}" if stepwise else response)
+            text = f"9\n{BACK}{response}" if stepwise else response
+            return Outcome(solved if judged else None, num_tokens, text, mentioned=None if solved else False)
 
         half = samples // 2
         return Answer(
@@ -202,10 +206,11 @@ def finish(
     objective: str = "sft",
     untrained: CurationStats | None = None,
     stepwise: bool = False,
+    seed: int = 0,
 ) -> Path:
     """A run with a round for each of `rights` after the first, which is the base model's. Where `untrained` is what
     curation counted, there was nothing to learn, and each round keeps its policy."""
-    run = Run(folder, recipe(samples, by, same, objective))
+    run = Run(folder, recipe(samples, by, same, objective, seed))
     policy, now = Policy("some/model"), rights[0]
     for n, right in enumerate(rights[1:], 1):
         problems = run.stage(n, "load", load, first, wording, groups, gold).value
@@ -216,7 +221,7 @@ def finish(
         name = f"adapter-{n}" if untrained is None else policy.id
         measured = measure(problems, name, right, samples, unjudged, base=slow, same=same, stepwise=stepwise)
         after = run.stage(n, "evaluate", evaluate, measured).value
-        metrics = compare(before, after, run.recipe.evaluation)
+        metrics = compare(before, after, run.recipe.evaluation, n=n)
         if metrics.promoted:
             policy, now = Policy("some/model", run.round_dir(n) / "adapter", f"adapter-{n}"), right
         run.finish(n, policy, metrics)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,13 @@ import yaml
 from byheart.cli import app
 from byheart.errors import InputError
 from byheart.evaluation.metrics import Paired
-from byheart.report.comparison import Difference, compare, holm, mcnemar
+from byheart.evaluation.statistics import mcnemar
+from byheart.report.comparison import Difference, compare, holm
+from byheart.report.figures import Figure
 from byheart.report.page import write_comparison
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from typer.testing import CliRunner
 
 from tests.report.runs import begin, finish
@@ -58,6 +63,85 @@ def test_a_small_difference_is_not_significant(tmp_path: Path) -> None:
     fast = comparison.differences[0]
     assert (len(fast.paired.gained), len(fast.paired.lost), fast.p, fast.holm) == (4, 0, 1 / 8, 1 / 4)
     assert fast.better is None and fast.words == "b and a: no significant difference"
+
+
+def test_the_interval_of_a_difference_agrees_with_the_test_that_decides(tmp_path: Path) -> None:
+    """4 gained, 0 lost of 40: p is 0.125. And at the level that Holm's method tests with, whatever that is."""
+    a, b = (finish(tmp_path / name, [0.2, right], same=True) for name, right in (("a", 0.5), ("b", 0.6)))
+    (difference,) = compare([a, b]).differences
+    assert difference.better is None and difference.change == Figure("+0.100", "(0.00 to +0.23)")
+    for lost, total in ((5, 1), (6, 1), (6, 2), (6, 4), (9, 4)):
+        changes = Paired(40, -lost / 40, 0.0, 0.0, [], [str(n) for n in range(lost)], 1.0)
+        others = [Difference("c", "a", "fast", changes, 1.0)] * (total - 1)
+        tested = holm([Difference("b", "a", "fast", changes, mcnemar(0, lost)), *others])[0]
+        low, high = re.findall(r"[+-]?[0-9.]+", tested.change.interval)[:2]
+        assert (float(high) < 0) == (tested.better == "a"), (lost, total, low, high)
+        assert ("97.5 %" in tested.change.interval) == (total == 2)
+
+
+def seeds(folder: Path, name: str, rights: Sequence[float], temperature: float = 1.0) -> list[Path]:
+    """Runs of one recipe with the seeds 0, 1, ..., each with problems of its own."""
+    runs = [
+        finish(folder / f"{name}-seed-{seed}", [0.2, right], same=True, seed=seed, first=100 * seed)
+        for seed, right in enumerate(rights)
+    ]
+    for run in runs:
+        path = run / "recipe.yaml"
+        path.write_text(path.read_text().replace("temperature: 1.0", f"temperature: {temperature}"))
+    return runs
+
+
+def test_seeds_of_one_recipe_are_taken_together(tmp_path: Path) -> None:
+    comparison = compare(seeds(tmp_path, "a", [0.6, 0.7, 0.8]))
+    (pool,) = comparison.pools
+    assert (pool.name, list(pool.seeds), comparison.differences) == ("a", [0, 1, 2], [])
+    together, *alone = comparison.gains().rows
+    known = stats.ttest_1samp([0.4, 0.5, 0.6], 0.0).confidence_interval(0.95)  # no problem is in two of them
+    assert together[:3] == ["a", "fast", "0, 1, 2"]
+    assert together[5] == Figure("+0.500", f"(+{known.low:.2f} to +{known.high:.2f})")
+    assert [figure[0] for figure in together[3:5]] == ["0.200", "0.700"]
+    assert [row[0] for row in alone] == ["a-seed-0", "a-seed-1", "a-seed-2"]
+    assert [row[4].value for row in alone if isinstance(row[4], Figure)] == ["0.600", "0.700", "0.800"]
+
+
+def test_recipes_are_compared_by_the_seeds_that_both_have(tmp_path: Path) -> None:
+    a, b = seeds(tmp_path, "a", [0.5, 0.55, 0.5, 0.6]), seeds(tmp_path, "b", [0.8, 0.9, 0.8], temperature=0.5)
+    comparison = compare([*a, *b])
+    (difference,) = comparison.differences
+    assert (difference.run, difference.first, difference.seeds, difference.paired.problems) == ("b", "a", 3, 120)
+    assert difference.words == "b is better than a" and difference.paired.change == pytest.approx(0.95 / 3)
+    assert comparison.notes == [
+        "b differs from a in evaluation.temperature: 1.0 -> 0.5; strategy.temperature: 1.0 -> 0.5.",
+        "b and a are compared by the seeds that both have, without 3.",
+    ]
+    uneven = compare([*a[:2], *seeds(tmp_path / "c", "c", [0.55, 0.85], temperature=0.4)]).differences[0]
+    assert uneven.better is None, "two seeds, of which one is much better, could be chance"
+    assert mcnemar(len(uneven.paired.gained), len(uneven.paired.lost)) < 0.001, "whatever their problems say"
+
+
+def test_one_seed_against_several_is_one_seed(tmp_path: Path) -> None:
+    a, b = seeds(tmp_path, "a", [0.5, 0.55]), seeds(tmp_path, "b", [0.8], temperature=0.5)
+    (difference,) = compare([*a, *b]).differences
+    assert (difference.seeds, difference.mean, difference.p) == (1, None, mcnemar(12, 0))
+    with pytest.raises(InputError, match="a and c-seed-2 have no seed in common; run both with the same"):
+        compare([*a[:1], a[1], seeds(tmp_path / "c", "c", [0.1] * 3, temperature=0.4)[2]])
+
+
+def test_the_same_recipe_with_the_same_seed_is_another_run(tmp_path: Path) -> None:
+    comparison = compare([finish(tmp_path / name, [0.2, 0.5]) for name in "ab"])
+    assert comparison.pools == [] and len(comparison.differences) == 2
+
+
+def test_seeds_are_shown_in_the_terminal_and_on_the_page(tmp_path: Path) -> None:
+    runs = [*seeds(tmp_path, "a", [0.4, 0.4, 0.5]), *seeds(tmp_path, "b", [0.8, 0.9, 0.9], temperature=0.5)]
+    path = tmp_path / "seeds.html"
+    done = CliRunner().invoke(app, ["compare", *map(str, runs), "--page", str(path)])
+    assert done.exit_code == 0, done.output
+    for words in ("over seeds and problems", "against a, problem by problem, seed by seed", "b is better than a"):
+        assert words in done.output and words in path.read_text().replace("Over", "over").replace("Against", "against")
+    assert "6 runs of 2 recipes on 120 held-out problems" in path.read_text()
+    alone = CliRunner().invoke(app, ["compare", *map(str, runs[:3]), "--page", str(path)])
+    assert alone.exit_code == 0 and "significant" not in alone.output + path.read_text()
 
 
 def test_more_comparisons_ask_for_more_evidence(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from byheart.evaluation.metrics import Decision, RoundMetrics
+from byheart.evaluation.metrics import ByHeart, Decision, Paired, RoundMetrics
 from byheart.evaluation.promotion import PROMOTING
 from byheart.report import figures, terminal
+from byheart.report.data import measured
 from byheart.report.page import write_page
 from byheart.runs.records import StageRecord, VerifyStats
 
@@ -99,3 +100,25 @@ def test_the_loss_against_the_best_is_shown(tmp_path: Path, capsys: pytest.Captu
     out = " ".join(capsys.readouterr().out.split())
     assert "Against the best so far: -" in out
     assert "The new policy is worse than the best so far and not promoted." in out
+
+
+def test_the_deciding_interval_is_at_the_level_of_the_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the second round that is 0.05 / 6, one-sided: 98.33 %."""
+    folder = finish(tmp_path / "r", [0.2, 0.7, 0.55])
+    metrics = measured(folder).finished[-1].metrics
+    paired = metrics.dev.paired.kind("worked")
+    assert metrics.alpha == pytest.approx(0.05 / 6) and metrics.gained is False
+    assert (len(paired.gained), len(paired.lost)) == (0, 6) and paired.high < 0, "worse by a 95 % interval alone"
+    terminal.show_result(folder)
+    out = " ".join(capsys.readouterr().out.split())
+    interval = "-0.150 (-0.33 to 0.00, 98.33 %), p worse 0.016, not below 0.00833"
+    assert f"The worked answers to the development problems decide: {interval}." in out
+    assert "The new policy is promoted." in out
+    page = write_page(folder).read_text("utf-8")
+    assert "(-0.33 to 0.00, 98.33 %)" in page and "p worse 0.016, not below 0.00833" in page
+
+
+def test_an_end_that_is_not_zero_does_not_look_like_zero() -> None:
+    assert figures.change(Paired(1000, 0.01, 0.0004, 0.02, [], [], 1.0)).interval == "(+0.0004 to +0.02)"
+    assert figures.change(Paired(40, 0.1, 0.0, 0.23, [], [], 1.0)).interval == "(0.00 to +0.23)"
+    assert figures.ratio(ByHeart(1.1, 1.003, 1.2, 40)).interval == "(1.003–1.20)"

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from byheart.errors import InputError
-from byheart.evaluation.metrics import ByHeart
+from byheart.evaluation.metrics import ByHeart, Paired
 from byheart.files import dump_yaml, load_yaml
+from byheart.report import figures
 from byheart.report.comparison import compare
 from byheart.report.data import clip
 from byheart.report.figures import by_heart_text
@@ -167,7 +168,7 @@ def test_its_numbers_are_those_of_metrics_json(tmp_path: Path, rights: list[floa
     for number in range(1, n + 1):
         for split in metrics(folder, number)["splits"].values():
             for kind, moved in split["paired"].items():
-                assert f"{moved['change']:+.3f} ({moved['low']:+.2f} to {moved['high']:+.2f})" in read.words
+                assert " ".join(figures.change(Paired.from_dict(moved))[:2]) in read.words
                 assert f"{split['after'][kind]['accuracy']:.3f}" in read.words
     assert (
         "1 4,321 0 0 0 – 1234 25 % 0" in read.words

@@ -11,12 +11,13 @@ import pytest
 from byheart import STAGES
 from byheart.config import recipe
 from byheart.config.recipe import Recipe
-from byheart.contracts import Engine, Objective, Verifier
+from byheart.contracts import Engine, Objective, Task, Verifier
 from byheart.errors import RunError
+from byheart.evaluation.measuring import AlsoOptions
 from byheart.executors.core.lazy import Lazy
 from byheart.files import read_records, write_records
 from byheart.loop import run_round
-from byheart.runs.run import Halt, Run, identity
+from byheart.runs.run import Halt, Run, identity, stage_digest
 from byheart.runs.stages import Made, Stage, stage
 from byheart.types import Policy, Step, Undeciding, digest
 from byheart.verifiers.core.pool import Pool
@@ -96,7 +97,7 @@ class Recorder(Run):
         self.keys: dict[str, str] = {}
 
     def stage(self, n: int, name: str, function: Any, *inputs: Any, **checks: Any) -> Any:
-        self.keys[name] = digest(name, n, self.recipe.seed, *(identity(value) for value in inputs))
+        self.keys[name] = stage_digest(name, n, self.recipe.seed, inputs)
         if name == "evaluate":
             raise Halt
         made = Policy("m") if name == "train" else None
@@ -120,6 +121,7 @@ WHOLE = recipe.parse(
     {"name": "t", "model": {"name": "m"}, "task": {"name": "arithmetic"}, "verifier": "exact", "sample_tokens": 9}
 )
 """A recipe whose every section is used."""
+ALSO = {"facts": AlsoOptions(task=Task.parse("times_table"))}
 SECTIONS = ("model", "task", "verifier", "strategy", "curation", "objective", "evaluation")
 
 
@@ -130,7 +132,7 @@ SECTIONS = ("model", "task", "verifier", "strategy", "curation", "objective", "e
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 def test_whatever_decides_a_result_is_in_the_digest_of_a_stage(section: str, key: str, tmp_path: Path) -> None:
     part = getattr(WHOLE, section)
-    other = Verifier.parse("exact") if isinstance(getattr(part, key), Verifier) else "other"
+    other = Verifier.parse("exact") if isinstance(getattr(part, key), Verifier) else ALSO if key == "also" else "other"
     part = part.model_copy(update={key: other})
     assert keys(WHOLE.model_copy(update={section: part}), tmp_path) != keys(WHOLE, tmp_path)
 
@@ -141,7 +143,7 @@ def test_whatever_decides_a_result_is_in_the_digest_of_a_stage(section: str, key
         ({"seed": 7}, {*STAGES}),
         ({"sample_tokens": 8}, {"sample"}),
         ({"model": WHOLE.model.model_copy(update={"max_context": 99})}, {*STAGES} - {"curate"}),
-        ({"engine_args": {"kv_cache_dtype": "fp8"}}, {"baseline", "sample", "verify", "train", "evaluate"}),
+        ({"engine_args": {"kv_cache_dtype": "fp8"}}, {*STAGES} - {"load", "curate"}),
         ({"engine_args": {"enforce_eager": True}}, set()),
         ({"trainer_args": {"weight_decay": 0.1}}, {"train"}),
         ({"trainer_args": {"report_to": "none"}}, set()),
@@ -155,6 +157,19 @@ def test_it_is_in_the_digests_of_the_stages_that_it_decides(
 ) -> None:
     before, after = keys(WHOLE, tmp_path), keys(WHOLE.model_copy(update=change), tmp_path)
     assert {name for name in STAGES if before[name] != after[name]} == stages
+
+
+def test_other_tasks_that_are_measured_decide_what_is_loaded_and_measured(tmp_path: Path) -> None:
+    evaluation = WHOLE.evaluation.model_copy(update={"also": ALSO})
+    before, after = keys(WHOLE, tmp_path), keys(WHOLE.model_copy(update={"evaluation": evaluation}), tmp_path)
+    changed = {name for name in STAGES if before[name] != after[name]}
+    assert changed >= {"load", "baseline", "evaluate"} and not changed & {"sample", "verify", "curate", "train"}
+
+
+def test_without_other_tasks_the_digests_are_those_of_versions_that_knew_none(tmp_path: Path) -> None:
+    recorded = keys(WHOLE, tmp_path)
+    assert recorded["load"] == digest("load", 1, 0, identity(WHOLE.model), identity(WHOLE.task), [])
+    assert "also" not in identity(WHOLE.evaluation)
 
 
 def test_a_file_that_training_reads_counts_by_its_content(tmp_path: Path) -> None:

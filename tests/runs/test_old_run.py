@@ -80,7 +80,7 @@ def test_compare(run: Path) -> None:
     for answer in lines[0]["splits"]["held_out"]:
         answer["fast"]["right"] = answer["worked"]["right"] = True
     (run / "round-002/evaluate.jsonl").write_text(json.dumps(lines[0]) + "\n", "utf-8")
-    assert "old fast 4 +1.000" in said("compare", OLD, run)
+    assert "old fast 1 4 +1.000" in said("compare", OLD, run)
 
 
 def test_publish_says_that_there_are_no_weights(run: Path) -> None:

@@ -303,7 +303,14 @@ def test_a_recipe_may_be_mended_until_a_stage_is_done(tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "run/recipe.yaml").read_text())["seed"] == 4
 
 
-@pytest.mark.parametrize(("n", "rest", "words"), [(3, {}, "only 1 rounds"), (2, {"seed": 9}, "seed: 0 -> 9")])
+@pytest.mark.parametrize(
+    ("n", "rest", "words"),
+    [
+        (3, {}, "only 1 rounds"),
+        (2, {"seed": 9}, "seed: 0 -> 9"),
+        (2, {"evaluation": {"also": {"facts": {"task": "times_table"}}}}, "also.facts.max_tokens: None -> 64"),
+    ],
+)
 def test_redoing_what_would_not_fit_is_refused_and_moves_nothing(
     tmp_path: Path, n: int, rest: dict[str, Any], words: str
 ) -> None:

@@ -57,6 +57,12 @@ def mbpp(rng: random.Random) -> Row:
     return {"source_file": "", "task_id": 0, "prompt": text, "code": code, "test_imports": [], "test_list": tests}
 
 
+def mbpp_full(rng: random.Random) -> Row:
+    row = mbpp(rng)
+    code = row["code"].replace("\n", "\r\n")
+    return {"text": row["prompt"], "code": code, "task_id": 0, "test_setup_code": "", "test_list": row["test_list"]}
+
+
 def choice(rng: random.Random) -> Row:
     labels = rng.choice(["ABCD", "ABCDE", "1234"])
     numbers = rng.sample(range(100, 10_000), len(labels))
@@ -83,6 +89,9 @@ MADE: dict[str, tuple[Callable[[random.Random], Row], int]] = {
     "mbpp/train": (mbpp, 140),
     "mbpp/validation": (mbpp, 60),
     "mbpp/test": (mbpp, 280),
+    "mbpp_full/train": (mbpp_full, 400),
+    "mbpp_full/validation": (mbpp_full, 100),
+    "mbpp_full/test": (mbpp_full, 440),
     "commonsense_qa/train": (choice, 3600),
     "commonsense_qa/validation": (choice, 1500),
     "arc/train": (choice, 1600),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from byheart.tasks.arithmetic import Arithmetic
+from byheart.text import text_of
 from byheart.types import Problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -148,3 +149,11 @@ def test_a_chat_is_one_message_of_the_user() -> None:
 def test_options_that_make_no_problem_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         options(**wrong)
+
+
+def test_a_chat_has_a_worked_solution_and_plain_text_the_answer_alone() -> None:
+    for terms in (2, 3):
+        [problem] = islice(Arithmetic(terms=terms, operations=["-"]).problems(0), 1)
+        assert problem.solution == f"{text_of(problem.prompt)[8:].partition('?')[0]} = {problem.answer}"
+        [plain] = islice(Arithmetic(terms=terms, chat=False).problems(0), 1)
+        assert plain.solution == plain.answer

@@ -95,7 +95,16 @@ def test_code(copies: Path, options: Callable[..., Any], task: dict[str, Any]) -
         assert len(found) == 164
     for problem, other in zip(found, [*found[1:], found[0]], strict=True):
         assert score(problem, f"Here it is:\n\n```python\n{problem.answer}\n```\n", asked) == 1.0, problem
+        if task["name"] == "mbpp":
+            assert score(problem, str(problem.solution), asked) == 1.0, problem
         assert score(problem, f"```python\n{other.answer}\n```", asked) == 0.0, problem
+
+
+def test_the_solution_of_mbpp_is_the_code_as_the_prompt_asks_for_it(copies: Path, options: Callable[..., Any]) -> None:
+    asked = options(name="mbpp", config="full", path=str(copies / "mbpp_full"), num_held_out=20)
+    problem = next(asked.held_out(0))
+    assert "\r\n" in (problem.answer or "")
+    assert problem.solution == "```python\n{}\n```".format((problem.answer or "").replace("\r", ""))
 
 
 @pytest.mark.corpus
@@ -126,3 +135,10 @@ def test_reasoning_gym(options: Callable[..., Any]) -> None:
             assert score(problem, f"<answer>{problem.answer}</answer>", asked) == 1.0, problem
             if problem.answer.isdigit():
                 assert score(problem, f"<answer>{int(problem.answer) + 1}</answer>", asked) == 0.0, problem
+
+
+def test_the_solution_of_gsm8k_ends_as_its_prompt_asks(copies: Path, options: Callable[..., Any]) -> None:
+    for problem in islice(options(name="gsm8k", path=str(copies / "gsm8k")).problems(0), 5):
+        steps, _, end = problem.solution.rpartition("\n")
+        assert end == f"\\boxed{{{problem.answer}}}"
+        assert "<<" not in steps and steps.startswith("It has ") and steps.endswith(" boxes.")

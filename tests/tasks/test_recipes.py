@@ -1,5 +1,7 @@
 """Every recipe that comes with byheart has the problems it asks for, and says what its first round would be."""
 
+import shlex
+import subprocess
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,6 +26,11 @@ def test_a_recipe_dry_runs(path: Path, copies: Path, tmp_path: Path) -> None:
     overrides = ["model.name=smollm2-135m"]
     if (task := path.stem.rpartition("-")[2]) in LOCAL:
         overrides.append(f"task.path={copies / task}")
+    if path.stem.startswith("llama-"):
+        name, other = ("math_500", "math") if task == "gsm8k" else ("gsm8k", "gsm8k")
+        overrides.append(f"evaluation.also.{name}.task.path={copies / other}")
+    if path.stem == "mbpp_small":
+        overrides.append(f"task.path={copies / 'mbpp_full'}")
     if path.stem == "humaneval":
         overrides.append(f"task.path={HUMANEVAL}")
     if path.stem == "hub":
@@ -39,7 +46,14 @@ def test_a_recipe_dry_runs(path: Path, copies: Path, tmp_path: Path) -> None:
     assert [stage for stage, _, _ in said.stages] == list(STAGES)
     first = chosen.at(1).task
     asked = f"{first.num_train} problems to train on, {first.num_dev} development, {first.num_held_out} held out"
-    assert said.stages[0][1] == asked
+    also = [f"{other.task.num_held_out} of {name}" for name, other in chosen.evaluation.also.items()]
+    assert said.stages[0][1] == asked + (f", {', '.join(also)} elsewhere" if also else "")
+
+
+def test_make_reads_a_local_copy_that_is_named() -> None:
+    asked = ["make", "-n", "-o", ".venv/.ready", "iterate", "RECIPE=mbpp_small", "DATA=my data/mbpp"]
+    said = subprocess.run(asked, cwd=RECIPES[0].parent.parent, capture_output=True, text=True, check=True).stdout
+    assert shlex.split(said) == [".venv/bin/byheart", "run", "mbpp_small", "task.path=my data/mbpp"]
 
 
 @pytest.mark.parametrize(

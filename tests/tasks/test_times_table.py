@@ -51,3 +51,8 @@ def test_a_prompt_with_an_unknown_place_is_refused_with_the_recipe() -> None:
     task = {"name": "times_table", "prompt": "What is {a} times {c}?"}
     with pytest.raises(RecipeError, match=r"task.*prompt"):
         recipe.parse({"name": "t", "model": {"name": "m"}, "task": task})
+
+
+def test_a_chat_has_a_worked_solution_and_plain_text_the_answer_alone() -> None:
+    assert all(fact.solution == f"{fact.meta['a']} * {fact.meta['b']} = {fact.answer}" for fact in facts())
+    assert all(fact.solution == fact.answer for fact in facts(chat=False))

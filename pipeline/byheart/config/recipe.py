@@ -17,11 +17,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 
+from byheart.config.limit import limited
+from byheart.config.rounds import Rounds
 from byheart.contracts import Arguments, Engine, Executor, Objective, Strategy, Task, Verifier
 from byheart.curation import CurationOptions
 from byheart.errors import RecipeError
@@ -108,7 +110,16 @@ class Recipe(Options):
         description="the recipe's name, and that of the run's directory in runs/",
     )
     seed: int = Field(default=0, description="decides the problems' order, every sample and the training")
-    rounds: int = Field(default=1, ge=1, description="rounds that `byheart run` does")
+    rounds: Annotated[int, Field(ge=1)] | Rounds = Field(
+        default=1,
+        description="rounds that `byheart run` does at each call, or {most: 10, patience: 2}: that many in all, fewer "
+        "where no more is gained",
+    )
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="a first look before a long run: at most so many problems in every stage; no figure is a result",
+    )
     accelerate: str | None = Field(
         default=None,
         description="how training is spread over processes: a config file of accelerate's, or the name of a shipped "
@@ -161,9 +172,10 @@ class Recipe(Options):
         """Raises Mistakes where a key can't change, or has no value."""
         wrong = []
         for key, values in schedule.items():
-            if key != "strategy" and (not key.startswith(SCHEDULED) or key.endswith(".name")):
+            unchangeable = not key.startswith(SCHEDULED) or key.endswith(".name") or key.startswith("evaluation.also")
+            if key != "strategy" and unchangeable:
                 known = "task.only, task.num_train, the strategy and the options of strategy, curation, objective and "
-                wrong.append(Mistake((), f"{key!r} can't change; {known}evaluation can"))
+                wrong.append(Mistake((), f"{key!r} can't change; {known}evaluation can, but for evaluation.also"))
             elif not values:
                 wrong.append(Mistake((), f"{key!r} has no value for any round"))
         if wrong:
@@ -205,8 +217,9 @@ class Recipe(Options):
         return max(map(len, self.schedule.values()), default=1)
 
     def at(self, n: int) -> Recipe:
-        """The recipe of round `n` (from 1): this one, with what `schedule` says of that round."""
-        return _scheduled(self, n, "recipe") if self.schedule else self
+        """The recipe of round `n` (from 1): this one, with what `schedule` says of that round, and within `limit`."""
+        scheduled = _scheduled(self, n, "recipe") if self.schedule else self
+        return scheduled if self.limit is None else limited(scheduled, self.limit)
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, defaults filled in: what recipe.yaml of a run holds."""

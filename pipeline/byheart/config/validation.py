@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from byheart import curation
 from byheart.config import arguments
 from byheart.config.recipe import Recipe
-from byheart.contracts import OneAnswer, Strategy
+from byheart.contracts import OneAnswer, Strategy, Task, Verifier
 from byheart.errors import RecipeError
+from byheart.evaluation.controls import check_controls
 from byheart.models import checkpoint, quantization
-from byheart.tasks.core.splits import source, split
+from byheart.tasks.core.splits import of_another, source, split
 from byheart.trainer import launch
 from byheart.verifiers.core import service
 
@@ -25,17 +26,19 @@ def check(recipe: Recipe) -> None:
     service.check(recipe.task.verifier, measures=True)
     service.check(recipe.train_verifier)
     for key, verifier in (("verifier", recipe.train_verifier), ("task.verifier", recipe.task.verifier)):
-        if not recipe.task.has_gold and verifier.requires_gold():
-            raise RecipeError(
-                f"{key}: {verifier.name!r} needs gold answers and the task {recipe.task.name!r} has none; take one "
-                "that needs none, such as consensus"
-            )
+        _check_gold(key, recipe.task, verifier)
+    for name, task in recipe.evaluation.other_tasks.items():
+        with of_another(name):
+            service.check(task.verifier, measures=True)
+            _check_gold("task.verifier", task, task.verifier)
+            task.check(recipe)
     for n in range(1, recipe.num_different + 1):
         scheduled = recipe.at(n)
         if scheduled.task != recipe.task:
             split(source(scheduled.task, recipe.seed), scheduled.task, n)
         _check_context(scheduled, recipe.model.max_context, "model.max_context, {:,}")
         curation.check(scheduled)
+        check_controls(scheduled)
         launch.check(scheduled)
         if scheduled.objective.needs_pairs and scheduled.curation.pairs == 0:
             raise RecipeError(
@@ -48,6 +51,15 @@ def check(recipe: Recipe) -> None:
         for part in scheduled.strategy.walk():
             if isinstance(part, Strategy):  # and not a verifier that a strategy asks
                 part.check(scheduled)
+
+
+def _check_gold(key: str, task: Task, verifier: Verifier) -> None:
+    """Raises RecipeError where the `verifier` at `key` needs gold answers and `task` has none."""
+    if not task.has_gold and verifier.requires_gold():
+        raise RecipeError(
+            f"{key}: {verifier.name!r} needs gold answers and the task {task.name!r} has none; take one that needs "
+            "none, such as consensus"
+        )
 
 
 def check_model(recipe: Recipe) -> None:
@@ -76,7 +88,8 @@ def _check_context(recipe: Recipe, context: int, called: str) -> None:
 
 def _answers(recipe: Recipe) -> Iterator[tuple[str, int]]:
     """The options that are the most tokens of an answer and are not left at their default, each with its value."""
-    for name, asked in (("fast", recipe.evaluation.fast), ("worked", recipe.evaluation.worked)):
+    others = ((f"also.{name}", asked) for name, asked in recipe.evaluation.also.items())
+    for name, asked in (("fast", recipe.evaluation.fast), ("worked", recipe.evaluation.worked), *others):
         if asked.max_tokens != type(asked).model_fields["max_tokens"].default:
             yield f"evaluation.{name}.max_tokens", asked.max_tokens
     for part in recipe.strategy.walk():

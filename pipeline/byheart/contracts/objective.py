@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from byheart.plugins.plugin import Plugin
 from byheart.types import Record
@@ -118,6 +118,10 @@ class Objective(Plugin):
     def fewest_rows(self) -> int:
         """The fewest rows that it trains on: with fewer, a round keeps its policy."""
         return 1
+
+    def on_any_rows(self) -> Self:
+        """This objective, training on as few rows as there are: for a first look, where they are too few to learn."""
+        return self
 
     def adapter_rank(self) -> int:
         """The rank of the LoRA adapter that it trains, which the engine has to serve; 0 if it trains none."""

@@ -37,9 +37,12 @@ class _Measured:
 class MeasuredProblems:
     """Finds whether a solution overlaps with one of some problems."""
 
-    def __init__(self, problems: Sequence[Problem], n: int, share: float) -> None:
+    def __init__(
+        self, problems: Sequence[Problem], n: int, share: float, others: Iterable[Sequence[Problem]] = ()
+    ) -> None:
         """A text overlaps if it has at least `share` (0..1) of a problem's words, in runs of `n` words. Problems of
-        fewer words are looked for in prompts only, as a whole."""
+        fewer words are looked for in prompts only, as a whole. `others` are the problems of other tasks, each of which
+        has wording of its own."""
         texts = list(dict.fromkeys(words(text_of(problem.prompt)) for problem in problems))
         counts = Counter(run for text in texts for run in set(_runs(text, n)))
         limit = max(2.0, COMMON * len(texts))
@@ -51,12 +54,14 @@ class MeasuredProblems:
                 self._holders[run].append(index)
         self._short = {len(text) for text in texts if 3 <= len(text) < n}
         self._whole = set(texts)
+        self._others = [MeasuredProblems(part, n, share) for part in others]
 
     def overlap(self, prompt: str, completion: str) -> bool:
         """Whether either overlaps with one of the problems."""
         asked, written = words(prompt), words(completion)
         same = asked in self._whole or any(run in self._whole for size in self._short for run in _runs(asked, size))
-        return same or self._holds(asked) or self._holds(written)
+        own = same or self._holds(asked) or self._holds(written)
+        return own or any(other.overlap(prompt, completion) for other in self._others)
 
     def _holds(self, text: Words) -> bool:
         covered: dict[int, set[int]] = defaultdict(set)  # by the index of a problem, which of its words are in the text

@@ -52,7 +52,9 @@ def curate(
     looks_back = options.accumulate or options.pairs or options.steps or options.backtracks
     before = judged_rounds(earlier, verifier.identity, options.max_age) if looks_back else []
     history = History([*before, JudgedRound(work.round, rollouts, verdicts)])
-    measured = MeasuredProblems(problems.dev + problems.held_out, options.ngram, options.overlap)
+    measured = MeasuredProblems(
+        problems.dev + problems.held_out, options.ngram, options.overlap, problems.also.values()
+    )
     asked = _asked(problems, earlier, history, options)
     tally = Tally(work.round)
 

@@ -45,7 +45,7 @@ class CurationOptions(Options):
     )
     min_tokens: int = Field(
         default=2,
-        ge=1,
+        ge=0,
         description="fewest tokens of a solution, its end token included; shorter ones are often guesses",
     )
     accumulate: bool = Field(default=True, description="whether rows of earlier rounds are kept")

@@ -8,13 +8,18 @@ from collections.abc import Mapping, Sequence
 import numpy
 
 from byheart.evaluation import values
-from byheart.evaluation.measure import Answer, Measure, Outcome
+from byheart.evaluation.also import KIND
+from byheart.evaluation.controls import Control
+from byheart.evaluation.gains import gains
+from byheart.evaluation.measure import UNASKED, Answer, Measure, Outcome
 from byheart.evaluation.measuring import EvaluationOptions
 from byheart.evaluation.metrics import (
     GREEDY,
     Accuracy,
+    AlsoMetrics,
     Back,
     ByHeart,
+    ControlMetrics,
     Decision,
     Greedy,
     Kind,
@@ -26,8 +31,16 @@ from byheart.evaluation.metrics import (
     SplitMetrics,
     Unique,
 )
-from byheart.evaluation.promotion import PROMOTING, decide, is_judged, num_right
-from byheart.evaluation.statistics import maj_at_k, mean_interval, p_worse, pass_at_k, ratio_interval, wilson
+from byheart.evaluation.promotion import PROMOTING, decide, is_judged, level, num_right
+from byheart.evaluation.statistics import (
+    maj_at_k,
+    mean_interval,
+    p_worse,
+    paired_interval,
+    pass_at_k,
+    ratio_interval,
+    wilson,
+)
 from byheart.models import weights
 from byheart.runs.records import TrainStats
 from byheart.text import BACK
@@ -40,13 +53,18 @@ def compare(
     options: EvaluationOptions,
     best: Measure | None = None,
     trained: TrainStats | None = None,
+    controls: Sequence[Control] = (),
+    n: int = 1,
+    first: Measure | None = None,
 ) -> RoundMetrics:
-    """The metrics of both measures, and whether the new policy is promoted: see promotion.py.
+    """The metrics of both measures, and whether the new policy of round `n` is promoted: see promotion.py.
 
-    `best` is what the best policy so far was measured to, by default the one before; `trained` how training went. A
-    scorer that values steps is promoted apart, by a test of its own on the development split.
+    `best` is what the best policy so far was measured to, by default the one before; `trained` how training went.
+    `controls`, against which the policy after the round is held, decide nothing, nor do other tasks, for which `first`
+    is what the policy was measured to that the run began with, by default the one before. A scorer that values steps
+    is promoted apart, by a test of its own on the development split.
     """
-    best, kind = best or before, options.decides
+    best, kind, alpha = best or before, options.decides, level(options.alpha, n)
     splits = {name: _split(before.splits[name], after.splits[name], after.base, options) for name in before.splits}
     valued = [answer.valued for answer in after.splits["dev"] if answer.valued]
     old, new, highest = ([answer.kind(kind) for answer in measure.splits["dev"]] for measure in (before, after, best))
@@ -55,7 +73,7 @@ def compare(
     loss_rose = trained is not None and trained.rose
     decision: Decision = "unchanged"
     if before.policy != after.policy:
-        decision = decide(changes, against_best, old, new, loss_rose, options.alpha)
+        decision = decide(changes, against_best, old, new, loss_rose, alpha)
     is_promoted, measured = decision in PROMOTING, is_judged(old, new)
     return RoundMetrics(
         before=before.policy,
@@ -63,11 +81,16 @@ def compare(
         measured=measured,
         promoted=is_promoted,
         decided_by=kind,
-        scorer_promoted=not values.worse(valued) if valued else is_promoted,
+        scorer_promoted=not values.worse(valued, alpha) if valued else is_promoted,
         splits=splits,
         decision=decision,
         best=is_promoted and (not measured or num_right(new) > num_right(highest)),
         against_best=against_best if best.policy != before.policy else None,
+        alpha=alpha,
+        gained=is_promoted and p_worse(len(against_best.lost), len(against_best.gained)) < alpha,
+        controls=[_control(control, after.splits["held_out"]) for control in controls],
+        also={name: _also(name, first or before, before, after) for name in after.also},
+        gains=gains(before.splits.get("held_out", ()), after.splits.get("held_out", ()), kind),
     )
 
 
@@ -75,6 +98,26 @@ def promoted(old: Policy, new: Policy, metrics: RoundMetrics) -> Policy:
     """The policy that a round ends with: the new or the old one, with the scorer of the new or the old one."""
     policy = new if metrics.promoted else old
     return weights.with_scorer(policy, (new if metrics.scorer_promoted else old).scorer)
+
+
+def _control(control: Control, after: Sequence[Answer]) -> ControlMetrics:
+    kinds = [kind for kind in GREEDY if any(answer.kind(kind) != UNASKED for answer in control.answers)]
+    return ControlMetrics(
+        words=control.words,
+        accuracy={kind: accuracy([answer.kind(kind) for answer in control.answers]) for kind in kinds},
+        against={kind: paired(control.answers, after, kind) for kind in kinds},
+    )
+
+
+def _also(name: str, first: Measure, before: Measure, after: Measure) -> AlsoMetrics:
+    base, old, new = (measure.also[name] for measure in (first, before, after))
+    return AlsoMetrics(
+        before=accuracy([answer.kind(KIND) for answer in old]),
+        after=accuracy([answer.kind(KIND) for answer in new]),
+        first=accuracy([answer.kind(KIND) for answer in base]),
+        paired=paired(old, new, KIND),
+        since_first=paired(base, new, KIND),
+    )
 
 
 def _split(
@@ -156,24 +199,28 @@ def unique(answers: Sequence[Answer]) -> Unique | None:
 
 
 def paired(before: Sequence[Answer], after: Sequence[Answer], kind: Kind) -> Paired:
-    """How the greedy answers of one `kind` to the same problems changed, with a bootstrap interval of the mean change
+    """How the greedy answers of one `kind` to the same problems changed, with the 95 % interval of the mean change
     and McNemar's test of whether the new policy is worse."""
-    old = {answer.problem_id: answer.kind(kind).right for answer in before}
-    new = {answer.problem_id: answer.kind(kind).right for answer in after}
-    both = [(name, was, now) for name, now in new.items() if now is not None and (was := old.get(name)) is not None]
+    both = judged_both(before, after, kind)
     gained = [name for name, was, now in both if now and not was]
     lost = [name for name, was, now in both if was and not now]
-    changes = [float(now) - float(was) for _, was, now in both]
-    low, high = mean_interval(changes, -1.0)
+    low, high = paired_interval(len(gained), len(lost), len(both))
     return Paired(
         problems=len(both),
-        change=float(numpy.mean(changes)) if changes else 0.0,
+        change=(len(gained) - len(lost)) / len(both) if both else 0.0,
         low=low,
         high=high,
         gained=gained,
         lost=lost,
         p_worse=p_worse(len(gained), len(lost)),
     )
+
+
+def judged_both(before: Sequence[Answer], after: Sequence[Answer], kind: Kind) -> list[tuple[str, bool, bool]]:
+    """The problems whose greedy answers of one `kind` were judged both times: (id, right before, right after)."""
+    old = {answer.problem_id: answer.kind(kind).right for answer in before}
+    new = {answer.problem_id: answer.kind(kind).right for answer in after}
+    return [(name, was, now) for name, now in new.items() if now is not None and (was := old.get(name)) is not None]
 
 
 def by_heart(after: Sequence[Answer], slow: Mapping[str, bool | None]) -> ByHeart | None:

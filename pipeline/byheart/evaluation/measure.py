@@ -6,6 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from byheart.evaluation.metrics import Kind
 from byheart.evaluation.values import Valued
@@ -16,13 +19,15 @@ from byheart.types import Record
 @dataclass(frozen=True, slots=True)
 class Outcome(Record):
     """What one answer came to. `right` is None where it could not be judged; `num_tokens` were generated for it. It was
-    `cut_off`, or it is `unread`: the verifier found no answer in it."""
+    `cut_off`, or it is `unread`: the verifier found no answer in it. Where it is not right, and to a held-out problem,
+    the right answer is `mentioned` in it or not (see mentions.py); older versions did not look."""
 
     right: bool | None
     num_tokens: int
     response: str
     cut_off: bool = False
     unread: bool = False
+    mentioned: Annotated[bool | None, Field(exclude_if=lambda mentioned: mentioned is None)] = None
 
 
 UNASKED = Outcome(None, 0, "")
@@ -57,11 +62,12 @@ class Answer(Record):
 @dataclass(frozen=True, slots=True)
 class Measure(Record):
     """The answers of one policy to the problems of each split. `base`: by problem id, whether the base model's slow
-    answer in round 1 was right."""
+    answer in round 1 was right; `also`: by name, the answers to the problems of each other task."""
 
     policy: str
     splits: dict[str, list[Answer]]
     base: dict[str, bool | None] = field(default_factory=dict)
+    also: Annotated[dict[str, list[Answer]], Field(exclude_if=lambda also: not also)] = field(default_factory=dict)
 
 
 def read_measure(name: str) -> Callable[[Path], Measure]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from byheart.contracts import Strategy
 from byheart.evaluation.measure import Answer, Outcome
+from byheart.evaluation.mentions import mentions
 from byheart.evaluation.subject import Rollouts, Subject
 from byheart.evaluation.values import Valued
 from byheart.models.weights import signs
@@ -44,8 +45,11 @@ class Greedy(Measurement):
     def measure(self, subject: Subject, answers: Answers) -> Answers:
         """Nothing is asked without a strategy."""
         rollouts = subject.answers(self.field, self.strategy) if self.strategy else {}
-        reads_answers = subject.verifier.reads_answers
-        return {name: self._with(answers[name], _outcome(pairs, reads_answers)) for name, pairs in rollouts.items()}
+        reads_answers, mentioned = subject.verifier.reads_answers, _mentioned(subject, rollouts)
+        return {
+            name: self._with(answers[name], _outcome(pairs, reads_answers, mentioned.get(name)))
+            for name, pairs in rollouts.items()
+        }
 
     def _with(self, answer: Answer, outcome: Outcome) -> Answer:
         match self.field:
@@ -69,19 +73,8 @@ class Sampled(Measurement):
 
     def measure(self, subject: Subject, answers: Answers) -> Answers:
         """Answers that the verifier calls equal are one class."""
-        by_id = {problem.id: problem for problem in subject.problems}
         samples = self.rollouts(subject)
-        equal = comparing(subject.verifier.verifier)
-        representatives: dict[str, dict[str, str]] = {}  # by problem id, each answer -> the one that names its class
-
-        def group(problem: Problem) -> Solver:
-            read = (verdict.answer for _, verdict in samples[problem.id] if verdict.answer is not None)
-            classes = yield from grouped(problem, read, equal)
-            representatives[problem.id] = {answer: members[0] for members in classes for answer in members}
-            return []
-
-        for _ in drive(((by_id[name], group(by_id[name])) for name in samples), None, subject.verifier):
-            pass
+        representatives = equal_answers(subject, samples)
         return {
             name: replace(
                 answers[name], classes=_classes(rollouts, representatives[name]), distinct=_num_distinct(rollouts)
@@ -147,21 +140,50 @@ class Slow(Measurement):
         }
 
 
-def _right(rollout: Rollout, verdict: Verdict) -> bool | None:
+def equal_answers(subject: Subject, samples: Mapping[str, Rollouts]) -> dict[str, dict[str, str]]:
+    """By problem id, each answer that was read in its `samples`, with the one that names its class: answers that the
+    verifier calls equal are one class."""
+    by_id = {problem.id: problem for problem in subject.problems}
+    equal = comparing(subject.verifier.verifier)
+    representatives: dict[str, dict[str, str]] = {}
+
+    def group(problem: Problem) -> Solver:
+        read = (verdict.answer for _, verdict in samples[problem.id] if verdict.answer is not None)
+        classes = yield from grouped(problem, read, equal)
+        representatives[problem.id] = {answer: members[0] for members in classes for answer in members}
+        return []
+
+    for _ in drive(((by_id[name], group(by_id[name])) for name in samples), None, subject.verifier):
+        pass
+    return representatives
+
+
+def right_or_not(rollout: Rollout, verdict: Verdict) -> bool | None:
     """None where it could not be judged; what was cut off is never right."""
     return None if verdict.score is None else verdict.correct and rollout.finish_reason == "stop"
 
 
-def _outcome(rollouts: Rollouts, reads_answers: bool) -> Outcome:
+def _mentioned(subject: Subject, answers: Mapping[str, Rollouts]) -> dict[str, bool]:
+    """By id of the held-out problems whose greedy answer is not right, whether the right one stands in it."""
+    held_out = ((problem, answers.get(problem.id, ())) for problem in subject.splits.get("held_out", ()))
+    wrong = [(problem, *pairs[0]) for problem, pairs in held_out if pairs]
+    return mentions(
+        ((problem, rollout) for problem, rollout, verdict in wrong if right_or_not(rollout, verdict) is False),
+        subject.verifier,
+    )
+
+
+def _outcome(rollouts: Rollouts, reads_answers: bool, mentioned: bool | None) -> Outcome:
     if not rollouts:
         return Outcome(None, 0, "(the engine refused the prompt)")
     [(rollout, verdict)] = rollouts
     return Outcome(
-        _right(rollout, verdict),
+        right_or_not(rollout, verdict),
         rollout.num_tokens,
         rollout.response,
         cut_off=rollout.finish_reason == "length",
         unread=reads_answers and verdict.answer is None,
+        mentioned=mentioned,
     )
 
 
@@ -183,7 +205,7 @@ def _classes(rollouts: Rollouts, representatives: Mapping[str, str]) -> list[tup
     """`classes` of an Answer; `representatives` names the class of each answer."""
     sizes: Counter[tuple[int | str, bool]] = Counter()
     for index, (rollout, verdict) in enumerate(rollouts):
-        right = _right(rollout, verdict)
+        right = right_or_not(rollout, verdict)
         if right is not None:
             alone = verdict.answer is None or rollout.finish_reason == "length"
             sizes[index if alone else representatives[str(verdict.answer)], right] += 1
@@ -192,4 +214,4 @@ def _classes(rollouts: Rollouts, representatives: Mapping[str, str]) -> list[tup
 
 def _num_distinct(rollouts: Rollouts) -> int:
     """`distinct` of an Answer."""
-    return len({normalised(rollout.response) for rollout, verdict in rollouts if _right(rollout, verdict)})
+    return len({normalised(rollout.response) for rollout, verdict in rollouts if right_or_not(rollout, verdict)})

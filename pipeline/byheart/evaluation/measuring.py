@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from byheart.contracts import Strategy, Workers
+from byheart.contracts import Strategy, Task, Workers
 from byheart.errors import TaskError
+from byheart.evaluation.also import measure_also
+from byheart.evaluation.controls import ControlOptions
 from byheart.evaluation.measure import Answer, Measure, read_measure
 from byheart.evaluation.measurements import Greedy, Measurement, Sampled, Slow, StepValues
 from byheart.evaluation.metrics import Kind
 from byheart.evaluation.subject import Subject
 from byheart.files import write_records
-from byheart.plugins.plugin import Options
+from byheart.plugins.plugin import Member, Options
 from byheart.runs.stages import Earlier, Stage, stage
 from byheart.strategies.core.example_store import verified_examples
 from byheart.strategies.core.plain import greedy, sampled, straight
@@ -41,6 +43,12 @@ class WorkedOptions(FastOptions):
     max_tokens: int = Field(default=64, ge=1, description="most tokens of an answer")
 
 
+class AlsoOptions(WorkedOptions):
+    """Another task that is measured, and how its answers are asked for: one greedy answer to each problem."""
+
+    task: Member[Task] = Field(description="where the problems come from; only the held-out ones are used")
+
+
 class EvaluationOptions(Options):
     """What is measured of a policy, and what decides whether a new one is promoted.
 
@@ -64,6 +72,17 @@ class EvaluationOptions(Options):
         default=0, ge=0, le=512, description="samples per problem for pass@k and maj@k, asked for as `worked` is"
     )
     temperature: float = Field(default=1.0, gt=0, description="temperature of these samples")
+    controls: ControlOptions = Field(
+        default=ControlOptions(),
+        exclude_if=lambda controls: controls == ControlOptions(),
+        description="what the model that the run began with is measured with beside the bare question",
+    )
+    also: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], AlsoOptions] = Field(
+        default_factory=dict,
+        exclude_if=lambda also: not also,
+        description="other tasks that are measured before and after each round and decide nothing, each under a name: "
+        "{three_digits: {task: {name: arithmetic, digits: 3, num_held_out: 100}, max_tokens: 20}}",
+    )
     group_by: str | None = Field(
         default=None, description="key of the problems' meta; each of its values gets accuracies of its own"
     )
@@ -73,13 +92,23 @@ class EvaluationOptions(Options):
         gt=0,
         lt=1,
         description="a new policy that is worse on dev, than the one before or the best so far, is not promoted if p "
-        "is below this (one-sided McNemar test)",
+        "(one-sided McNemar test) is below alpha / (n (n + 1)) in round n, which sums to alpha over all rounds",
     )
     continue_from: Literal["last", "best"] = Field(
         default="last",
         description="the policy that the next round starts from, and that is published by default: the last one that "
         "was promoted, or the best, which solves most dev problems of all",
     )
+
+    @property
+    def other_tasks(self) -> dict[str, Task]:
+        """The tasks of `also`, by their names."""
+        return {name: asked.task for name, asked in self.also.items()}
+
+    @property
+    def one_kind(self) -> bool:
+        """Whether `fast` and `worked` ask for the very same."""
+        return dict(self.fast) == dict(self.worked)
 
 
 @stage(read_measure("baseline"))
@@ -93,11 +122,13 @@ def baseline(
     workers: Workers,
     verifier: VerifierService,
     earlier: Sequence[Earlier],
+    also: Mapping[str, VerifierService],
 ) -> Measure:
-    """Measure the policy that the round starts from, and how far the round's strategy gets with it."""
+    """Measure the policy that the round starts from, and how far the round's strategy gets with it. The verifiers
+    `also` judge the answers to the problems of other tasks."""
     subject = Subject(work, policy, _splits(problems, options), workers, verifier, verified_examples(earlier))
     measurements = [*_plain(options), _straight(options, curation), Slow(strategy, options.num_slow)]
-    return _measure(subject, measurements, options.group_by)
+    return _measure(subject, measurements, options, problems, also)
 
 
 @stage(read_measure("evaluate"))
@@ -111,14 +142,15 @@ def evaluate(
     options: EvaluationOptions,
     workers: Workers,
     verifier: VerifierService,
+    also: Mapping[str, VerifierService],
 ) -> Measure:
     """Measure the policy that the round made; its scorer beside that of the policy `before`. `first` is the baseline of
-    round 1, which has the slow answers of the base model."""
+    round 1, which has the slow answers of the base model. The verifiers `also` are as in `baseline`."""
     subject = Subject(work, policy, _splits(problems, options), workers, verifier, verified_examples([]))
     values = StepValues(_sampled(options), before.scorer, curation.step)
     measurements = [*_plain(options), values, _straight(options, curation)]
     base = {answer.problem_id: answer.slow.right for part in first.splits.values() for answer in part if answer.slow}
-    return _measure(subject, measurements, options.group_by, base)
+    return _measure(subject, measurements, options, problems, also, base)
 
 
 def _splits(problems: Problems, options: EvaluationOptions) -> Mapping[str, Sequence[Problem]]:
@@ -145,16 +177,24 @@ def _straight(options: EvaluationOptions, curation: CurationOptions) -> Greedy:
 def _measure(
     subject: Subject,
     measurements: Sequence[Measurement],
-    group_by: str | None,
+    options: EvaluationOptions,
+    problems: Problems,
+    also: Mapping[str, VerifierService],
     base: Mapping[str, bool | None] | None = None,
 ) -> Measure:
-    """Take the measurements one after the other, and write the measure."""
-    answers = {problem.id: Answer(problem.id, group=_group(problem, group_by)) for problem in subject.problems}
+    """Take the measurements one after the other, then those of other tasks, and write the measure."""
+    answers = {problem.id: Answer(problem.id, group=_group(problem, options.group_by)) for problem in subject.problems}
     subject.load()
     for measurement in measurements:
         answers |= measurement.measure(subject, answers)
     splits = {name: [answers[problem.id] for problem in part] for name, part in subject.splits.items()}
-    measure = Measure(subject.policy.id, splits, dict(base or {}))
+    others = measure_also(
+        subject,
+        problems.also,
+        {name: greedy(asked.prompt, asked.max_tokens) for name, asked in options.also.items()},
+        also,
+    )
+    measure = Measure(subject.policy.id, splits, dict(base or {}), others)
     write_records(subject.work.dir / f"{subject.work.name}.jsonl", [measure])
     return measure
 

@@ -10,9 +10,16 @@ splits.<split>.<before|after>   problems, and below it
 splits.<split>.paired.<fast|worked>   how the same problems changed
 splits.<split>.by_heart, by_heart_base
 against_best                          how the policy after the round compares with the best before it, on dev
-before, after, measured, promoted, decision, best, decided_by; scorer_promoted
+controls      what the base comes to otherwise on the held-out problems (see controls.py): words; by kind of answers the
+              accuracy, and how the policy after the round changes that (against)
+gains         how much of what the deciding answers gained on the held-out problems is form, and how much substance (see
+              gains.py): causes of gained and lost; form, substance; readable
+also.<name>   another task that is measured: before, after, first (the policy that the run began with); how the same
+              problems changed from before (paired) and from first (since_first)
+before, after, measured, promoted, decision, best, decided_by, alpha, gained; scorer_promoted
 
-Intervals (`low`, `high`) are 95 % intervals. A field whose default is None has no key where it is None.
+Intervals (`low`, `high`) are 95 % intervals, whatever the level `alpha` of the round's tests. A field whose default is
+None has no key where it is None.
 """
 
 from __future__ import annotations
@@ -22,7 +29,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from byheart.types import Record, formerly
+from byheart.evaluation.statistics import paired_interval
+from byheart.types import Record, formerly, replace
 
 Kind = Literal["fast", "worked"]
 GREEDY: tuple[Kind, ...] = ("fast", "worked")
@@ -185,6 +193,11 @@ class Paired(Record):
     lost: list[str]
     p_worse: float
 
+    def at(self, alpha: float) -> Paired:
+        """The same changes, with their 1 - `alpha` interval."""
+        low, high = paired_interval(len(self.gained), len(self.lost), self.problems, alpha)
+        return replace(self, low=low, high=high)
+
 
 @dataclass(frozen=True, slots=True)
 class PairedKinds(Record):
@@ -224,13 +237,88 @@ class SplitMetrics(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class ControlMetrics(Record):
+    """What the policy that the run began with comes to with a control, on the held-out problems: `words` say which,
+    after "with". By kind of greedy answers `accuracy`, and how the policy after the round does `against` it."""
+
+    words: str
+    accuracy: dict[Kind, Accuracy]
+    against: dict[Kind, Paired]
+
+
+@dataclass(frozen=True, slots=True)
+class AlsoMetrics(Record):
+    """Another task: the accuracy of the policies `before` and `after` the round, and of the `first`, which the run
+    began with; how the same problems changed from before to after (`paired`), and from the first (`since_first`)."""
+
+    before: Accuracy
+    after: Accuracy
+    first: Accuracy
+    paired: Paired
+    since_first: Paired
+
+
+@dataclass(frozen=True, slots=True)
+class Causes(Record):
+    """Why answers are not right, with how many are so for each cause: they were `cut_off`; they are complete, but no
+    answer was read in them (`unread`); the right answer stands in them, in another form (`other_form`); or they are
+    `wrong`. The right answer stands in `cut_off_right` of those that were cut off, and in `unread_right` of the unread.
+    """
+
+    cut_off: int
+    unread: int
+    other_form: int
+    wrong: int
+    cut_off_right: int
+    unread_right: int
+
+    @property
+    def total(self) -> int:
+        """How many answers there are."""
+        return self.cut_off + self.unread + self.other_form + self.wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Record):
+    """A mean change of accuracy, with its interval."""
+
+    change: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Readable(Record):
+    """The accuracy `before` and `after` on the `problems` whose answers are both complete and could be read."""
+
+    problems: int
+    before: float
+    after: float
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Gains(Record):
+    """Form against substance (see gains.py): why the answers before were not right that are `gained`, and the answers
+    after that are `lost`. The change of accuracy is that by `form` plus that by `substance`."""
+
+    gained: Causes
+    lost: Causes
+    form: Change
+    substance: Change
+    readable: Readable | None
+
+
+@dataclass(frozen=True, slots=True)
 class RoundMetrics(Record):
     """The policy `before` and the policy `after` a round, by their ids, side by side on every split.
 
     `measured` is False where no answer to a dev problem could be judged. The new policy is `promoted` by its
     `decided_by` answers to dev problems, its scorer apart, or not: the `decision` says why. It is the `best` if it was
     promoted and solves more dev problems than any before; `against_best` holds it against the best of those, where that
-    is not the policy `before`. Older versions gave no reasons and knew no best.
+    is not the policy `before`. `alpha` is the level of the round's one-sided tests; `gained`: whether the new policy is
+    promoted and significantly better than the best before it. Older versions gave no reasons, knew no best and recorded
+    neither alpha nor gains. `controls`, `gains` and `also`, other tasks by their names, decide nothing.
     """
 
     _sparse: ClassVar[bool] = True
@@ -245,6 +333,11 @@ class RoundMetrics(Record):
     decision: Decision | None = None
     best: bool = False
     against_best: Paired | None = None
+    alpha: float | None = None
+    gained: bool | None = None
+    controls: list[ControlMetrics] = field(default_factory=list)
+    gains: Gains | None = None
+    also: dict[str, AlsoMetrics] = field(default_factory=dict)
 
     @property
     def dev(self) -> SplitMetrics:

@@ -4,6 +4,13 @@ It is promoted if it is significantly worse neither than the policy that the rou
 far, by McNemar's test: rounds that each lose a little, too little for a test, would lose everything together. The best
 is the one that solves most development problems, and of equals the earliest.
 
+The same problems are asked in every round, and each test may err. So round n is tested at alpha / (n (n + 1)), which
+sums to alpha over any number of rounds (alpha spending: Lan and DeMets, Biometrika 70, 1983; by Bonferroni's bound, so
+however the rounds depend on each other). In a whole run the chance is at most alpha that a policy is refused which is
+not worse than the one before. Another alpha is spent on the tests against the best, where it is no bound: the best was
+chosen by these very problems and looks better on them than it is, so a policy is refused more readily. With the default
+0.05 the first round is tested at 0.025, one-sided, as a 95 % interval does.
+
 Where both policies solve nothing the test can say nothing. The new one is then promoted unless more of its answers are
 cut off, or without an answer that can be read, than those of the old one. Where nothing could be judged, as no gold
 answers are known, it is promoted unmeasured, unless all of its answers are cut off. In both cases a policy whose loss
@@ -49,6 +56,12 @@ def decide(
     more_cut_off = sum(outcome.cut_off for outcome in after) > sum(outcome.cut_off for outcome in before)
     more_unread = sum(outcome.unread for outcome in after) > sum(outcome.unread for outcome in before)
     return "less readable" if more_cut_off or more_unread else "as readable"
+
+
+def level(alpha: float, n: int) -> float:
+    """The level of the one-sided tests of round `n` (from 1): alpha / (n (n + 1)), a half of alpha, a sixth, a twelfth
+    and so on, which sum to less than alpha over any number of rounds."""
+    return alpha / (n * (n + 1))
 
 
 def is_judged(before: Sequence[Outcome], after: Sequence[Outcome]) -> bool:

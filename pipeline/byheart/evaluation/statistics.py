@@ -1,4 +1,7 @@
-"""Estimators and their 95 % intervals: numbers in, numbers out."""
+"""Estimators, tests, and intervals: numbers in, numbers out.
+
+An interval that is shown beside a test is at the level of that test, and excludes zero exactly where the test rejects.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ Interval = tuple[float, float]
 
 
 def wilson(right: int, judged: int) -> Interval:
-    """The Wilson interval of an accuracy: `right` of `judged`."""
+    """The 95 % interval of an accuracy, `right` of `judged`: the shares that the score test does not reject (Wilson,
+    JASA 22, 1927)."""
     from scipy import stats  # which takes half a second
 
     low, high = stats.binomtest(right, judged).proportion_ci(method="wilson")
@@ -84,9 +88,51 @@ def p_worse(gained: int, lost: int) -> float:
     return float(stats.binomtest(lost, moved, alternative="greater").pvalue) if moved else 1.0
 
 
-def mean_interval(values: Sequence[float], lowest: float) -> Interval:
-    """A bootstrap interval of the mean of `values`, which are in `lowest`..1. Where all are equal it is 3/n either way
-    (the rule of three for what was not seen in n trials)."""
+def mcnemar(gained: int, lost: int) -> float:
+    """The p value of McNemar's test, exact and two-sided: the chance that `gained` + `lost` problems split at least as
+    unevenly if both policies were equally good. It is below alpha where the one-sided one is below alpha / 2."""
+    return min(1.0, 2 * min(p_worse(gained, lost), p_worse(lost, gained)))
+
+
+def paired_interval(gained: int, lost: int, n: int, alpha: float = 0.05) -> Interval:
+    """The 1 - `alpha` interval of a change of accuracy, (gained - lost) / n, on `n` problems: the changes that are not
+    rejected by Tango's score test (Statistics in Medicine 17, 1998, 891-908), and zero where McNemar's exact test does
+    not reject it.
+
+    So it excludes zero exactly where `mcnemar` is below alpha. The two seldom differ: then an end is at zero, or half a
+    problem from it.
+    """
+    if not n:
+        return -1.0, 1.0
+    low, high = _tango(gained, lost, n, alpha), -_tango(lost, gained, n, alpha)
+    if mcnemar(gained, lost) >= alpha:
+        return min(low, 0.0), max(high, 0.0)
+    return (max(low, 0.5 / n), high) if gained > lost else (low, min(high, -0.5 / n))
+
+
+def _tango(gained: int, lost: int, n: int, alpha: float) -> float:
+    """The lower end of Tango's interval: the change at which the score statistic is the normal quantile."""
+    from scipy import optimize, stats  # which take half a second
+
+    estimate, quantile = (gained - lost) / n, float(stats.norm.isf(alpha / 2))
+
+    def excess(change: float) -> float:
+        """The squared numerator of the statistic, less the squared quantile times its variance; `share` is the most
+        likely share of losses given this change."""
+        linear = (2 * n - gained + lost) * change - gained - lost
+        root = math.sqrt(max(0.0, linear**2 + 8 * n * lost * change * (1 - change)))
+        share = (root - linear) / (4 * n)
+        return (gained - lost - n * change) ** 2 - quantile**2 * n * (2 * share + change * (1 - change))
+
+    below = estimate - 1e-9  # at the estimate itself there may be no variance
+    return float(optimize.brentq(excess, -1.0, below)) if excess(below) < 0 < excess(-1.0) else -1.0
+
+
+def mean_interval(values: Sequence[float], lowest: float, alpha: float = 0.05) -> Interval:
+    """A 1 - `alpha` interval of the mean of `values`, which are in `lowest`..1, one for each problem: the percentile
+    bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13), which resamples problems.
+
+    Where all are equal it is 3/n either way (the rule of three for what was not seen in n trials)."""
     from scipy import stats  # which takes half a second
 
     if not values:
@@ -94,7 +140,9 @@ def mean_interval(values: Sequence[float], lowest: float) -> Interval:
     if len(set(values)) == 1:
         return max(lowest, values[0] - 3 / len(values)), min(1.0, values[0] + 3 / len(values))
     rng = numpy.random.default_rng(0)
-    drawn = stats.bootstrap((values,), numpy.mean, method="percentile", n_resamples=RESAMPLES, rng=rng)
+    drawn = stats.bootstrap(
+        (values,), numpy.mean, confidence_level=1 - alpha, method="percentile", n_resamples=RESAMPLES, rng=rng
+    )
     return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 
 

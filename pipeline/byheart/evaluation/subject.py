@@ -36,7 +36,8 @@ Rollouts = Sequence[tuple[Rollout, Verdict]]
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A policy, and the `splits` that it is measured on. What it was asked in an earlier round, or before an
-    interruption, is not asked again: a journal is named after what is asked."""
+    interruption, is not asked again: a journal is named after what is asked. `of` names the task that the problems are
+    of, where that is not the recipe's own."""
 
     work: Stage
     policy: Policy
@@ -45,6 +46,7 @@ class Subject:
     verifier: VerifierService
     retrieve: Retriever
     asked: dict[str, dict[str, Rollouts]] = field(default_factory=dict)
+    of: str = ""
 
     @property
     def problems(self) -> list[Problem]:
@@ -98,14 +100,15 @@ class Subject:
     ) -> Iterator[tuple[RolloutGroup, Rollouts]]:
         """What the strategy did for each of `problems`, and its rollouts with their verdicts."""
         work, workers, verifier = self.work, self.workers, self.verifier
-        seed, doing = f"{work.seed} measure {self.weights}", f"{work.name} ({doing})"
+        seed, doing = f"{work.seed} measure {self.weights}", f"{work.name} ({self.of or doing})"
         groups = attempt(work, journal, problems, strategy.solve, workers, verifier, seed, doing, self.retrieve)
         verdicts = iter(judged(work, problems, groups, workers, verifier))
         for group in groups:
             yield group, [(rollout, next(verdicts)) for rollout in group.rollouts]
 
     def _name(self, strategy: Strategy, *rest: str) -> str:
-        return digest(self.workers.setting, strategy.model_dump(), *rest)[:6]
+        own = [self.of] if self.of else []
+        return digest(self.workers.setting, strategy.model_dump(), *rest, *own)[:6]
 
 
 def _score(texts: Mapping[str, Sequence[str]], problem: Problem) -> Solver:

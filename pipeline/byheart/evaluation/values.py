@@ -101,9 +101,10 @@ def first_error(problems: Sequence[Sequence[Valued]]) -> FirstError:
     )
 
 
-def worse(problems: Sequence[Sequence[Valued]]) -> bool:
-    """Whether the value model is significantly worse than the scorer before it: by the 95 % bootstrap interval of the
-    paired differences of their Brier scores, problem by problem. False where there was none before."""
+def worse(problems: Sequence[Sequence[Valued]], alpha: float) -> bool:
+    """Whether the value model is significantly worse than the scorer before it, at the one-sided level `alpha`: by the
+    bootstrap interval of the paired differences of their Brier scores, problem by problem. False where there was none
+    before."""
     both = [group for group in problems if group and all(solution.before for solution in group)]
     differences = [brier(group) - brier([solution.old() for solution in group]) for group in both]
-    return bool(differences) and mean_interval(differences, -1.0)[0] > 0
+    return bool(differences) and mean_interval(differences, -1.0, 2 * alpha)[0] > 0

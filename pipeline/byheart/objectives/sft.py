@@ -10,7 +10,7 @@ from dataclasses import fields
 from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from typing_extensions import override
@@ -99,6 +99,10 @@ class SFT(Objective):
     @override
     def fewest_rows(self) -> int:
         return self.global_batch_size if self.min_rows is None else self.min_rows
+
+    @override
+    def on_any_rows(self) -> Self:
+        return self.model_copy(update={"min_rows": 1})
 
     @override
     def adapter_rank(self) -> int:

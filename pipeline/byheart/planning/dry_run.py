@@ -6,6 +6,7 @@ labelled as estimates: the number of samples of an adaptive strategy is only kno
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -15,16 +16,18 @@ from tokenizers import Tokenizer
 from byheart import STAGES
 from byheart.config import validation
 from byheart.config.recipe import Recipe
+from byheart.config.rounds import Rounds
+from byheart.evaluation import EvaluationOptions
 from byheart.evaluation.measuring import check_groups
 from byheart.files import dump_yaml
 from byheart.models import checkpoint, machine
 from byheart.models.folder import few
 from byheart.planning import estimate
-from byheart.runs.records import Stages
+from byheart.runs.records import RunState, Stages
 from byheart.runs.run import check_redo, check_weights, first_weights, read_stage_records, read_state, refusal
 from byheart.runs.stages import round_dir
-from byheart.tasks.core.splits import check_some, source, split
-from byheart.types import Environment, Problems
+from byheart.tasks.core.splits import also, check_gold, check_some, of_another, source, split
+from byheart.types import Environment, Problems, replace
 
 
 class Would(NamedTuple):
@@ -44,33 +47,48 @@ class Plan(NamedTuple):
     notes: list[str]
 
 
-def plan(recipe: Recipe, folder: Path, rounds: int, redo_from: int | None = None) -> Plan:
-    """What `rounds` more rounds in `folder` would do, round `redo_from` and all after it being done anew. Raises the
-    errors of a real run about the recipe, the problems and the model's files, except that prompts are not compared with
-    the context. That `folder` has a run of another recipe is a note."""
+def plan(recipe: Recipe, folder: Path, rounds: int | None = None, redo_from: int | None = None) -> Plan:
+    """What `rounds` more rounds in `folder`, by default as many as `recipe` says, would do, round `redo_from` and all
+    after it being done anew. Raises the errors of a real run about the recipe, the problems and the model's files,
+    except that prompts are not compared with the context. That `folder` has a run of another recipe is a note."""
     validation.check(recipe)
     validation.check_model(recipe)
     if redo_from:
         check_redo(folder, recipe, redo_from)
     refused = "" if redo_from else refusal(folder, recipe)
-    n = redo_from or len(read_state(folder).rounds) + 1
+    ends = read_state(folder).rounds
+    state = RunState(ends[: redo_from - 1] if redo_from else ends)
+    n, wanted = len(state.rounds) + 1, rounds or recipe.rounds
+    if isinstance(wanted, Rounds):
+        state = state.until(wanted.most, wanted.patience)
+    else:
+        state = state.until(len(state.rounds) + wanted, None)
     recipe = recipe.at(n)
     everything = source(recipe.task, recipe.seed)
-    problems = split(everything, recipe.task, n)
+    others = recipe.evaluation.other_tasks
+    problems = replace(split(everything, recipe.task, n), also=also(others, recipe.seed))
     check_groups(problems, recipe.evaluation)
     looked = check_some(everything, recipe.task, [recipe.train_verifier])
+    for name, part in problems.also.items():
+        with of_another(name):
+            looked += check_gold(part, others[name], ())
     path = checkpoint.find(recipe.model)
     if path:
         if redo_from != 1 and (began := first_weights(folder)):
             check_weights(folder, began, Environment({}, "", None, *checkpoint.identity(recipe.model)))
         checkpoint.check(path, [problem.prompt for part in problems.splits().values() for problem in part])
+        for name, part in problems.also.items():
+            with of_another(name):
+                checkpoint.check(path, [problem.prompt for problem in part])
     records = Stages({} if redo_from or refused else read_stage_records(round_dir(folder, n)))
     would = _would(recipe, problems, path)
     stages = [
         Would(name, "nothing, it is done" if records.done(name) else would[name][0], would[name][1]) for name in STAGES
     ]
-    last = f" to {n + rounds - 1}" if rounds > 1 else ""
-    begins = f"this begins at round {n}" if not refused else f"this is refused: {refused}"
+    last = f" to {n + state.left - 1}{' at most' if state.patience else ''}" if state.left > 1 else ""
+    begins = f"this begins at round {n}" if state.left else f"nothing would be: {state.ended} --rounds N does N more"
+    if refused:
+        begins = f"this is refused: {refused}"
     return Plan(
         recipe=dump_yaml(recipe.resolved()),
         title=f"round {n}{last} in {folder}, estimated",
@@ -87,6 +105,8 @@ def _would(recipe: Recipe, problems: Problems, path: Path | None) -> dict[str, t
     greedy = {(answer.prompt, answer.max_tokens) for answer in (evaluation.fast, evaluation.worked)}
     answers = measured * (len(greedy) + evaluation.samples)
     longest = measured * (sum(most for _, most in greedy) + evaluation.samples * evaluation.worked.max_tokens)
+    answers += sum(map(len, problems.also.values()))
+    longest += sum(len(part) * evaluation.also[name].max_tokens for name, part in problems.also.items())
     num_slow = min(sizes["dev"], evaluation.num_slow) + min(sizes["held_out"], evaluation.num_slow)
     budget = strategy.budget()
     most = f"at most {sizes['train'] * budget.most} samples" if budget else "samples as the strategy wants"
@@ -95,6 +115,8 @@ def _would(recipe: Recipe, problems: Problems, path: Path | None) -> dict[str, t
         tokens = f"about {recipe.sample_tokens:,} tokens at most"
     prompt = f", prompts of about {length} tokens" if length else ""
     splits = f"{sizes['train']} problems to train on, {sizes['dev']} development, {sizes['held_out']} held out"
+    if problems.also:
+        splits += f", {', '.join(f'{len(part)} of {name}' for name, part in problems.also.items())} elsewhere"
     keep = curation.keep if curation.target == "full" else 1
     trained, steps = objective.outlook()
     return {
@@ -106,9 +128,20 @@ def _would(recipe: Recipe, problems: Problems, path: Path | None) -> dict[str, t
         "sample": (f"{strategy.name}: {most}", tokens),
         "verify": (f"with the verifier {recipe.train_verifier.name}", ""),
         "curate": (f"at most {keep} right solutions a problem", f"at most {sizes['train'] * keep} new rows"),
+        "controls": _controls(evaluation, sizes),
         "train": (trained, steps),
         "evaluate": (f"{answers} answers of the new policy", f"at most {longest:,} tokens"),
     }
+
+
+def _controls(evaluation: EvaluationOptions, sizes: Mapping[str, int]) -> tuple[str, str]:
+    asked, kinds = evaluation.controls, 1 if evaluation.one_kind else 2
+    greedy = bool(asked.few_shot) + bool(asked.few_shot_own) + bool(asked.prompts)
+    answers = sizes["held_out"] * (greedy * kinds + asked.majority) + sizes["dev"] * len(asked.prompts)
+    if not answers:
+        return "nothing: evaluation.controls asks for none", ""
+    most = max(evaluation.fast.max_tokens, evaluation.worked.max_tokens)
+    return f"{answers} answers of the model that the run began with, in round 1", f"at most {answers * most:,} tokens"
 
 
 def _prompt_tokens(problems: Problems, path: Path | None) -> int | None:

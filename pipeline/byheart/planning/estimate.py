@@ -168,6 +168,7 @@ def minutes(
     samples = (budget.fewest + budget.most) / 2
     measured = sizes["held_out"] + sizes["dev"] + min(sizes["train"], evaluation.num_train)
     answers = measured * (evaluation.fast.max_tokens + 3 / 8 * evaluation.worked.max_tokens * (1 + evaluation.samples))
+    answers += 3 / 8 * sum(other.task.num_held_out * other.max_tokens for other in evaluation.also.values())
     num_slow = min(sizes["dev"], evaluation.num_slow) + min(sizes["held_out"], evaluation.num_slow)
     stages = {
         "baseline": (answers + num_slow * samples * long) / rate / 60,

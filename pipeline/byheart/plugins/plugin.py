@@ -273,7 +273,9 @@ def _mistakes(details: Any, kind: type[BaseModel]) -> list[Mistake]:
 
 def _siblings(keys: tuple[str, ...], kind: type[BaseModel]) -> list[str]:
     for key in keys[:-1]:
-        inner = options_of(kind.model_fields[key]) if key in kind.model_fields else None
+        if key not in kind.model_fields:  # a name, of which a mapping has several
+            continue
+        inner = options_of(kind.model_fields[key])
         if inner is None:
             return []
         kind = inner

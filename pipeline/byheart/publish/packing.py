@@ -76,6 +76,10 @@ def pack(
     for option, name in (("--to", to), ("--base", base or to)):
         _check_name(option, name)
     view = measured(run)
+    if view.first_look:
+        raise InputError(
+            f"{run} is {view.first_look}: do the recipe without --limit, in a run of its own, and publish that"
+        )
     finished = _round(view, n)
     chosen = recipe.parse(view.recipe).at(finished.n)
     recorded = finished.environments[-1].hub if finished.environments else checkpoint.hub_name(chosen.model)

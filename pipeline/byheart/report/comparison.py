@@ -1,8 +1,9 @@
-"""Runs of the same problems, compared problem by problem.
+"""Runs of the same problems, compared problem by problem, and recipes, seed by seed.
 
 Each run is represented by the policy that it ended with. Every run is compared with the first by McNemar's test, exact
-and two-sided, on the problems that only one of the two solves; the p values of all comparisons are corrected together
-by Holm's method (Scandinavian Journal of Statistics 6, 1979).
+and two-sided, on the problems that only one of the two solves. Runs of one recipe with different seeds are taken
+together: recipes are compared by what the runs of the same seed differ in, over seeds and problems (see pooling.py).
+The p values of all comparisons are corrected together by Holm's method (Scandinavian Journal of Statistics 6, 1979).
 """
 
 from __future__ import annotations
@@ -10,57 +11,26 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from byheart.config.recipe import changed, flatten
+from byheart.config.recipe import changed
 from byheart.errors import InputError
-from byheart.evaluation import Answer, Measure
-from byheart.evaluation.comparing import accuracy, paired
-from byheart.evaluation.metrics import GREEDY, Accuracy, Greedy, Kind, Paired
+from byheart.evaluation import Answer
+from byheart.evaluation.clusters import Mean
+from byheart.evaluation.metrics import GREEDY, Greedy, Kind, Paired
 from byheart.report import figures
-from byheart.report.data import SPLITS, RunView, measured
-from byheart.report.figures import Figure, Table
+from byheart.report.data import SPLITS, measured
+from byheart.report.figures import ALPHA, Figure, Table
+from byheart.report.pooling import UNDECIDING, Entry, Pool, Pooled, Side, Stand, gains, pooled, pools
 
-ALPHA = 0.05
 PROBLEMS = {"held_out": "held-out problems", "dev": "development problems"}
 MEASURING = ("evaluation.fast", "evaluation.worked", "task.verifier")
 """The keys of a recipe that say how an answer is asked for and judged."""
 MIN_SHARED = 0.5
 """More than this share of every run's problems must be in all runs."""
-
-
-@dataclass(frozen=True)
-class Stand:
-    """Where a run stood after round `n` (0: the base model): what its policy answered, and the tokens sampled by all
-    its rounds so far."""
-
-    n: int
-    num_tokens: int
-    measure: Measure
-
-    def of(self, split: str, ids: Container[str]) -> list[Answer]:
-        """The answers to the problems `ids` of a split."""
-        return [answer for answer in self.measure.splits[split] if answer.problem_id in ids]
-
-    def accuracy(self, split: str, ids: Container[str], kind: Kind) -> Accuracy:
-        """The accuracy of the greedy answers of one kind to the problems `ids` of a split."""
-        return accuracy([answer.kind(kind) for answer in self.of(split, ids)])
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A run in the comparison, round by round, from the base model on."""
-
-    name: str
-    view: RunView
-    stands: list[Stand]
-
-    @property
-    def last(self) -> Stand:
-        """Where it ended."""
-        return self.stands[-1]
 
 
 @dataclass(frozen=True)
@@ -75,8 +45,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Difference:
-    """How the accuracy of `run` differs from that of the first run: `paired.gained` problems are solved by `run` only,
-    `paired.lost` by the first only. `p` is of this comparison alone, `holm` corrected for all of them."""
+    """How the accuracy of `run` differs from that of the first, both being runs or recipes: `paired.gained` problems
+    are solved by `run` only, `paired.lost` by the first only. `p` is of this comparison alone, `holm` corrected for all
+    of them. Over several `seeds` it is the `mean` that is tested."""
 
     run: str
     first: str
@@ -84,6 +55,18 @@ class Difference:
     paired: Paired
     p: float
     holm: float = 1.0
+    mean: Mean | None = None
+    seeds: int = 1
+
+    @property
+    def alpha(self) -> float:
+        """The level at which Holm's method tests this comparison."""
+        return ALPHA * self.p / self.holm if self.holm else ALPHA
+
+    @property
+    def change(self) -> Figure:
+        """The difference, with an interval at that level: it excludes zero exactly where one of the two is better."""
+        return figures.change(Pooled(self.paired, self.mean).at(self.alpha), self.alpha)
 
     @property
     def better(self) -> str | None:
@@ -104,10 +87,12 @@ class Difference:
 class Comparison:
     """The result of a comparison. `kinds`: fast and worked, or fast alone where both ask the same in every run. `ids`:
     by split, the problems that all runs were asked. `group_by`: that of the first run's recipe. `groups`: the shared
-    problems of the compared split under "", and those of each group. `notes`: what to know before relying on it."""
+    problems of the compared split under "", and those of each group. `notes`: what to know before relying on it.
+    `pools`: the runs by their recipes, where one was run with several seeds."""
 
     split: str
     runs: list[Entry]
+    pools: list[Pool]
     kinds: tuple[Kind, ...]
     ids: dict[str, set[str]]
     group_by: str | None
@@ -119,6 +104,11 @@ class Comparison:
     def problems(self) -> str:
         """What the problems of the compared split are called."""
         return PROBLEMS[self.split]
+
+    @property
+    def how(self) -> str:
+        """What the runs are compared with, and how."""
+        return f"against {self.differences[0].first}, problem by problem{', seed by seed' if self.pools else ''}"
 
     def rows(self, by_round: bool) -> list[Row]:
         """Where each run ended, on both splits; with `by_round`, every stand of each, on the compared split."""
@@ -142,6 +132,10 @@ class Comparison:
         headings = ("problems", "round", "run", *self.kinds, "tokens an answer", "tokens sampled")
         return Table(headings, frozenset({"round", "tokens sampled"}), rows)
 
+    def gains(self) -> Table:
+        """What each recipe came to, over its seeds."""
+        return gains(self.pools, self.kinds, self.split)
+
     def changes(self) -> Table:
         """How certain the differences are."""
         rows: list[list[Figure | str]] = []
@@ -149,10 +143,10 @@ class Comparison:
             paired = difference.paired
             moved = (str(len(paired.gained)), str(len(paired.lost)))
             ps = map(figures.p_value, (difference.p, difference.holm))
-            change = figures.change(paired)
-            rows.append([difference.run, difference.kind, str(paired.problems), change, *moved, *ps])
-        numbers = ("problems", "only it solves", "only the first", "p", "p, Holm")
-        return Table(("run", "answer", "problems", "change", *numbers[1:]), frozenset(numbers), rows)
+            sizes = (str(difference.seeds), str(paired.problems))
+            rows.append([difference.run, difference.kind, *sizes, difference.change, *moved, *ps])
+        numbers = ("seeds", "problems", "only it solves", "only the first", "p", "p, Holm")
+        return Table(("run", "answer", *numbers[:2], "change", *numbers[2:]), frozenset(numbers), rows)
 
 
 def compare(folders: Sequence[Path], split: str = "held_out") -> Comparison:
@@ -163,37 +157,30 @@ def compare(folders: Sequence[Path], split: str = "held_out") -> Comparison:
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise InputError("compare takes two or more different runs, e.g. byheart compare runs/a runs/b")
     runs = [_entry(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
-    ids = {
-        name: set.intersection(*(_ids(run.last.measure.splits[name]) for run in runs)) for name in ("held_out", "dev")
-    }
-    sizes = [len(run.last.measure.splits[split]) for run in runs]
-    if len(ids[split]) <= MIN_SHARED * max(sizes):
-        raise InputError(
-            f"{', '.join(run.name for run in runs)}: they share {len(ids[split])} of {max(sizes)} {PROBLEMS[split]}, "
-            "too few to compare; give their recipes the same task, seed and sizes of the splits"
-        )
+    recipes = pools(runs)
+    seeds = any(len(pool.runs) > 1 for pool in recipes)
+    together = (
+        [[run for run in runs if run.seed == seed] for seed in {run.seed: None for run in runs}] if seeds else [runs]
+    )
+    shared = [_shared(part, split) for part in together]
+    ids = {name: set[str]().union(*(part[name] for part in shared)) for name in ("held_out", "dev")}
     kinds = tuple(kind for kind in GREEDY if any(kind in run.view.greedy for run in runs))
     names = runs[0].view.finished[-1].metrics.splits[split].after.by or {}
-    answers = runs[0].last.of(split, ids[split])
+    answers = [answer for run in runs for answer in run.last.of(split, ids[split])]
     groups = {name: _ids(answer for answer in answers if answer.group == name) for name in names}
     return Comparison(
         split=split,
         runs=runs,
+        pools=recipes if seeds else [],
         kinds=kinds,
         ids=ids,
         group_by=runs[0].view.group_by,
         groups={"": ids[split]} | groups,
-        differences=holm([_difference(runs[0], run, kind, split, ids[split]) for run in runs[1:] for kind in kinds]),
-        notes=_notes(runs, len(ids[split]), sizes, PROBLEMS[split]),
+        differences=holm(
+            [_difference(recipes[0], other, kind, split, ids[split], seeds) for other in recipes[1:] for kind in kinds]
+        ),
+        notes=[*chain.from_iterable(_partly(part, split) for part in together), *_notes(recipes, seeds)],
     )
-
-
-def mcnemar(gained: int, lost: int) -> float:
-    """The p value of McNemar's test, exact and two-sided: the chance that `gained` + `lost` problems split at least as
-    unevenly if both policies were equally good."""
-    from scipy import stats  # which takes half a second
-
-    return float(stats.binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
 def holm(differences: Sequence[Difference]) -> list[Difference]:
@@ -232,9 +219,39 @@ def _ids(answers: Iterable[Answer]) -> set[str]:
     return {answer.problem_id for answer in answers}
 
 
-def _difference(first: Entry, run: Entry, kind: Kind, split: str, ids: Container[str]) -> Difference:
-    changes = paired(first.last.of(split, ids), run.last.of(split, ids), kind)
-    return Difference(run.name, first.name, kind, changes, mcnemar(len(changes.gained), len(changes.lost)))
+def _shared(runs: Sequence[Entry], split: str) -> dict[str, set[str]]:
+    """By split, the problems that all of `runs` were asked. Raises InputError where these are too few."""
+    ids = {
+        name: set.intersection(*(_ids(run.last.measure.splits[name]) for run in runs)) for name in ("held_out", "dev")
+    }
+    largest = max(len(run.last.measure.splits[split]) for run in runs)
+    if len(ids[split]) <= MIN_SHARED * largest:
+        raise InputError(
+            f"{', '.join(run.name for run in runs)}: they share {len(ids[split])} of {largest} {PROBLEMS[split]}, "
+            "too few to compare; give their recipes the same task, seed and sizes of the splits"
+        )
+    return ids
+
+
+def _partly(runs: Sequence[Entry], split: str) -> list[str]:
+    """That not all problems of `runs` are compared, where that is so."""
+    shared, largest = len(_shared(runs, split)[split]), max(len(run.last.measure.splits[split]) for run in runs)
+    words = f"Only the {shared} {PROBLEMS[split]} that all runs share are compared, of up to {largest}."
+    return [words] if shared < largest else []
+
+
+def _difference(first: Pool, other: Pool, kind: Kind, split: str, ids: Container[str], seeds: bool) -> Difference:
+    """Of runs with the same seed where there are `seeds`, else of the two runs. Raises InputError where none has."""
+    pairs = [(first.seeds[seed], run) for seed, run in other.seeds.items() if seed in first.seeds]
+    pairs = pairs if seeds else [(first.runs[0], other.runs[0])]
+    if not pairs:
+        raise InputError(
+            f"{first.name} and {other.name} have no seed in common; run both with the same, e.g. byheart run RECIPE "
+            "--seeds 0..2"
+        )
+    sides = [Side(run.seed, old.last.of(split, ids), run.last.of(split, ids)) for old, run in pairs]
+    changes = pooled(sides, kind)
+    return Difference(other.name, first.name, kind, changes.paired, changes.p, mean=changes.mean, seeds=len(sides))
 
 
 def _differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -245,20 +262,24 @@ def _differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return changed(*({key: value for key, value in flat.items() if key not in left_out} for flat in (old, new)))
 
 
-def _notes(runs: Sequence[Entry], shared: int, sizes: Sequence[int], words: str) -> list[str]:
-    notes = []
-    if shared < max(sizes):
-        notes.append(f"Only the {shared} {words} that all runs share are compared, of up to {max(sizes)}.")
-    first = runs[0]
-    for run in runs[1:]:
-        undeciding = {"name": "", "rounds": 0, "accelerate": None}
-        old, new = (flatten(entry.view.recipe | undeciding) for entry in (first, run))
-        differs = _differing(old, new)
+def _notes(recipes: Sequence[Pool], seeds: bool) -> list[str]:
+    notes = [f"{run.name} is {run.view.first_look}." for pool in recipes for run in pool.runs if run.view.first_look]
+    first, but = recipes[0], UNDECIDING | ({"seed": 0} if seeds else {})
+    for pool in recipes:
+        if len(reached := {run.last.n: None for run in pool.runs}) > 1:
+            notes.append(f"Not all runs of {pool.name} ended after as many rounds: {', '.join(map(str, reached))}.")
+    for pool in recipes[1:]:
+        differs = _differing(first.runs[0].keys(but), pool.runs[0].keys(but))
         if differs:
-            notes.append(f"{run.name} differs from {first.name} in {'; '.join(differs)}.")
+            notes.append(f"{pool.name} differs from {first.name} in {'; '.join(differs)}.")
         if any(key.removeprefix("schedule.").startswith(MEASURING) for key in differs):
-            notes.append(f"{run.name} was measured in another way than {first.name}: their numbers are not comparable.")
-        cost, other = run.last.num_tokens, first.last.num_tokens
+            notes.append(
+                f"{pool.name} was measured in another way than {first.name}: their numbers are not comparable."
+            )
+        if seeds and (unshared := sorted(first.seeds.keys() ^ pool.seeds.keys())):
+            words = ", ".join(map(str, unshared))
+            notes.append(f"{pool.name} and {first.name} are compared by the seeds that both have, without {words}.")
+        cost, other = pool.num_tokens, first.num_tokens
         if max(cost, other) > 1.1 * min(cost, other):
-            notes.append(f"Not at equal cost: {run.name} sampled {cost:,} tokens and {first.name} {other:,}.")
+            notes.append(f"Not at equal cost: {pool.name} sampled {cost:,.0f} tokens and {first.name} {other:,.0f}.")
     return notes

@@ -204,6 +204,22 @@ class RunView:
         return str(self.recipe["task"]["name"])
 
     @property
+    def first_look(self) -> str:
+        """What is said of all its figures where the recipe has a `limit`; "" for other runs."""
+        limit = self.recipe.get("limit")
+        return f"no result, but a first look at {limit} problems at most (limit)" if limit else ""
+
+    @property
+    def ended(self) -> str:
+        """Why no round is to follow, as a sentence; "" where none is finished, or one was begun."""
+        return read_state(self.folder).ended if len(self.finished) == len(self.rounds) else ""
+
+    @property
+    def ends_itself(self) -> bool:
+        """Whether the recipe's `rounds` ended it, so that the same command does no further round."""
+        return bool(self.ended) and read_state(self.folder).patience is not None
+
+    @property
     def group_by(self) -> str | None:
         """evaluation.group_by."""
         group_by: str | None = self.recipe["evaluation"].get("group_by")

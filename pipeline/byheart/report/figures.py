@@ -1,10 +1,11 @@
 """The figures of a run as text. They are made here, once: the terminal and the pages only lay them out.
 
-Every interval is a 95 % interval.
+Every interval is a 95 % interval, unless it says otherwise.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from byheart.evaluation.metrics import (
     Accuracy,
     Back,
     ByHeart,
+    Change,
     Decision,
     Kind,
     Paired,
@@ -35,6 +37,8 @@ class Figure(NamedTuple):
 
 
 UNKNOWN = Figure("–")
+ALPHA = 0.05
+"""What intervals leave out, unless they say otherwise."""
 
 
 class Table(NamedTuple):
@@ -101,9 +105,24 @@ def distinct(row: Unique | None) -> Figure:
     return Figure(f"{row.rate:.2f}", note=f"{row.distinct} of {row.right} right") if row else UNKNOWN
 
 
-def change(paired: Paired) -> Figure:
-    """The mean change of accuracy."""
-    return Figure(f"{paired.change:+.3f}", f"({paired.low:+.2f} to {paired.high:+.2f})")
+def change(paired: Paired | Change, alpha: float = ALPHA) -> Figure:
+    """The mean change of accuracy, with its interval, which is a 1 - `alpha` interval."""
+    return Figure(f"{paired.change:+.3f}", f"({_end(paired.low)} to {_end(paired.high)}{level(alpha)})")
+
+
+def level(alpha: float) -> str:
+    """The level of an interval where it is not 95 %, as the end of a phrase."""
+    return "" if math.isclose(alpha, ALPHA) else f", {100 * (1 - alpha):.4g} %"
+
+
+def deciding(paired: Paired, alpha: float | None) -> Figure:
+    """The change that is tested one-sided at the level `alpha`, with the interval that excludes zero where the test
+    rejects; without one, as in older versions, as it was recorded."""
+    p = f"p worse {p_value(paired.p_worse)}"
+    if alpha is None:
+        return change(paired)._replace(note=p)
+    below = "below" if paired.p_worse < alpha else "not below"
+    return change(paired.at(2 * alpha), 2 * alpha)._replace(note=f"{p}, {below} {alpha:.3g}")
 
 
 def moved(paired: Paired) -> str:
@@ -113,7 +132,10 @@ def moved(paired: Paired) -> str:
 
 def ratio(heart: ByHeart | None) -> Figure:
     """A by-heart ratio, whose interval may have no upper end."""
-    return Figure(f"{heart.ratio:.2f}", _interval(heart.low, heart.high)) if heart else UNKNOWN
+    if heart is None:
+        return UNKNOWN
+    ends = ("" if end is None else _end(end, 1.0, "-") for end in (heart.low, heart.high))
+    return Figure(f"{heart.ratio:.2f}", "({}–{})".format(*ends))
 
 
 def tokens(*rows: Accuracy | None) -> str:
@@ -129,6 +151,13 @@ def p_value(p: float) -> str:
 def percent(share: float | None, digits: int = 0) -> str:
     """A share in percent."""
     return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def _end(end: float, null: float = 0.0, sign: str = "+") -> str:
+    """An end of an interval: two digits, or as many as tell it from what is tested."""
+    gap = abs(end - null)
+    digits = max(2, math.ceil(-math.log10(gap))) if gap else 2
+    return f"{end:{sign}.{digits}f}" if end else "0.00"
 
 
 def _interval(low: float | None, high: float | None) -> str:

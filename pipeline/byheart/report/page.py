@@ -16,9 +16,10 @@ from typing import Any
 
 from byheart.errors import InputError
 from byheart.evaluation import Answer
-from byheart.evaluation.metrics import ByHeart, Kind, SideMetrics
+from byheart.evaluation.gains import gains
+from byheart.evaluation.metrics import ByHeart, Gains, Kind, SideMetrics
 from byheart.files import write_text
-from byheart.report import figures
+from byheart.report import elsewhere, figures, form, peers
 from byheart.report.comparison import Comparison
 from byheart.report.data import (
     SPLITS,
@@ -53,6 +54,8 @@ def write_page(folder: Path) -> Path:
         run=run,
         last=last,
         headline=_headline(run.finished) if last else None,
+        gains=form.table([(round_.n, round_.metrics.gains) for round_ in run.finished]),
+        others=elsewhere.table([(round_.n, round_.metrics) for round_ in run.finished]),
         example=_example(run),
         caveats=last.curation.caveats if last else [],
         unfinished=[round_ for round_ in run.rounds if not round_.finished],
@@ -91,7 +94,7 @@ def _write(template: str, path: Path, **values: Any) -> Path:
     templates.filters |= {
         function.__name__: function for function in (branch_facts, clip, gold, question, quote, verdict_word)
     }
-    templates.globals["figures"] = figures
+    templates.globals |= {"figures": figures, "form": form, "peers": peers, "elsewhere": elsewhere}
     write_text(path, templates.get_template(template).render(**values))
     return path
 
@@ -101,13 +104,15 @@ def _write(template: str, path: Path, **values: Any) -> Path:
 
 @dataclass(frozen=True)
 class Headline:
-    """Held out: the base model, and the policy that the run ended with, which the last promoted round made if any."""
+    """Held out: the base model, and the policy that the run ended with, which the last promoted round made if any.
+    `gains` are those of all rounds together, by the fast answers."""
 
     num_rounds: int
     num_promoted: int
     before: SideMetrics
     after: SideMetrics | None
     by_heart: ByHeart | None
+    gains: Gains | None
 
 
 def _headline(rounds: Sequence[Round]) -> Headline:
@@ -119,7 +124,14 @@ def _headline(rounds: Sequence[Round]) -> Headline:
         before=rounds[0].metrics.held_out.before,
         after=last.after if last else None,
         by_heart=last.by_heart if last else None,
+        gains=_all_gains(rounds[0], promoted[-1]) if promoted else None,
     )
+
+
+def _all_gains(first: Round, last: Round) -> Gains | None:
+    """What the fast answers to held-out problems gained from the beginning of one round to the end of another."""
+    before, after = first.measure("baseline"), last.measure("evaluate")
+    return gains(before.splits["held_out"], after.splits["held_out"], "fast")
 
 
 def _example(run: RunView) -> Problem | None:

@@ -15,8 +15,8 @@ from rich.tree import Tree
 
 from byheart.console import Console, styled
 from byheart.errors import InputError
-from byheart.evaluation.metrics import Kind, Paired
-from byheart.report import figures
+from byheart.evaluation.metrics import Kind
+from byheart.report import elsewhere, figures, form, peers
 from byheart.report.comparison import Comparison
 from byheart.report.data import (
     SPLITS,
@@ -54,7 +54,7 @@ def show_result(folder: Path) -> None:
     run = measured(folder)
     last = run.finished[-1]
     metrics, curated, kind = last.metrics, last.curation, run.decided_by(last)
-    console.print(_results(last, run.greedy))
+    console.print(_results(last, run.greedy, run.first_look))
     for name, words in SPLITS.items():
         paired = metrics.splits[name].paired.kind(kind)
         moved = f", {kind}: {len(paired.gained)} newly solved, {len(paired.lost)} newly lost"
@@ -64,8 +64,16 @@ def show_result(folder: Path) -> None:
                 console.print(f"  {how}, e.g. {_examples(last, ids)}", style="dim")
     if heart := metrics.held_out.by_heart:
         console.print(styled(("By heart", "bold"), f", held out: {figures.by_heart_text(heart)}"))
+    if text := peers.text(metrics, kind):
+        console.print(styled(("Controls", "bold"), f", held out, {kind}: {text}"))
+    if metrics.gains:
+        console.print(styled(("Form and substance", "bold"), f", held out, {kind}: {form.text(metrics.gains)}"))
+    if superficial := form.superficial(metrics, kind):
+        console.print(styled((superficial, "bold")))
     for heading, text in figures.sentences(metrics):
         console.print(styled((heading, "bold"), f", held out: {text}"))
+    if text := elsewhere.text(metrics):
+        console.print(styled(("Elsewhere", "bold"), f", which decides nothing: {text}"))
     if run.decontaminates and curated.num_overlapping:
         console.print(f"{curated.num_overlapping} right solutions overlap with measured problems and were left out.")
     for caveat in curated.caveats:
@@ -83,9 +91,20 @@ def show_result(folder: Path) -> None:
         ("best", _best(run)),
         ("dataset", f"{last.folder / 'dataset'}"),
         ("report", f"{folder / 'report.html'}"),
-        ("next", f"the same command does round {last.n + 1};  byheart show {quote(str(folder))}  shows what it wrote"),
+        ("next", f"{_next(run)};  byheart show {quote(str(folder))}  shows what it wrote"),
     ):
         console.print(f"{what:8} {where}", soft_wrap=True)
+
+
+def _next(run: RunView) -> str:
+    """What to type for a further round, and after rounds.patience or rounds.most why that is not the same command."""
+    if run.ends_itself:
+        return f"{run.ended}  --rounds N does N more"
+    return f"the same command does round {run.finished[-1].n + 1}"
+
+
+def _titled(title: str, first_look: str) -> str:
+    return f"{title}; {first_look}" if first_look else title
 
 
 def _best(run: RunView) -> str:
@@ -94,26 +113,30 @@ def _best(run: RunView) -> str:
 
 
 def show_status(folder: Path) -> None:
-    """A row a round, with accuracies on the held-out problems. Then the versions, the hardware and the weights that the
-    run started with, and each later change of them."""
+    """A row a round, with accuracies on the held-out problems, and on those of other tasks that are measured. Then the
+    versions, the hardware and the weights that the run started with, and each later change of them."""
     run = measured(folder)
     kinds = (*run.greedy, "slow")
+    also = list(dict.fromkeys(name for round_ in run.finished for name in round_.metrics.also))
     rows: list[list[Figure | str]] = []
     for round_ in run.rounds:
         stage = "finished" if round_.finished else f"after {round_.done[-1]}" if round_.done else "started"
-        measured_: list[Figure | str] = [""] * (len(kinds) + 2)
+        measured_: list[Figure | str] = [""] * (len(kinds) + 2 + len(also))
         if round_.finished:
             split = round_.metrics.held_out
             fast, *others = (split.before.slow if kind == "slow" else split.after.kind(kind) for kind in kinds)
             shares = [figures.accuracy(row).value for row in others]
-            measured_ = [figures.accuracy(fast), *shares, figures.ratio(split.by_heart), figures.tokens(fast)]
+            apart = [figures.accuracy(round_.metrics.also[name].after).value for name in also]
+            measured_ = [figures.accuracy(fast), *shares, figures.ratio(split.by_heart), figures.tokens(fast), *apart]
         curated = str(round_.stages.curate.num_rows) if round_.stages.curate else ""
         promoted = ("yes" if round_.promoted else "no") if round_.finished else ""
         promoted += ", best" if round_.finished and round_.n == run.best else ""
         rows.append([str(round_.n), stage, *measured_, curated, f"{round_.seconds:.0f}", promoted])
-    numbers = (*kinds, "by heart", "tokens", "rows", "seconds")
+    numbers = (*kinds, "by heart", "tokens", *also, "rows", "seconds")
     table = Table(("round", "stage", *numbers, "promoted"), frozenset({"round", *numbers}), rows)
-    console.print(_table(table, f"{run.name}: {run.model}, task {run.task}"))
+    console.print(_table(table, _titled(f"{run.name}: {run.model}, task {run.task}", run.first_look)))
+    if run.ended:
+        console.print(run.ended, soft_wrap=True)
     for n, facts in run.environments():
         text = ", ".join(f"{name} {fact}" for name, fact in facts.items())
         console.print(f"from round {n}: {text}", soft_wrap=True)
@@ -123,8 +146,11 @@ def show_comparison(comparison: Comparison, by_round: bool) -> None:
     """Runs side by side, as they ended or `by_round`, and how certain their differences are."""
     title = f"accuracy with 95 % intervals{', round by round' if by_round else ''}"
     console.print(_table(comparison.standings(by_round), title))
-    title = f"{SPLITS[comparison.split]}, against {comparison.runs[0].name}, problem by problem"
-    console.print(_table(comparison.changes(), title))
+    if comparison.pools:
+        title = f"{SPLITS[comparison.split]}, over seeds and problems, with 95 % intervals"
+        console.print(_table(comparison.gains(), title))
+    if comparison.differences:
+        console.print(_table(comparison.changes(), f"{SPLITS[comparison.split]}, {comparison.how}"))
     for difference in comparison.differences:
         console.print(styled(f"{difference.kind}: ", (difference.words, "bold")))
     for note in comparison.notes:
@@ -226,18 +252,25 @@ def _table(table: Table, title: str) -> RichTable:
     return made
 
 
-def _results(finished: Round, kinds: Sequence[Kind]) -> RichTable:
-    table = RichTable(title=f"round {finished.n}: accuracy with 95 % intervals")
+def _results(finished: Round, kinds: Sequence[Kind], first_look: str) -> RichTable:
+    table = RichTable(title=_titled(f"round {finished.n}: accuracy with 95 % intervals", first_look))
     for heading in ("problems", "answer", "before", "after", "change", "tokens an answer"):
         table.add_column(heading)
     for name, words in SPLITS.items():
         split = finished.metrics.splits[name]
         table.add_section()
         table.add_row(f"{words} ({split.after.problems})")
-        for row in figures.results(split, kinds):
+        controls = peers.rows(finished.metrics, kinds) if name == "held_out" else []
+        for row in [*figures.results(split, kinds), *controls]:
             answer = row.answer if row.problems is None else f"{row.answer} ({row.problems})"
             cells = (_cell(figure, between="\n") for figure in (row.before, row.after, row.change))
             table.add_row("", answer, *cells, row.tokens)
+    if finished.metrics.also:
+        table.add_section()
+        table.add_row("elsewhere")
+    for row in elsewhere.rows(finished.metrics):
+        cells = (_cell(figure, between="\n") for figure in (row.before, row.after, row.change))
+        table.add_row("", f"{row.answer} ({row.problems})", *cells, row.tokens)
     return table
 
 
@@ -250,14 +283,11 @@ def _decision(run: RunView, finished: Round) -> Text:
     if metrics.measured:
         kind = run.decided_by(finished)
         decision += styled(f"The {kind} answers to the development problems decide: ")
-        decision += _changed(metrics.dev.paired.kind(kind)) + styled(".\n")
+        decision += _cell(figures.deciding(metrics.dev.paired.kind(kind), metrics.alpha), between=", ") + styled(".\n")
         if metrics.against_best:
-            decision += styled("Against the best so far: ") + _changed(metrics.against_best) + styled(".\n")
+            decision += styled("Against the best so far: ")
+            decision += _cell(figures.deciding(metrics.against_best, metrics.alpha), between=", ") + styled(".\n")
     return decision + styled((figures.decision(metrics), "bold"))
-
-
-def _changed(paired: Paired) -> Text:
-    return _cell(figures.change(paired)) + styled(f", p worse {figures.p_value(paired.p_worse)}")
 
 
 def _examples(finished: Round, ids: Sequence[str]) -> str:

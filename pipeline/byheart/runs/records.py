@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import InstanceOf, JsonValue, ValidationError
 
@@ -143,12 +143,14 @@ class TrainStats(Record):
 class RoundEnd(Record):
     """What a finished round ended with: the id of its policy, and where adapter and scorer are in the run directory, or
     None where the policy has none. `best` is the round that made the best policy so far, 0 for that which the run began
-    with; older versions did not record it."""
+    with; older versions did not record it. `gained`: whether the new policy was significantly better than the best
+    before it, None where that was not tested."""
 
     policy: str
     adapter: str | None = None
     scorer: str | None = None
     best: int | None = None
+    gained: bool | None = None
 
     @property
     def made_by(self) -> int:
@@ -159,10 +161,42 @@ class RoundEnd(Record):
 
 @dataclass(frozen=True, slots=True)
 class RunState(Record):
-    """What state.json records: the `rounds` that are finished, and the number of the round to reach."""
+    """What state.json records: the `rounds` that are finished, the number of the round to reach, and after how many
+    rounds without a gain none is to follow."""
+
+    _sparse: ClassVar[bool] = True
 
     rounds: list[RoundEnd] = field(default_factory=list)
     target: int = 0
+    patience: int | None = None
+
+    @property
+    def stalled(self) -> bool:
+        """Whether none of the last `patience` rounds gained anything."""
+        last = self.rounds[-self.patience :] if self.patience else []
+        return bool(last) and len(last) == self.patience and all(end.gained is False for end in last)
+
+    def until(self, most: int, patience: int | None) -> Self:
+        """This state, with no more than `most` rounds in all to do, and fewer where none of the last `patience` gained
+        anything."""
+        return replace(self, target=max(most, len(self.rounds)), patience=patience)
+
+    @property
+    def left(self) -> int:
+        """Rounds that are still to do, unless the next ones gain nothing."""
+        return 0 if self.stalled else max(0, self.target - len(self.rounds))
+
+    @property
+    def ended(self) -> str:
+        """Why no round is to follow, as a sentence; "" where none is finished, or the command was interrupted."""
+        finished = len(self.rounds)
+        if self.stalled:
+            rounds = "the last round" if self.patience == 1 else f"the last {self.patience} rounds"
+            return f"Ended after round {finished}: no significant gain over the best in {rounds} (rounds.patience)."
+        if not finished or finished < self.target:
+            return ""
+        asked = "were asked for" if self.patience is None else "rounds.most allows"
+        return f"Ended after round {finished}, as many as {asked}."
 
     def best(self, n: int) -> int:
         """The round up to `n` that made the best policy, 0 for that which the run began with; where it is not on record

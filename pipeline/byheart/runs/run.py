@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from byheart import STAGES, progress
 from byheart.config import recipe
 from byheart.config.recipe import Recipe
+from byheart.config.rounds import Rounds
 from byheart.contracts import Objective, Workers
 from byheart.errors import RunError, described
 from byheart.files import (
@@ -134,17 +135,25 @@ class Run:
         """Rounds that are done."""
         return len(read_state(self.dir).rounds)
 
-    def target(self, rounds: int) -> int:
-        """The round to reach: `rounds` more than are finished, or what an interrupted command was to reach."""
+    def target(self, rounds: int | None = None) -> int:
+        """The round to reach: `rounds` more than are finished, by default as the recipe says, or what an interrupted
+        command was to reach."""
         if self.only:
             return self.finished + 1
-        state, reached = read_state(self.dir), self.finished + rounds
-        if self.finished >= state.target:
-            self._save(replace(state, target=reached))
-            return reached
-        if state.target != reached:
+        state, wanted = read_state(self.dir), self.recipe.rounds if rounds is None else rounds
+        if isinstance(wanted, Rounds):
+            if not state.left or state.patience:  # else rounds were interrupted that were asked for whatever they gain
+                state = state.until(wanted.most, wanted.patience)
+        elif not state.left:
+            state = state.until(self.finished + wanted, None)
+        elif state.target != self.finished + wanted:
             progress.console.print(f"resuming an interrupted command, up to round {state.target}")
+        self._save(state)
         return state.target
+
+    def stalled(self) -> bool:
+        """Whether no further round is to come, as the last ones gained nothing: see the recipe's `rounds`."""
+        return not self.only and read_state(self.dir).stalled
 
     def policy(self, n: int) -> Policy:
         """The policy to go on from after round `n`: what the round promoted, or the one it kept; or the best so far,
@@ -194,9 +203,9 @@ class Run:
 
     def stage(self, n: int, name: str, function: StageFunction[..., T], *inputs: Any, **checks: Any) -> Made[T]:
         """What `function` makes of `inputs` in round `n`: it is read if it is on record, else done now. What another
-        stage made is given to it as the thing itself. It is given `checks` too, by which it may refuse what it is to
-        do, and which are no part of its digest."""
-        key = digest(name, n, self.recipe.seed, *(identity(value) for value in inputs))
+        stage made is given to it as the thing itself. It is given `checks` too, by
+        which it may refuse what it is to do, and which are no part of its digest."""
+        key = stage_digest(name, n, self.recipe.seed, inputs)
         record = self.records(n).get(name)
         if record and record.done and record.digest == key:
             if self.only == name != STAGES[-1]:
@@ -276,7 +285,8 @@ class Run:
             adapter, scorer = (
                 str(path.relative_to(self.dir)) if path else None for path in (policy.adapter, policy.scorer)
             )
-            end = RoundEnd(policy.id, adapter, scorer, n if metrics.best else state.best(n - 1))
+            best, gained = n if metrics.best else state.best(n - 1), metrics.gained if metrics.measured else None
+            end = RoundEnd(policy.id, adapter, scorer, best, gained)
             self._save(replace(state, rounds=[*state.rounds[: n - 1], end]))
         next_ = self.policy(n)
         keep = [path.parent / "merged" for path in (next_.adapter, next_.scorer) if path]
@@ -346,7 +356,8 @@ def check_redo(folder: Path, new: Recipe, n: int) -> None:
     finished = len(read_state(folder).rounds)
     if n > finished + 1:
         raise RunError(f"{folder}: --redo-from {n}, but only {finished} rounds are finished")
-    basic = [change for change in changes(folder, new) if change.startswith(("model.", "task.", "seed"))]
+    first = ("model.", "task.", "seed", "evaluation.also")  # what all rounds share
+    basic = [change for change in changes(folder, new) if change.startswith(first)]
     if n > 1 and basic:
         raise RunError(f"{folder}: the rounds before {n} would not fit {'; '.join(basic)}: --redo-from 1")
 
@@ -364,7 +375,7 @@ def refusal(folder: Path, new: Recipe) -> str:
     )
 
 
-_WITH_MODEL = ("baseline", "sample", "train", "evaluate")
+_WITH_MODEL = ("baseline", "sample", "controls", "train", "evaluate")
 """Stages that work with the model's weights."""
 
 
@@ -501,7 +512,14 @@ def about(recipe: Recipe) -> About:
         strategy=recipe.strategy.name,
         step=recipe.curation.step,
         step_target=steps.target if steps else None,
+        limit=recipe.limit,
     )
+
+
+def stage_digest(name: str, n: int, seed: int, inputs: Sequence[Any]) -> str:
+    """The digest of a stage of round `n` that is given `inputs`, those apart that are an empty mapping: as if they were
+    not given, which older versions did not."""
+    return digest(name, n, seed, *(identity(value) for value in inputs if value != {}))
 
 
 def identity(value: Any) -> Any:

@@ -23,7 +23,7 @@ ENVIRONMENTS = "environments.jsonl"
 
 @dataclass(frozen=True)
 class About:
-    """What the cards of a round say of its recipe. It decides nothing."""
+    """What the cards of a round say of its recipe. It decides nothing. `limit`: the recipe's, of a first look."""
 
     recipe: str
     model: str
@@ -31,6 +31,7 @@ class About:
     strategy: str
     step: str
     step_target: str | None
+    limit: int | None = None
 
 
 @dataclass

@@ -7,6 +7,7 @@ REGISTRY = {
     "decompose": "byheart.strategies.decompose:Decompose",
     "direct": "byheart.strategies.direct:Direct",
     "few_shot": "byheart.strategies.few_shot:FewShot",
+    "gold": "byheart.strategies.gold:Gold",
     "mcts": "byheart.strategies.mcts:MCTS",
     "mixture": "byheart.strategies.mixture:Mixture",
     "program": "byheart.strategies.program:Program",

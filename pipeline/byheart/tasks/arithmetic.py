@@ -88,6 +88,8 @@ class Arithmetic(Task):
                 lambda left, step: OPERATIONS[step[0]](left, step[1]), zip(ops, numbers[1:], strict=True), numbers[0]
             )
             meta = (pair or {"expression": expression}) | {"digits": digits}
+            if self.chat:  # plain text has begun the equation itself
+                meta |= {"solution": f"{expression} = {answer}"}
             yield Problem.of(prompt, str(answer), self.verifier.name, meta)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pydantic import Field
@@ -38,10 +39,15 @@ class GSM8K(rows.DatasetTask):
 
     @override
     def _problem(self, row: rows.Row) -> Problem:
-        """The gold answer follows the last "####", with commas between thousands."""
+        """The gold answer follows the last "####", with commas between thousands. The solution is that of the data set
+        without the annotations for a calculator, <<48/2=24>>, and ends as the prompt asks."""
         solution, separator, answer = row["answer"].rpartition("####")
         if not separator:
             raise ValueError("the answer has no ####")
         prompt = splits.as_prompt(self.prompt.format(problem=row["question"]), self.chat)
-        meta = {"solution": solution.strip()}
-        return Problem.of(prompt, answer.strip().replace(",", ""), self.verifier.name, meta)
+        answer = answer.strip().replace(",", "")
+        meta = {"solution": f"{_CALCULATOR.sub('', solution).strip()}\n\\boxed{{{answer}}}"}
+        return Problem.of(prompt, answer, self.verifier.name, meta)
+
+
+_CALCULATOR = re.compile("<<[^<>]*>>")

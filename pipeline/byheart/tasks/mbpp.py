@@ -59,11 +59,15 @@ class MBPP(rows.DatasetTask):
     @override
     def _problem(self, row: rows.Row) -> Problem:
         """A tested function may have the name of a built-in, such as `sum`, so its name is recorded as the entry
-        point."""
+        point. The solution is the code as the prompt asks for it, in a block, with line feeds alone."""
         tests = [assertion(test, row) for test in row["test_list"]]
         text = row["prompt"] if self.config == "sanitized" else row["text"]
         prompt = splits.as_prompt(self.prompt.format(problem=text, test=row["test_list"][0]), self.chat)
-        meta = {"tests": tests, "entry_point": _tested(row["code"], row["test_list"][0])}
+        meta = {
+            "tests": tests,
+            "entry_point": _tested(row["code"], row["test_list"][0]),
+            "solution": "```python\n{}\n```".format("\n".join(row["code"].split("\r\n")).strip("\n")),
+        }
         return Problem.of(prompt, row["code"], self.verifier.name, meta)
 
 

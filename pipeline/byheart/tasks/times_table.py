@@ -43,4 +43,5 @@ class TimesTable(Task):
         random.Random(seed).shuffle(facts)
         for a, b in facts:
             prompt = splits.as_prompt(self.prompt.format(a=a, b=b), self.chat)
-            yield Problem.of(prompt, str(a * b), self.verifier.name, {"a": a, "b": b})
+            solution = {"solution": f"{a} * {b} = {a * b}"} if self.chat else {}  # plain text may have begun it itself
+            yield Problem.of(prompt, str(a * b), self.verifier.name, {"a": a, "b": b} | solution)

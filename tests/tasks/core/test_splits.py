@@ -15,7 +15,7 @@ from byheart.errors import RecipeError, TaskError
 from byheart.files import write_records
 from byheart.models.checkpoint import ModelOptions
 from byheart.runs.stages import About, Stage
-from byheart.tasks.core.splits import check_gold, check_some, load, read_problems, source, split
+from byheart.tasks.core.splits import also, check_gold, check_same, check_some, load, read_problems, source, split
 from byheart.types import Message, Problem, Problems, digest, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -156,7 +156,7 @@ def test_a_problem_has_to_be_let_in_by_everything_that_only_says() -> None:
     [
         (CURRICULUM, {"digits": [4]}, r"admits no problem to train on; arithmetic has digits: 2, 3"),
         ({"name": "arithmetic", "digits": 9}, {"digits": [4]}, r"arithmetic has digits: 9"),
-        (CURRICULUM, {"digit": [2]}, r"arithmetic has digit: not in their meta, which has a, b, digits, op$"),
+        (CURRICULUM, {"digit": [2]}, r"arithmetic has digit: not in their meta, which has a, b, digits, op, solution$"),
     ],
     ids=["no such value", "an endless source", "no such key"],
 )
@@ -450,3 +450,49 @@ def test_numbers_are_read_fast_enough_for_any_data_set() -> None:
     began = process_time()
     assert check_gold(problems, given_task(), [Verifier.parse("exact")]) == []
     assert len(problems) / (process_time() - began) > 5_000
+
+
+def test_a_worked_solution_is_no_part_of_what_measured_problems_are() -> None:
+    """An older version knew none of them, and its runs go on."""
+    now = taken(CURRICULUM, 1)
+
+    def without(key: str) -> Problems:
+        parts = [
+            [
+                replace(problem, meta={name: value for name, value in problem.meta.items() if name != key})
+                for problem in part
+            ]
+            for part in now.splits().values()
+        ]
+        return Problems(*parts)
+
+    assert without("solution") != now
+    check_same(now, without("solution"))
+    with pytest.raises(TaskError, match="are not those of the round before"):
+        check_same(now, without("digits"))
+
+
+def test_of_another_task_the_held_out_problems_are_measured() -> None:
+    first, last = yielding(lambda _: counted(9), num_held_out=3), yielding(lambda _: counted(2), num_held_out=4)
+    assert also({"first": first}, 0) == {"first": list(counted(3))}
+    with pytest.raises(TaskError, match=r"^evaluation\.also\.last: task\.num_held_out asks for 4 .* has 2 left"):
+        also({"first": first, "last": last}, 0)
+
+
+@pytest.mark.torch
+def test_load_says_which_task_has_what_can_not_be_read(tmp_path: Path) -> None:
+    own: dict[str, Any] = {"num_train": 2, "num_dev": 2, "num_held_out": 2}
+    task = yielding(lambda _: counted(9), **own)
+    other = yielding(lambda _: [Problem.of("?", "six", "number")], num_held_out=1)
+    work = Stage(tmp_path, tmp_path, 1, "load", 0, About("t", "m", "mine", "direct", "line", None))
+    words = r"^evaluation\.also\.odd: .* can't read what 1 of 1 problems are judged by, .* 'six'"
+    with pytest.raises(TaskError, match=words):
+        load(work, ModelOptions(name="smollm2-135m"), task, [], {"odd": other})
+
+
+def test_problems_of_other_tasks_are_the_same_in_every_round() -> None:
+    now = replace(taken(CURRICULUM, 1), also={"sums": list(counted(3))})
+    check_same(now, now)
+    with pytest.raises(TaskError, match="are not those of the round before"):
+        check_same(now, replace(now, also={"sums": [*counted(2), *list(counted(4))[3:]]}))
+    assert "also" not in replace(now, also={}).to_dict() and Problems.from_dict(now.to_dict()) == now

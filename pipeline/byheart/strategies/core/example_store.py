@@ -15,7 +15,7 @@ from typing import Any
 
 from byheart.runs.stages import Earlier
 from byheart.text import normalised, text_of
-from byheart.types import Prompt, Retrieve, Rollout, WorkedExample
+from byheart.types import Prompt, Retrieve, Rollout, RolloutGroup, Verdict, WorkedExample
 
 
 class ExampleStore:
@@ -69,14 +69,23 @@ def verified_examples(earlier: Sequence[Earlier]) -> ExampleStore:
 def _verified(earlier: Sequence[Earlier]) -> Iterator[tuple[str, WorkedExample]]:
     best: dict[str, Rollout] = {}
     for before in earlier:
-        right = {verdict.rollout_id for verdict in before.verdicts.value if verdict.correct}
-        for group in before.rollouts.value:
-            for rollout in group.rollouts:
-                whole = rollout.finish_reason == "stop" and rollout.selected and not rollout.hinted
-                if rollout.id in right and whole:
-                    best[rollout.problem_id] = min(best.get(rollout.problem_id, rollout), rollout, key=_size)
+        for problem_id, (rollout, _) in shortest_right(before.rollouts.value, before.verdicts.value).items():
+            best[problem_id] = min(best.get(problem_id, rollout), rollout, key=_size)
     for problem_id, rollout in sorted(best.items()):
         yield problem_id, WorkedExample(rollout.prompt, rollout.response)
+
+
+def shortest_right(groups: Iterable[RolloutGroup], verdicts: Iterable[Verdict]) -> dict[str, tuple[Rollout, Verdict]]:
+    """By problem id, in the order of `groups`, the shortest right solution of one round that may be learnt from, with
+    its verdict; without those problems that have none."""
+    right = {verdict.rollout_id: verdict for verdict in verdicts if verdict.correct}
+    best: dict[str, Rollout] = {}
+    for group in groups:
+        for rollout in group.rollouts:
+            whole = rollout.finish_reason == "stop" and rollout.selected and not rollout.hinted
+            if rollout.id in right and whole:
+                best[rollout.problem_id] = min(best.get(rollout.problem_id, rollout), rollout, key=_size)
+    return {problem_id: (rollout, right[rollout.id]) for problem_id, rollout in best.items()}
 
 
 def _size(rollout: Rollout) -> tuple[int, str]:

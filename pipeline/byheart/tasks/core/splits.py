@@ -11,14 +11,16 @@ spacing aside, is skipped, so the splits are disjoint by content.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from string import Formatter
+from types import MappingProxyType
 from typing import Any
 
 from byheart.contracts import Task, Verifier
-from byheart.errors import ByheartError, ModelError, PromptError, TaskError
+from byheart.errors import ByheartError, InputError, ModelError, PromptError, TaskError
 from byheart.files import read_record, write_records
 from byheart.models import chat, checkpoint, layout
 from byheart.plugins import registry
@@ -27,7 +29,7 @@ from byheart.runs.records import LoadStats
 from byheart.runs.stages import Earlier, Stage, stage
 from byheart.tasks.core import turns
 from byheart.text import normalised, shown, text_of, wrong_prompt
-from byheart.types import Message, Problem, Problems, Prompt, digest
+from byheart.types import SOLUTION, Message, Problem, Problems, Prompt, digest, replace
 
 _MAX_REPEATED = 1000
 """After this many repeated problems in a row, an endless source is taken to have nothing new."""
@@ -149,13 +151,16 @@ def load(
     model: checkpoint.ModelOptions,
     task: Task,
     earlier: Sequence[Earlier],
+    others: Mapping[str, Task] = MappingProxyType({}),
     verifiers: Sequence[Verifier] = (),
+    fits: Callable[[Problems], None] | None = None,
 ) -> Problems:
-    """The splits of this round. Raises TaskError where the source has too few problems, or others than before, or the
-    task's verifier or one of `verifiers` can't read gold answers; and ModelError where a prompt does not suit the
-    model."""
+    """The splits of this round, and the problems of `others`, tasks that are measured too. Raises TaskError where a
+    source has too few problems, or others than before, or a task's verifier or one of `verifiers` can't read gold
+    answers; and ModelError where a prompt does not suit the model. In round 1 `fits` raises what
+    there is to say of prompts that are made of the problems."""
     everything = source(task, work.seed)
-    problems = split(everything, task, work.round)
+    problems = replace(split(everything, task, work.round), also=also(others, work.seed))
     if earlier:
         check_same(problems, earlier[-1].problems.value)
     whole = task.finite and work.round == 1  # so that no later round meets a prompt that can't be used
@@ -166,6 +171,13 @@ def load(
     for line in check_gold(checked, task, verifiers):
         console.print(line)
     check_prompts(checked, model)
+    for name, part in problems.also.items():
+        with of_another(name):
+            for line in check_gold(part, others[name], ()):
+                console.print(line)
+            check_prompts(part, model)
+    if fits and not earlier:
+        fits(problems)
     write_records(work.dir / "problems.jsonl", [problems])
     work.stats = LoadStats(
         num_train=len(problems.train),
@@ -194,6 +206,24 @@ def split(problems: Source, task: Task, n: int) -> Problems:
         problems.take(task.num_train, "num_train", iter(pool))
     first = (n - 1) * task.num_train
     return Problems([pool[index % len(pool)] for index in range(first, first + task.num_train)], dev, held_out)
+
+
+def also(others: Mapping[str, Task], seed: int) -> dict[str, list[Problem]]:
+    """The held-out problems of other tasks that are measured, by their names. Raises TaskError as `split` does."""
+    problems = {}
+    for name, task in others.items():
+        with of_another(name):
+            problems[name] = source(task, seed).take(task.num_held_out, "num_held_out")
+    return problems
+
+
+@contextmanager
+def of_another(name: str) -> Iterator[None]:
+    """Have errors say that the task is the one that evaluation.also calls `name`."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"evaluation.also.{name}: {error}") from None
 
 
 def _fitting(problems: Iterator[Problem], task: Task) -> Iterator[Problem]:
@@ -268,7 +298,10 @@ def check_same(problems: Problems, before: Problems) -> None:
 
 
 def _measured(problems: Problems) -> list[str]:
-    return [digest(problem.to_dict()) for part in (problems.dev, problems.held_out) for problem in part]
+    """A name for what each of them is measured by, which a solution in its meta is not."""
+    both = [*problems.dev, *problems.held_out, *chain.from_iterable(problems.also.values())]
+    metas = [{key: value for key, value in problem.meta.items() if key != SOLUTION} for problem in both]
+    return [digest(replace(problem, meta=meta).to_dict()) for problem, meta in zip(both, metas, strict=True)]
 
 
 def check_prompts(everything: Sequence[Problem], model: checkpoint.ModelOptions) -> None:

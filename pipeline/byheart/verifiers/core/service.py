@@ -54,6 +54,10 @@ class VerifierService:
         """A service that is sent to another process is one for the same verifier there, with workers of its own."""
         return _elsewhere, (self.verifier,)
 
+    def beside(self, verifier: Verifier) -> VerifierService:
+        """A service for another `verifier`, in the same workers."""
+        return VerifierService(verifier, self._workers)
+
     @property
     def asks_policy(self) -> bool:
         """Whether the policy itself is asked for its opinion."""
