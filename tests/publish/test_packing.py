@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -227,12 +228,15 @@ def test_the_card_says_the_rank_that_the_adapter_has(run: Path) -> None:
 def test_the_card_says_what_was_measured_on_other_tasks(run: Path) -> None:
     model, _ = packing.pack(run, None, "me/sums", "someone/tiny", "mit")
     assert "Other tasks" not in (model.folder / "README.md").read_text()
-    path, changed = run / "round-001/metrics.json", {"problems": 8, "gained": [], "lost": [], "p_worse": 0.5}
+    path = run / "round-001/metrics.json"
+    changed: dict[str, Any] = {"problems": 8, "gained": [], "lost": [], "p_worse": 0.5}
     raw = yaml.safe_load((run / "recipe.yaml").read_text())
     raw["evaluation"]["also"] = {"facts": {"task": {"name": "times_table", "num_held_out": 8}}}
     (run / "recipe.yaml").write_text(yaml.safe_dump(raw))
-    side = {"problems": 8, "unjudged": 0, "low": 0.25, "high": 0.75, "tokens": 3.0}
-    facts = {name: side | {"accuracy": share} for name, share in (("first", 0.75), ("before", 0.5), ("after", 0.25))}
+    side: dict[str, Any] = {"problems": 8, "unjudged": 0, "low": 0.25, "high": 0.75, "tokens": 3.0}
+    facts: dict[str, object] = {
+        name: side | {"accuracy": share} for name, share in (("first", 0.75), ("before", 0.5), ("after", 0.25))
+    }
     facts |= {
         name: changed | {"change": change, "low": -0.75, "high": 0.125}
         for name, change in (("paired", -0.25), ("since_first", -0.5))
