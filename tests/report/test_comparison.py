@@ -95,7 +95,7 @@ def test_seeds_of_one_recipe_are_taken_together(tmp_path: Path) -> None:
     comparison = compare(seeds(tmp_path, "a", [0.6, 0.7, 0.8]))
     (pool,) = comparison.pools
     assert (pool.name, list(pool.seeds), comparison.differences) == ("a", [0, 1, 2], [])
-    together, *alone = comparison.gains().rows
+    together, *alone = comparison.over_seeds().rows
     known = stats.ttest_1samp([0.4, 0.5, 0.6], 0.0).confidence_interval(0.95)  # no problem is in two of them
     assert together[:3] == ["a", "fast", "0, 1, 2"]
     assert together[5] == Figure("+0.500", f"(+{known.low:.2f} to +{known.high:.2f})")

@@ -51,7 +51,16 @@ def test_a_recipe_dry_runs(path: Path, copies: Path, tmp_path: Path) -> None:
 
 
 def test_make_reads_a_local_copy_that_is_named() -> None:
-    asked = ["make", "-n", "-o", ".venv/.ready", "iterate", "RECIPE=mbpp_small", "DATA=my data/mbpp"]
+    asked = [
+        "make",
+        "--no-print-directory",
+        "-n",
+        "-o",
+        ".venv/.ready",
+        "iterate",
+        "RECIPE=mbpp_small",
+        "DATA=my data/mbpp",
+    ]
     said = subprocess.run(asked, cwd=RECIPES[0].parent.parent, capture_output=True, text=True, check=True).stdout
     assert shlex.split(said) == [".venv/bin/byheart", "run", "mbpp_small", "task.path=my data/mbpp"]
 

@@ -237,6 +237,8 @@ def check_context(recipe: Recipe, problems: Problems) -> None:
     """Raises RecipeError where a held-out problem of round 1, with what a control puts before it, and the answer do not
     fit the context. Own solutions are taken to be as long as the strategy allows; where it has no budget, they can't be
     known before."""
+    if recipe.evaluation.controls == ControlOptions():
+        return
     path = checkpoint.fetch(recipe.model)
     tokenizer, context = checkpoint.tokenizer(path), min(recipe.model.max_context, checkpoint.context_length(path))
     for key, prompt, more in _longest(recipe, problems):
@@ -252,18 +254,20 @@ def _longest(recipe: Recipe, problems: Problems) -> Iterator[tuple[str, Prompt, 
     """Of each control the key, the prompts, and the tokens that come to each of them."""
     options = recipe.evaluation
     asked, budget = options.controls, recipe.strategy.budget()
+    kinds = (options.worked,) if options.one_kind else (options.fast, options.worked)
     if asked.few_shot:
-        for strategy in _after(worked_examples(problems.train, asked.few_shot), options).values():
+        strategies = _after(worked_examples(problems.train, asked.few_shot), options)
+        for strategy in [strategies["worked"]] if options.one_kind else strategies.values():
             for problem in problems.held_out:
                 yield "few_shot", shown(strategy.examples, problem.prompt, strategy.prompt), strategy.max_tokens
     if asked.few_shot_own and budget:
         train = sorted(problems.train, key=lambda problem: len(text_of(problem.prompt)), reverse=True)
         longest = [WorkedExample(problem.prompt, "") for problem in train[: asked.few_shot_own]]
-        for kind in (options.fast, options.worked):
+        for kind in kinds:
             for problem in problems.held_out:
                 tokens = len(longest) * budget.max_tokens + kind.max_tokens
                 yield "few_shot_own", shown(longest, problem.prompt, kind.prompt), tokens
     for number, prompt in enumerate(asked.prompts):
-        for kind in (options.fast, options.worked):
+        for kind in kinds:
             for problem in problems.held_out:
                 yield f"prompts[{number}]", shown([], problem.prompt, prompt), kind.max_tokens

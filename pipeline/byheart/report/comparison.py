@@ -24,7 +24,7 @@ from byheart.evaluation.metrics import GREEDY, Greedy, Kind, Paired
 from byheart.report import figures
 from byheart.report.data import SPLITS, measured
 from byheart.report.figures import ALPHA, Figure, Table
-from byheart.report.pooling import UNDECIDING, Entry, Pool, Pooled, Side, Stand, gains, pooled, pools
+from byheart.report.pooling import UNDECIDING, Entry, Pool, Pooled, Side, Stand, over_seeds, pooled, pools
 
 PROBLEMS = {"held_out": "held-out problems", "dev": "development problems"}
 MEASURING = ("evaluation.fast", "evaluation.worked", "task.verifier")
@@ -132,9 +132,9 @@ class Comparison:
         headings = ("problems", "round", "run", *self.kinds, "tokens an answer", "tokens sampled")
         return Table(headings, frozenset({"round", "tokens sampled"}), rows)
 
-    def gains(self) -> Table:
+    def over_seeds(self) -> Table:
         """What each recipe came to, over its seeds."""
-        return gains(self.pools, self.kinds, self.split)
+        return over_seeds(self.pools, self.kinds, self.split)
 
     def changes(self) -> Table:
         """How certain the differences are."""

@@ -137,7 +137,7 @@ def pooled(sides: Sequence[Side], kind: Kind) -> Pooled:
     return Pooled(Paired(len(both), mean.value, low, high, gained, lost, mean.p_worse), mean)
 
 
-def gains(pools: Sequence[Pool], kinds: Sequence[Kind], split: str) -> Table:
+def over_seeds(pools: Sequence[Pool], kinds: Sequence[Kind], split: str) -> Table:
     """What each recipe came to: the base model, where its runs ended, and the change, over seeds and problems; and then
     each of its runs, over problems alone."""
     rows: list[list[Figure | str]] = []

@@ -148,7 +148,7 @@ def show_comparison(comparison: Comparison, by_round: bool) -> None:
     console.print(_table(comparison.standings(by_round), title))
     if comparison.pools:
         title = f"{SPLITS[comparison.split]}, over seeds and problems, with 95 % intervals"
-        console.print(_table(comparison.gains(), title))
+        console.print(_table(comparison.over_seeds(), title))
     if comparison.differences:
         console.print(_table(comparison.changes(), f"{SPLITS[comparison.split]}, {comparison.how}"))
     for difference in comparison.differences:

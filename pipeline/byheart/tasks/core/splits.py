@@ -157,8 +157,8 @@ def load(
 ) -> Problems:
     """The splits of this round, and the problems of `others`, tasks that are measured too. Raises TaskError where a
     source has too few problems, or others than before, or a task's verifier or one of `verifiers` can't read gold
-    answers; and ModelError where a prompt does not suit the model. In round 1 `fits` raises what
-    there is to say of prompts that are made of the problems."""
+    answers; and ModelError where a prompt does not suit the model. In round 1 `fits` raises what there is to say of
+    prompts that are made of the problems."""
     everything = source(task, work.seed)
     problems = replace(split(everything, task, work.round), also=also(others, work.seed))
     if earlier:
