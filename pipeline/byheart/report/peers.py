@@ -38,10 +38,10 @@ def text(metrics: RoundMetrics, kind: Kind) -> str:
     with_ = f"With {best.words} alone the base comes to {base.value} {base.interval}"
     if paired.low > 0:
         return f"{with_}; the policy after the round adds {change.value} {change.interval} to that."
-    verdict = "does worse" if paired.high < 0 else "does no better"
+    verdict, doubt = ("does worse", "") if paired.high < 0 else ("does no better", ", no significant difference")
     return (
-        f"{with_}, and the policy after the round {verdict}: {change.value} {change.interval}. Nothing is called "
-        "learned that the base gives without training."
+        f"{with_}, and the policy after the round {verdict}: {change.value} {change.interval}{doubt}. Nothing is "
+        "called learned that the base gives without training."
     )
 
 
