@@ -84,7 +84,8 @@ def test_a_stage_alone_is_done_whatever_was_gained(tmp_path: Path) -> None:
 
 
 def test_a_state_that_does_not_say_so_is_written_as_before(tmp_path: Path) -> None:
-    assert RunState([RoundEnd("base", best=0)], 1).to_dict() == {"rounds": [{"policy": "base", "best": 0}], "target": 1}
+    end = {"policy": "base", "adapter": None, "scorer": None, "best": 0}
+    assert RunState([RoundEnd("base", best=0)], 1).to_dict() == {"rounds": [end], "target": 1}
 
 
 @pytest.mark.parametrize(

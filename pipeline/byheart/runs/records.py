@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePath
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import InstanceOf, JsonValue, ValidationError
+from pydantic import Field, InstanceOf, JsonValue, ValidationError
 
 from byheart.errors import described
 from byheart.types import Record, formerly
@@ -139,6 +139,10 @@ class TrainStats(Record):
         )
 
 
+_KNOWN = Field(exclude_if=lambda value: value is None)
+"""Of a field that older versions do not have: written only where there is something to write."""
+
+
 @dataclass(frozen=True, slots=True)
 class RoundEnd(Record):
     """What a finished round ended with: the id of its policy, and where adapter and scorer are in the run directory, or
@@ -150,7 +154,7 @@ class RoundEnd(Record):
     adapter: str | None = None
     scorer: str | None = None
     best: int | None = None
-    gained: bool | None = None
+    gained: Annotated[bool | None, _KNOWN] = None
 
     @property
     def made_by(self) -> int:
@@ -164,11 +168,9 @@ class RunState(Record):
     """What state.json records: the `rounds` that are finished, the number of the round to reach, and after how many
     rounds without a gain none is to follow."""
 
-    _sparse: ClassVar[bool] = True
-
     rounds: list[RoundEnd] = field(default_factory=list)
     target: int = 0
-    patience: int | None = None
+    patience: Annotated[int | None, _KNOWN] = None
 
     @property
     def stalled(self) -> bool:
