@@ -6,10 +6,14 @@ is the one that solves most development problems, and of equals the earliest.
 
 The same problems are asked in every round, and each test may err. So round n is tested at alpha / (n (n + 1)), which
 sums to alpha over any number of rounds (alpha spending: Lan and DeMets, Biometrika 70, 1983; by Bonferroni's bound, so
-however the rounds depend on each other). In a whole run the chance is at most alpha that a policy is refused which is
-not worse than the one before. Another alpha is spent on the tests against the best, where it is no bound: the best was
-chosen by these very problems and looks better on them than it is, so a policy is refused more readily. With the default
-0.05 the first round is tested at 0.025, one-sided, as a 95 % interval does.
+however the rounds depend on each other). In a whole run the chance is at most alpha that a policy is refused for being
+worse than the one before when it is not. With the default 0.05 the first round is tested at 0.025, one-sided, as a 95 %
+interval does.
+
+Where the best is another than the one before, the test against it has the level alpha / 2 in every round. It guards
+against drift, which goes on for as many rounds as one likes, and levels that fall would see it ever later. Nor could
+spending bound its error: the best was chosen by these very problems and looks better on them than it is. An error costs
+the work of one round.
 
 Where both policies solve nothing the test can say nothing. The new one is then promoted unless more of its answers are
 cut off, or without an answer that can be read, than those of the old one. Where nothing could be judged, as no gold
@@ -35,10 +39,12 @@ def decide(
     after: Sequence[Outcome],
     loss_rose: bool,
     alpha: float,
+    alpha_best: float,
 ) -> Decision:
     """Whether a new policy is promoted or not, and why, by its answers to the development problems, `after`.
 
-    `changes` holds them against those `before`, and `against_best` against those of the best so far."""
+    `changes` holds them against those `before`, and is tested at the level `alpha`; `against_best` holds them against
+    those of the best so far, and is tested at `alpha_best`."""
     if not is_judged(before, after):
         if after and all(outcome.cut_off for outcome in after):
             return "all cut off"
@@ -47,7 +53,7 @@ def decide(
         return "incomparable"
     if changes.p_worse < alpha:
         return "worse"
-    if against_best.p_worse < alpha:
+    if against_best.p_worse < alpha_best:
         return "worse than best"
     if any(outcome.right for outcome in (*before, *after)):
         return "not worse"
