@@ -81,10 +81,25 @@ def test_seeds_are_done_one_by_one_and_resumed(byheart: Call, warm: Warm, recipe
 
 def test_a_seed_that_fails_is_said_and_the_others_are_done(byheart: Call, recipe: str, tmp_path: Path) -> None:
     (tmp_path / "x-limit-3-seed-0").write_text("a file")
-    done = byheart("run", recipe, "--seeds", "0,4", "--run-dir", "x", "--limit", "3", "objective.name=none")
+    command = ("run", recipe, "--seeds", "0,4", "--run-dir", "x", "--limit", "3", "objective.name=none")
+    planned = byheart(*command, "--dry-run")
+    assert planned.returncode == 2 and "nothing was done; without --dry-run this begins at round 1" in planned.stdout
+    done = byheart(*command)
     assert done.returncode == 2
     assert "byheart: seed 0: x-limit-3-seed-0 is a file" in done.stderr and "1 of 2 seeds failed" in done.stderr
     assert rounds(tmp_path / "x-limit-3-seed-4") == 1 and "no result, but a first look at 3 problems" in done.stdout
+
+
+@pytest.mark.parametrize(("interrupted", "asked"), [(4, 2), (2, 3)])
+def test_seeds_do_as_many_rounds_as_are_asked_for_now(
+    byheart: Call, recipe: str, tmp_path: Path, interrupted: int, asked: int
+) -> None:
+    command = ("run", recipe, "--seeds", "0", "objective.name=none", "--rounds")
+    assert byheart(*command, "1").returncode == 0
+    path = tmp_path / "runs/r-seed-0/state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"target": interrupted}))
+    assert byheart(*command, str(asked)).returncode == 0
+    assert rounds(path.parent) == asked
 
 
 @pytest.mark.parametrize(
@@ -93,12 +108,13 @@ def test_a_seed_that_fails_is_said_and_the_others_are_done(byheart: Call, recipe
         (["--seeds", "0..1", "seed=3"], "--seeds says which seeds"),
         (["--seeds", "1..0"], "names no seed"),
         (["--seeds", "0", "--redo-from", "1"], "--redo-from is for one run"),
+        (["--seeds", "0..1", "objective.name=preference"], "learns from pairs"),
         (["--limit", "0"], "--limit"),
     ],
 )
 def test_what_does_not_go_together_is_refused(byheart: Call, recipe: str, more: list[str], words: str) -> None:
     done = byheart("run", recipe, *more)
-    assert done.returncode == 2 and words in done.stderr, done.stderr
+    assert done.returncode == 2 and words in done.stderr and "seed 0:" not in done.stderr, done.stderr
 
 
 def test_a_first_look_goes_through_all_stages_and_is_no_result(byheart: Call, recipe: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,6 +18,7 @@ from byheart.models import machine
 
 if TYPE_CHECKING:
     from byheart.config.recipe import Recipe
+    from byheart.config.rounds import Rounds
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -62,12 +64,12 @@ def run(
         str | None,
         typer.Option(
             metavar="0..2|0,3,7",
-            help="a run of each of these seeds, in <run dir>-seed-N, up to so many rounds in all; then compare them",
+            help="a run of each of these seeds, in <run dir>-seed-N, until each has done --rounds; then compare them",
         ),
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="a first look: every stage on at most so many problems, in <run dir>-limit-N"),
+        typer.Option(min=1, help="a first look: every stage on at most this many problems, in <run dir>-limit-N"),
     ] = None,
     redo_from: Annotated[
         int | None, typer.Option(min=1, help="set this round and all after it aside and do them anew")
@@ -108,31 +110,38 @@ def _run_seeds(
 ) -> None:
     """A run of each seed that `text` names, one after another, as each takes the whole machine. One that has done its
     rounds is left as it is; one that fails is said, and those after it are done."""
+    from byheart.config import validation
     from byheart.report import terminal
     from byheart.report.comparison import compare
     from byheart.runs import seeds
+    from byheart.runs.run import dated, read_state
 
     if any(override.startswith("seed=") for override in overrides):
         raise InputError("--seeds says which seeds: leave out seed=")
     recipes = {seed: _recipe(name, [*overrides, f"seed={seed}"]) for seed in seeds.seeds(text)}
-    folders, codes = [], []
+    validation.check(next(iter(recipes.values())))  # what is wrong with one is wrong with all
+    today = date.today()
+    folders, due, codes = [], [], []
     for seed, recipe in recipes.items():
-        where = seeds.place(_place(run_dir, recipe), seed)
+        where, wanted = seeds.place(_place(run_dir, recipe), seed), rounds or recipe.rounds
         try:
-            folder, left = _seed(recipe, where, rounds)
-            wanted = left if rounds or isinstance(recipe.rounds, int) else None  # else as long as rounds gain something
-            if left and dry_run:
-                from byheart.planning.dry_run import plan
-
-                terminal.show_plan(plan(recipe, folder, wanted))
-                return  # what comes after it is the same
+            folder, left = _seed(recipe, where, wanted)
             if left:
-                _work(recipe, folder, wanted)
+                due.append((recipe, folder, left if isinstance(wanted, int) else None))
+            while left and not dry_run:  # again, where an interrupted command was to do fewer rounds
+                _work(dated(recipe, folder, today), folder, left if isinstance(wanted, int) else None)
+                left = seeds.remaining(read_state(folder), wanted)
             folders.append(folder)
         except (ByheartError, OSError) as error:
             message, code = _explained(error)
             err.print(f"byheart: seed {seed}: {message}", style="red")
             codes.append(code)
+    if dry_run:
+        if due:
+            from byheart.planning.dry_run import plan
+
+            terminal.show_plan(plan(*due[0]))  # those after it are the same
+        raise typer.Exit(max(codes, default=0))
     if len(folders) > 1:
         terminal.show_comparison(compare(folders), by_round=False)
     elif folders:
@@ -143,16 +152,16 @@ def _run_seeds(
         raise typer.Exit(codes[0])
 
 
-def _seed(recipe: Recipe, where: str, rounds: int | None) -> tuple[Path, int]:
-    """The directory of the run of one seed, and how many rounds it is still to do. Raises RunError where it was made
-    with another recipe."""
+def _seed(recipe: Recipe, where: str, wanted: int | Rounds) -> tuple[Path, int]:
+    """The directory of the run of one seed, and how many rounds it is still to do of those `wanted` in all. Raises
+    RunError where it was made with another recipe."""
     from byheart.runs import seeds, store
     from byheart.runs.run import read_state, refusal
 
     folder = store.local(where, new=True)
     if refused := refusal(folder, recipe):
         raise RunError(refused)
-    left = seeds.remaining(read_state(folder), rounds or recipe.rounds)
+    left = seeds.remaining(read_state(folder), wanted)
     out.print(f"seed {recipe.seed}: {store.shown(where)}{'' if left else ' is done'}")
     return folder, left
 

@@ -8,7 +8,8 @@
     |   `-- SandboxError            model-written code can't be run safely here
     |-- RunError                    exit code 3: the run directory, or its store, refuses (locked, changed, no room)
     |-- EngineError                 exit code 4: the engine could not start or failed while sampling
-    |   `-- PromptError             one prompt that the engine refuses: costs its problem, not the run
+    |   |-- PromptError             one prompt that the engine refuses: costs its problem, not the run
+    |   `-- AllFailedError          every problem failed
     |-- TrainError                  exit code 5: the training process failed
     |-- VerifierError               exit code 6: verifiers can't run
     |-- HubError                    exit code 7: the hub refused or was not reached; nothing half-pushed is published
@@ -62,6 +63,10 @@ class EngineError(ByheartError):
 
 class PromptError(EngineError):
     """The engine refuses one prompt: its problem fails, the run goes on."""
+
+
+class AllFailedError(EngineError):
+    """Every problem failed: no prompt fits the context, say."""
 
 
 class TrainError(ByheartError):

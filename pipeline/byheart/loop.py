@@ -6,6 +6,7 @@ is in the file its function is imported from."""
 
 from __future__ import annotations
 
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def run(
     """
     machine.isolate()
     validation.check(recipe)
-    recipe = dated(recipe, folder)
+    recipe = dated(recipe, folder, date.today())
     validation.check_model(recipe)
     with (
         Run(folder, recipe, only, redo_from) as held,

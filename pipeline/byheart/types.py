@@ -97,7 +97,7 @@ class Problem(Record):
 
     @property
     def solution(self) -> str | None:
-        """How it is solved, where its task says so in `meta`, else its gold answer alone; None where neither is
+        """The worked solution that its task gives in `meta`, else its gold answer alone; None where neither is
         known."""
         worked = self.meta.get(SOLUTION)
         return worked if isinstance(worked, str) and worked.strip() else self.answer

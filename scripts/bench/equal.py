@@ -58,7 +58,7 @@ RENAMED: dict[str, str] = {
 ADDED: frozenset[str] = frozenset(
     {
         *("cut_off", "unread", "token_ids", "num_garbled", "num_retokenized"),
-        *("decision", "best", "against_best", "alpha", "alpha_best", "gained"),
+        *("decision", "best", "against_best", "alpha", "gained"),
         *("controls", "solution"),
         *("gains", "mentioned"),
         *("first_loss", "pair_first_loss", "value_first_loss", "num_out_of_context"),

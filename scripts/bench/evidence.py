@@ -48,7 +48,7 @@ def show(ledger: Ledger, console: Console) -> None:
 
 
 def work(ledger: Ledger, minutes: float, console: Console) -> list[str]:
-    """Do what fits in so many minutes; the keys of the runs that failed."""
+    """Do what fits in `minutes`; the keys of the runs that failed."""
     end, failed = time.monotonic() + 60 * minutes, []
     due = [run for run in ledger.plan if ledger.state(run).due]
     chosen = next((run for run in due if ledger.minutes(run) <= minutes), due[0] if due and minutes else None)

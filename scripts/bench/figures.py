@@ -36,7 +36,7 @@ SCALE = {"": 1.0, "%": 100.0, "s": 1.0, "min": 1 / 60, "h": 1 / 3600, "ms": 1000
 LIST = re.compile(r"(?:,|, then| and| to| or|–|-| →)? ?")
 """Between two numbers that share the unit of the second."""
 
-ELSEWHERE = re.compile(r"\(estimated|not run\b|not measured as a recipe")
+ELSEWHERE = re.compile(r"\(estimated|^Expect not run(?:;|$)")
 """A block of a recipe's header that says so holds no figure of ours."""
 
 
@@ -131,7 +131,6 @@ class Entry:
     file: str
     at: str
     recorded: tuple[str, ...] = ()
-    copied: str = ""
     unrecorded: str = ""
     given: str = ""
     why: str = "measured before there were records"
@@ -144,14 +143,8 @@ class Entry:
         left = Counter(figure.text for figure in stated)
         if gone := listed - left:
             yield f"it no longer says {_joined(gone)}, which the entry accounts for"
-        others = left - listed
-        if self.copied:
-            values = list(_numbers(value(root, self.copied)))
-            by_text = {figure.text: figure for figure in stated}
-            others = Counter(text for text in others if not any(map(by_text[text].agrees, values)))
-        if others:
-            where = f" in {self.copied}" if self.copied else ""
-            yield f"nothing accounts for {_joined(others)}{where}"
+        if others := left - listed:
+            yield f"nothing accounts for {_joined(others)}"
         for text, reference in referred:
             known = next((figure for figure in stated if figure.text == text), None)
             if known and not known.agrees(result := float(value(root, reference))):
@@ -179,14 +172,6 @@ def _at(record: Any, path: str, where: str) -> Any:
             raise LookupError(f"{where}: there is no {key!r}")
         record = record[key]
     return record
-
-
-def _numbers(tree: Any) -> Iterator[float]:
-    if isinstance(tree, Mapping):
-        for branch in tree.values():
-            yield from _numbers(branch)
-    elif isinstance(tree, (int, float)) and not isinstance(tree, bool):
-        yield float(tree)
 
 
 def _joined(texts: Iterable[str]) -> str:

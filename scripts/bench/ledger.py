@@ -152,9 +152,10 @@ class Ledger:
         """Record a run that is finished. Raises ValueError where the record would hold a path of this
         machine."""
         path = self.root / "evidence" / f"{run.key}.json"
-        text = _record(run, self.folder(run))
-        for private in (str(self.root), str(Path.home()), os.environ.get("DATA")):
-            if private and re.search(rf"{re.escape(private)}(?!\w)", text):
+        text = json.dumps(_record(run, self.folder(run)), indent=1) + "\n"
+        data = os.environ.get("DATA")
+        for private in (self.root, Path.home(), *([Path(data).absolute()] if data else [])):
+            if re.search(rf"{re.escape(str(private))}(?!\w)", text):
                 raise ValueError(f"{path}: it would hold {private}, a path of this machine")
         write_text(path, text)
         return path
@@ -165,13 +166,12 @@ def _changed(record: Mapping[str, Any], run: Planned) -> list[str]:
     return recipe.changed(recipe.deciding(recipe.translated(dict(record["resolved"]))), run.parsed.deciding())
 
 
-def _record(run: Planned, folder: Path) -> str:
-    """As JSON, a key or a round on a line."""
+def _record(run: Planned, folder: Path) -> dict[str, Any]:
     rounds = view(folder).finished[: run.rounds]
     made_with = {str(n): facts for n, facts in view(folder).environments()}
     first = made_with.get("1", {})
     commit = re.search(r"\((.+)\)", first.get("byheart", ""))
-    record = {
+    return {
         "recipe": run.recipe,
         "seed": run.seed,
         "command": " ".join(["byheart", *run.words, "--rounds", str(run.rounds)]),
@@ -181,22 +181,22 @@ def _record(run: Planned, folder: Path) -> str:
         "seconds": round(sum(round_.seconds for round_ in rounds), 1),
         "digest": run.parsed.digest(),
         "resolved": {key: value for key, value in run.parsed.resolved().items() if key not in recipe.UNDECIDING},
+        "rounds": {str(round_.n): _measures(round_) for round_ in rounds},
     }
-    lines = [f"  {json.dumps(key)}: {json.dumps(value)}," for key, value in record.items()]
-    each = [f"    {json.dumps(str(round_.n))}: {json.dumps(_measures(round_))}" for round_ in rounds]
-    return "\n".join(["{", *lines, '  "rounds": {', ",\n".join(each), "  }", "}", ""])
 
 
 def _measures(round_: Round) -> dict[str, Any]:
-    """What a round measured, with the number of ids where metrics.json has the ids; what its stages counted; and their
-    seconds."""
+    """What a round measured, with the number of ids where metrics.json has the ids, and controls by their words; what
+    its stages counted; and their seconds."""
     measures = _counted(round_.metrics.to_dict())
+    controls = {re.sub(r"\W+", "_", control.pop("words")): control for control in measures.pop("controls", ())}
     stages = {stage: _counted(round_.stages.records[stage].written()) for stage in round_.done}
     costs = cost_table([round_])
     names = [heading.replace(" ", "_") for heading in costs.headings[1:]]
     return {
         **measures.pop("splits"),
         **measures,
+        "controls": controls,
         "counts": {
             stage: {key: count for key, count in row.items() if key not in UNCOUNTED and not key.endswith("seconds")}
             for stage, row in stages.items()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from byheart.config.recipe import Recipe, changed, parse
+from byheart.objectives.sft import SFT, num_steps
 
 
 def recipe(**rest: Any) -> Recipe:
@@ -32,6 +33,12 @@ def test_the_schedule_does_not_get_around_it() -> None:
 def test_it_trains_on_any_rows(name: str) -> None:
     objective = {"name": name} | ({} if name == "none" else {"global_batch_size": 64})
     assert recipe(limit=5, objective=objective).at(1).objective.fewest_rows() == 1
+
+
+def test_it_trains_for_no_more_steps_than_its_rows_take() -> None:
+    look, whole = (each.at(1).objective for each in (recipe(limit=5), recipe()))
+    assert isinstance(look, SFT) and isinstance(whole, SFT)
+    assert (num_steps(look, 5), num_steps(whole, 5)) == (2, 20)
 
 
 def test_without_it_nothing_is_changed() -> None:

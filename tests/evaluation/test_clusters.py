@@ -20,11 +20,11 @@ def test_seeds_with_problems_of_their_own_are_a_t_test_of_their_means() -> None:
 
 def test_what_seeds_and_problems_share_is_added_up() -> None:
     """V_seed + V_problem - V_value, each with its G / (G - 1)."""
-    cells = list(product(range(3), range(4)))
-    values = [float((seed + 2 * problem) % 3 == 0 or problem == 3) for seed, problem in cells]
-    table = numpy.reshape(values, (3, 4)) - numpy.mean(values)
-    seed, problem = 3 / 2 * (table.sum(1) ** 2).sum() / 144, 4 / 3 * (table.sum(0) ** 2).sum() / 144
-    value = 12 / 11 * (table**2).sum() / 144
+    cells = list(product(range(3), range(40)))
+    values = [float((seed + 2 * problem) % 3 == 0 or problem % 4 == 3) for seed, problem in cells]
+    table = numpy.reshape(values, (3, 40)) - numpy.mean(values)
+    seed, problem = 3 / 2 * (table.sum(1) ** 2).sum() / 120**2, 40 / 39 * (table.sum(0) ** 2).sum() / 120**2
+    value = 120 / 119 * (table**2).sum() / 120**2
     mean = clustered(values, [seed for seed, _ in cells], [problem for _, problem in cells])
     assert mean.value == pytest.approx(numpy.mean(values))
     assert mean.error**2 == pytest.approx(max(seed + problem - value, seed, problem))
@@ -41,6 +41,8 @@ def test_the_interval_excludes_zero_exactly_where_the_test_rejects() -> None:
 def test_values_that_are_all_equal_are_not_certain() -> None:
     mean = clustered([0.0] * 40, [0, 1] * 20, list(range(40)))
     assert mean.p == 1.0 and mean.error == 1 / 40
+    again = clustered([0.0] * 120, [0, 1, 2] * 40, sorted(list(range(40)) * 3))
+    assert again.error == 1 / 40, "the same problems again make it no more certain"
 
 
 @pytest.mark.parametrize(("seeds", "problems"), [([1, 1], [1, 2]), ([1, 2], [1, 1])])

@@ -127,6 +127,17 @@ def test_without_own_solutions_that_control_is_left_out(tmp_path: Path) -> None:
         assert measured(run, saying(lambda _: "7")) == []
 
 
+def test_a_control_whose_prompts_the_engine_refuses_is_left_out_and_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with opened(tmp_path, few_shot=2, few_shot_own=1) as run:
+        engine = FakeEngine(lambda _: "7", refuses="zero: 0")
+        assert [control.words for control in measured(run, engine, texts=("zero: 0",))] == ["2 worked examples"]
+    assert "the base with 1 own solution as examples is left out: every problem failed" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
 def test_of_prompts_the_best_on_dev_is_measured_and_of_equals_the_first(tmp_path: Path) -> None:
     with opened(tmp_path, prompts=["{problem}!", "{problem}?", "{problem}??"]) as run:
         engine = saying(
@@ -285,14 +296,16 @@ def test_examples_that_do_not_fit_the_context_are_refused_before_the_model_loads
     checked(needed + 8)
 
 
-def test_the_load_stage_asks_in_the_first_round_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
+def test_the_load_stage_asks_in_every_round_about_the_first_examples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[Problem]] = []
     monkeypatch.setattr("byheart.tasks.core.splits.check_prompts", lambda *_: None)
     with opened(tmp_path) as run:
         for n in (1, 2):
             earlier = earlier_rounds(run, n)
-            run.stage(n, "load", load, run.recipe.model, SMALL, earlier, fits=lambda made: seen.append(len(made.train)))
-    assert seen == [4]
+            run.stage(n, "load", load, run.recipe.model, SMALL, earlier, fits=lambda made: seen.append(made.train))
+    assert len(seen) == 2 and seen[0] == seen[1]
 
 
 SMALL = Task.parse({"name": "times_table", "num_train": 4, "num_dev": 2, "num_held_out": 2})

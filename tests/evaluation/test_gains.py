@@ -59,11 +59,14 @@ def test_where_both_answers_are_readable_form_can_change_nothing() -> None:
     assert of("ccu", "+++").readable is None
 
 
-def test_nothing_is_said_where_nothing_moved_or_an_older_version_measured() -> None:
+def test_nothing_is_said_where_nothing_moved() -> None:
     assert known("+-c?", "+-u-") is None
-    assert known("~c", "++") is None and known("+c", "~+") is None
-    assert known("~c", "~+") is not None, "one that did not move is of no account"
     assert gains([], answers("+"), "worked") is None
+
+
+def test_where_nothing_could_be_looked_for_is_counted() -> None:
+    looked = {before + after: known(before, after) for before, after in (("~c", "++"), ("+c", "~+"), ("~c", "~+"))}
+    assert {marks: gains and gains.unlooked for marks, gains in looked.items()} == {"~c++": 1, "+c~+": 1, "~c~+": 0}
 
 
 def test_only_answers_of_the_kind_count() -> None:

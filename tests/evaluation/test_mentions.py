@@ -17,11 +17,12 @@ NO_SUM = Problem.of("What is 40 + 0?", "40", "number")
 ANIMAL = Problem.of("Which animal says meow?", "cat", "exact")
 
 
-def mentioned(response: str, problem: Problem = SUM, ends: FinishReason = "stop", by: Verifier | None = None) -> bool:
+def mentioned(
+    response: str, problem: Problem = SUM, ends: FinishReason = "stop", by: Verifier | None = None
+) -> bool | None:
+    """None where it can't be told."""
     rollout = Rollout.of(problem, Completion(response, [1], ends, "base", 0), "greedy")
-    [(name, found)] = mentions([(problem, rollout)], verifier_by(by or Number())).items()
-    assert name == problem.id
-    return found
+    return mentions([(problem, rollout)], verifier_by(by or Number())).get(problem.id)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,7 @@ def mentioned(response: str, problem: Problem = SUM, ends: FinishReason = "stop"
         ("47? No, wait: 48.", False),  # taken back
         ("The answer is 47. No, that is wrong, it is 48.", False),
         (r"\boxed{47} Wait, that is wrong: \boxed{48}", False),
+        (r"47? No, wait. I add again: \boxed{47} and so on, to \boxed{48}", True),
         ("First 12 + 30 = 42.\nThen 42 + 5 = 47, I guess.\nThe answer is 48.", False),  # on the way, under no mark
         ("12 + 35 = 47. The answer is 48.", False),  # what is marked is what it answers
         ("147", False),
@@ -77,12 +79,13 @@ def test_another_form_is_right_by_the_verifier_itself() -> None:
     assert not mentioned("It is a catfish.", ANIMAL, by=Exact())
     assert not mentioned("The answer is a dog, not a cat.", ANIMAL, by=Exact())
     letters = Problem.of("Which is a pet?\nA) cat\nB) oak", "A", "choice")
-    assert not mentioned("A is right. The answer is B.", letters, by=Choice())  # it stands in the question
+    assert mentioned("A.\nOr is it B?\nB.", letters, by=Choice()) is None  # every letter stands in the question
+    assert mentioned("B.", letters, by=Choice()) is False
 
 
 @pytest.mark.parametrize("verifier", [Regex(pattern="47"), Code()], ids=["regex", "code"])
 def test_a_verifier_that_compares_no_answers_is_not_asked_about_parts(verifier: Verifier) -> None:
-    assert not mentioned("47\n48", by=verifier)
+    assert mentioned("47\n48", by=verifier) is None
 
 
 def test_nothing_is_asked_where_all_is_right() -> None:

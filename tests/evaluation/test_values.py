@@ -58,6 +58,8 @@ def test_a_scorer_is_worse_only_by_more_than_chance() -> None:
     assert not worse([[solution(old, True, before=new)]] * 20, 0.025)
     assert not worse([[solution(new, True)]] * 20, 0.025), "there was none before"
     assert not worse([[solution([0.4], True, before=[0.45])], [solution([0.4], False, before=[0.45])]] * 20, 0.025)
+    mild = [[solution(new, True, before=old)]] * 7 + [[solution(old, True, before=new)]]
+    assert worse(mild, 0.025) and not worse(mild, 0.0001)
     assert brier(certain[0]) == pytest.approx(0.36)
 
 

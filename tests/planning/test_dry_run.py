@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from byheart.config import recipe
 from byheart.errors import TaskError
+from byheart.files import write_json
 from byheart.planning.dry_run import plan
+from byheart.runs.records import RoundEnd, RunState
 
 
 def planned(folder: Path, *odd: dict[str, Any], **rest: Any) -> list[str]:
@@ -61,6 +63,16 @@ def test_what_would_be_found_out_after_all_sampling_is_refused(
     with pytest.raises(TaskError, match=words):
         planned(tmp_path, {"prompt": "60 + 1", "level": "0"} | odd, **rest)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("finished", "more"), [(0, ""), (2, ", but for those that an earlier round has")])
+def test_it_says_which_controls_are_new(tmp_path: Path, finished: int, more: str) -> None:
+    raw = {"name": "t", "model": {"name": "smollm2-135m"}, "task": {"name": "arithmetic", "num_held_out": 7}}
+    write_json(tmp_path / "state.json", RunState([RoundEnd("base")] * finished).to_dict())
+    stages = plan(recipe.parse(raw | {"evaluation": {"controls": {"majority": 2}}}), tmp_path, 1).stages
+    assert {stage: would for stage, would, _ in stages}["controls"] == (
+        f"14 answers of the model that the run began with{more}"
+    )
 
 
 def test_it_says_how_many_rounds_are_left_at_most(tmp_path: Path) -> None:

@@ -44,6 +44,10 @@ def test_a_recipe_for_gpus_fits_one_and_is_quicker_on_eight(path: Path) -> None:
     sizes = {"train": one.task.num_train, "dev": one.task.num_dev, "held_out": one.task.num_held_out}
     alone, eight = (estimate.minutes(one, model, [H100] * gpus, sizes, 100) for gpus in (1, 8))
     assert alone and eight and 4 < sum(alone.values()) / sum(eight.values()) <= 8
+    assert isinstance(one.objective, SFT)
+    header, training = path.read_text(), estimate.training(one, one.objective, model, 1) / GIB
+    assert f"training takes {training:.1f} GiB on one GPU" in header
+    assert f"{sum(alone.values()):.0f} minutes a round on one H100, {sum(eight.values()):.0f} on eight" in header
     assert estimate.memory(one, model, [H100])[1]
     assert not estimate.memory(one, model, [Gpu("", 4 * GIB)])[1]
 
@@ -94,19 +98,25 @@ def test_time_goes_by_what_is_sampled_and_by_the_gpus_that_share_a_batch() -> No
     sizes = {"train": 2000, "dev": 200, "held_out": 1319}
 
     def minutes(gpus: int, *overrides: str) -> dict[str, float]:
-        found = estimate.minutes(*llama("llama-3.2-1b-gsm8k", *overrides), [H100] * gpus, sizes, 100)
+        found = estimate.minutes(*llama("llama-3.2-3b-gsm8k", *overrides), [H100] * gpus, sizes, 100)
         assert found
         return found
 
-    one, three, eight = (minutes(gpus, "objective.gradient_accumulation_steps=4") for gpus in (1, 3, 8))
+    one, three, eight = (minutes(gpus) for gpus in (1, 3, 8))
     assert one["sample"] == pytest.approx(3 * three["sample"]) == pytest.approx(8 * eight["sample"])
     assert one["train"] == pytest.approx(2 * three["train"]) == pytest.approx(8 * eight["train"]), (
         "3 can't share 8 rows"
     )
     tokens = 2000 * 10 * 512 * 3 / 8
     assert minutes(1, f"sample_tokens={tokens / 4:.0f}")["sample"] == pytest.approx(one["sample"] / 4)
-    step = 2 * 1_235_814_400 / (0.6 * 3.35e12) + 0.008
+    step = 2 * 3_212_749_824 / (0.6 * 3.35e12) + 0.008
     assert one["sample"] == pytest.approx(tokens / 256 * step / 60)
+
+
+def test_controls_take_time_in_the_first_round() -> None:
+    sizes = {"train": 2000, "dev": 200, "held_out": 1319}
+    first, second = (estimate.minutes(*llama("llama-3.2-1b-gsm8k"), [H100], sizes, 100, n) for n in (1, 2))
+    assert first and second and 0 < first["controls"] < first["baseline"] and "controls" not in second
 
 
 def test_a_pair_takes_twice_the_memory_of_a_row() -> None:

@@ -38,6 +38,24 @@ def test_the_cards_say_what_it_is(call: Call, there: Hub, run: Path, base: Path)
         assert file.is_dir() or str(base).encode() not in file.read_bytes(), "a place on this machine"
 
 
+def test_the_card_has_the_controls(call: Call, there: Hub, run: Path) -> None:
+    file = run / "round-001/metrics.json"
+    metrics = json.loads(file.read_text())
+    held_out = metrics["splits"]["held_out"]
+    against = held_out["paired"]["fast"] | {"low": 0.004}
+    control = {
+        "words": "the prompt 'a|b'",
+        "accuracy": {"fast": held_out["before"]["fast"]},
+        "against": {"fast": against},
+    }
+    file.write_text(json.dumps(metrics | {"controls": [control], "decided_by": "fast"}))
+    done = publish(call, *BASE, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    card = (run / "round-001/published/model/README.md").read_text()
+    assert "The base model with the prompt 'a|b' gets 0.000 (0.00–0.32); the policy after the round adds +1.000" in card
+    assert "| fast, base with the prompt 'a\\|b' | 0.000 (0.00–0.32) | 1.000 (0.68–1.00) | +1.000 (+0.004 to" in card
+
+
 def test_what_may_not_be_published_is_not(run: Path) -> None:
     with pytest.raises(InputError, match="OWNER/NAME is expected"):
         packing.pack(run, None, "sums")

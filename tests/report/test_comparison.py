@@ -79,10 +79,10 @@ def test_the_interval_of_a_difference_agrees_with_the_test_that_decides(tmp_path
         assert ("97.5 %" in tested.change.interval) == (total == 2)
 
 
-def seeds(folder: Path, name: str, rights: Sequence[float], temperature: float = 1.0) -> list[Path]:
-    """Runs of one recipe with the seeds 0, 1, ..., each with problems of its own."""
+def seeds(folder: Path, name: str, rights: Sequence[float], temperature: float = 1.0, shift: int = 0) -> list[Path]:
+    """Runs of one recipe with the seeds 0, 1, ..., each with problems of its own, the first of which is `shift`ed."""
     runs = [
-        finish(folder / f"{name}-seed-{seed}", [0.2, right], same=True, seed=seed, first=100 * seed)
+        finish(folder / f"{name}-seed-{seed}", [0.2, right], same=True, seed=seed, first=100 * seed + shift)
         for seed, right in enumerate(rights)
     ]
     for run in runs:
@@ -102,6 +102,22 @@ def test_seeds_of_one_recipe_are_taken_together(tmp_path: Path) -> None:
     assert [figure[0] for figure in together[3:5]] == ["0.200", "0.700"]
     assert [row[0] for row in alone] == ["a-seed-0", "a-seed-1", "a-seed-2"]
     assert [row[4].value for row in alone if isinstance(row[4], Figure)] == ["0.600", "0.700", "0.800"]
+
+
+def test_seeds_are_taken_together_whenever_and_by_whatever_engine_they_were_computed(tmp_path: Path) -> None:
+    first, second = seeds(tmp_path, "a", [0.6, 0.7])
+    raw = yaml.safe_load((second / "recipe.yaml").read_text())
+    raw["model"]["date"], raw["engine"] = "2026-01-02", {"name": "transformers"}
+    (second / "recipe.yaml").write_text(yaml.safe_dump(raw))
+    assert len(compare([first, second]).pools) == 1
+
+
+def test_over_seeds_only_the_problems_count_that_are_compared(tmp_path: Path) -> None:
+    """The runs of a seed share 30 of 40 problems: those of a but for the first ten, which it solved."""
+    a, b = seeds(tmp_path, "a", [0.8, 0.8]), seeds(tmp_path, "b", [0.8, 0.8], temperature=0.5, shift=10)
+    rows = compare([*a, *b]).over_seeds().rows
+    accuracies = [(row[0], row[4].value) for row in rows if isinstance(row[4], Figure)]
+    assert accuracies[:4] == [("a", "0.733"), ("a-seed-0", "0.733"), ("a-seed-1", "0.733"), ("b", "1.000")]
 
 
 def test_recipes_are_compared_by_the_seeds_that_both_have(tmp_path: Path) -> None:

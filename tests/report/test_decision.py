@@ -102,20 +102,22 @@ def test_the_loss_against_the_best_is_shown(tmp_path: Path, capsys: pytest.Captu
     assert "The new policy is worse than the best so far and not promoted." in out
 
 
-def test_the_deciding_interval_is_at_the_level_of_the_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In the second round that is 0.05 / 6, one-sided: 98.33 %."""
+def test_the_interval_that_is_shown_is_the_one_that_decides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = finish(tmp_path / "r", [0.2, 0.7, 0.55])
     metrics = measured(folder).finished[-1].metrics
     paired = metrics.dev.paired.kind("worked")
-    assert metrics.alpha == pytest.approx(0.05 / 6) and metrics.gained is False
-    assert (len(paired.gained), len(paired.lost)) == (0, 6) and paired.high < 0, "worse by a 95 % interval alone"
+    assert metrics.alpha == 0.025 and metrics.gained is False and metrics.decision == "worse"
+    assert (len(paired.gained), len(paired.lost)) == (0, 6) and paired.high < 0
     terminal.show_result(folder)
     out = " ".join(capsys.readouterr().out.split())
-    interval = "-0.150 (-0.33 to 0.00, 98.33 %), p worse 0.016, not below 0.00833"
-    assert f"The worked answers to the development problems decide: {interval}." in out
-    assert "The new policy is promoted." in out
-    page = write_page(folder).read_text("utf-8")
-    assert "(-0.33 to 0.00, 98.33 %)" in page and "p worse 0.016, not below 0.00833" in page
+    deciding = "p worse 0.016, below 0.025"
+    assert f"problems decide: {' '.join(figures.change(paired)[:2])}, {deciding}." in out
+    assert deciding in write_page(folder).read_text("utf-8")
+
+
+def test_the_interval_is_at_the_level_of_the_test() -> None:
+    paired = Paired(40, -0.15, -0.29, -0.05, [], list("abcdef"), 1 / 64)
+    assert figures.deciding(paired, 0.01) == ("-0.150", "(-0.32 to 0.00, 98 %)", "p worse 0.016, not below 0.01")
 
 
 def test_an_end_that_is_not_zero_does_not_look_like_zero() -> None:

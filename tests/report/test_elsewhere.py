@@ -53,6 +53,17 @@ def test_a_rise_is_said_and_else_that_nothing_is_certain() -> None:
     assert elsewhere.text(compare(nothing, nothing, EvaluationOptions())) == ""
 
 
+def test_a_fall_since_the_base_is_said_beside_a_rise_in_the_round() -> None:
+    said = elsewhere.text(metrics(38, 10, 22))
+    assert said.startswith("digits rose from 0.250 to 0.550: +0.300 (+0.")
+    assert " digits fell since the base from 0.950 to 0.550: -0.400 (-0." in said
+
+
+def test_what_could_not_be_judged_is_not_called_unchanged() -> None:
+    unjudged = replace(measure(PROBLEMS, "a", 0.1), also={"digits": answers("?" * 40)})
+    assert elsewhere.text(compare(unjudged, unjudged, EvaluationOptions())) == "nothing could be judged on digits."
+
+
 def test_a_later_round_is_held_against_the_base_too() -> None:
     [row] = elsewhere.rows(metrics(30, 30, 10))
     assert (row.answer, row.before.value, row.after.value, row.change.value) == ("digits", "0.750", "0.250", "-0.500")

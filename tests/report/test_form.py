@@ -27,7 +27,8 @@ def test_the_sentences_give_each_cause_and_the_change_where_all_could_be_read() 
         "Of 112 newly solved problems, by the answer before: 61 cut off (12 already with the right answer), 20 without "
         "an answer that could be read (1 already with the right answer), 3 right in another form, 28 wrong. "
         "Of 1 newly lost problem, by the answer now: 1 wrong. "
-        "Of the change of accuracy +0.420 (+0.30 to +0.50) is form and +0.135 (+0.08 to +0.20) substance. "
+        "Form: +0.420 (+0.30 to +0.50) of the change of accuracy comes from answers that were cut off, could not be "
+        "read or are right in another form. Substance: +0.135 (+0.08 to +0.20) comes from answers that were wrong. "
         "Where both answers are complete and could be read (91 problems), accuracy went from 0.500 to 0.800: "
         "+0.300 (+0.20 to +0.40)."
     )
@@ -36,6 +37,8 @@ def test_the_sentences_give_each_cause_and_the_change_where_all_could_be_read() 
 def test_what_is_not_there_is_not_mentioned() -> None:
     text = form.text(Gains(NONE, GAINS.lost, GAINS.form, GAINS.substance, None))
     assert text.startswith("Of 1 newly lost problem") and "newly solved" not in text and "Where both" not in text
+    assert "can't be looked for" not in text
+    assert "In 3 of them right answers in another form can't be looked for." in form.text(replace(GAINS, unlooked=3))
 
 
 @pytest.mark.parametrize(
@@ -60,9 +63,11 @@ def test_a_gain_with_a_loss_elsewhere_is_superficial(
     side = metrics.held_out.before.fast
     also = {name: AlsoMetrics(side, side, side, paired(*ends), paired(*ends)) for name, ends in others.items()}
     metrics = replace(metrics, splits=metrics.splits | {"held_out": held_out}, also=also)
-    text = f"The round gained on its own task and lost on {lost}: the improvement is superficial (2503.02103)."
+    text = f"The round gained on its own task, and {lost} fell: a superficial improvement (2503.02103)."
     assert form.superficial(metrics, "fast") == (text if lost else "")
     assert form.superficial(metrics, "worked") == ""
+    slowly = {name: replace(task, paired=paired(-0.1, 0.1)) for name, task in also.items()}
+    assert form.superficial(replace(metrics, also=slowly), "fast") == (text if lost else ""), "since the base"
 
 
 def test_the_table_has_a_row_for_each_round_with_gains() -> None:

@@ -246,6 +246,13 @@ def test_a_round_that_was_not_promoted_is_seen_to_be(tmp_path: Path) -> None:
     assert any("-fast-" in name for name in hollow)
 
 
+def test_what_is_said_of_the_run_is_said_of_the_last_policy_that_was_promoted(tmp_path: Path) -> None:
+    words = page(finish(tmp_path / "run", [0.2, 0.7, 0.1])).words
+    assert "Round 2 not promoted" in words
+    assert "Form and substance, round 1: Of 20 newly solved problems" in words
+    assert "Form and substance, round 2" not in words
+
+
 def test_a_run_without_a_promotion_stays_where_it_was(tmp_path: Path) -> None:
     read = page(finish(tmp_path / "run", [0.8, 0.2]))
     assert (
@@ -275,8 +282,8 @@ def test_a_search_shows_its_tree_and_how_far_its_values_can_be_believed(tmp_path
         "2 + 3 = 5 f 1.25, g 0.75, h 0.50, value 0.75" in page.words
         and "or [bold]6[/] value 0.04, hopeless" in page.words
     )
-    assert "Values of steps: Brier" in page.words and "AUC 0.50" in page.words and "(80 steps)" in page.words
-    assert "Going back: 40 of 40 worked answers go back, of which 24 come out right" in page.words
+    assert "Values of steps, round 1: Brier" in page.words and "AUC 0.50" in page.words and "(80 steps)" in page.words
+    assert "Going back, round 1: 40 of 40 worked answers go back, of which 24 come out right" in page.words
     assert "where that is forbidden, accuracy is 0.250" in page.words
     assert "Values of steps and what came of them" in page.words
     assert not once.named("ul") and "Going back" not in once.words and "Values of steps" not in once.words

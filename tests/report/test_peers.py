@@ -36,16 +36,13 @@ def metrics(*shares: float, after: float = 0.5) -> RoundMetrics:
 
 def test_a_round_is_held_against_its_best_control() -> None:
     said = peers.text(metrics(0.05, 0.2), "fast")
-    assert said.startswith("With 1 examples alone the base comes to 0.200 (")
+    assert said.startswith("The base model with 1 examples gets 0.200 (")
     assert "; the policy after the round adds +0.300 (+0." in said
 
 
 def test_what_a_prompt_gives_is_not_called_learned() -> None:
-    equal, worse = peers.text(metrics(0.5), "fast"), peers.text(metrics(0.9), "fast")
-    assert "and the policy after the round does no better: +0.000 (" in equal
-    assert "and the policy after the round does worse: -0.400 (" in worse
-    for said in (equal, worse):
-        assert said.endswith("Nothing is called learned that the base gives without training.")
+    assert ", and the policy after the round is not significantly better: +0.000 (" in peers.text(metrics(0.5), "fast")
+    assert ", and the policy after the round is worse: -0.400 (" in peers.text(metrics(0.9), "fast")
 
 
 def test_without_controls_nothing_is_said() -> None:
@@ -75,10 +72,10 @@ def test_terminal_and_page_show_them(tmp_path: Path, capsys: pytest.CaptureFixtu
     folder = finished(tmp_path / "run", f"the prompt {EVIL!r}")
     terminal.show_result(folder)
     out = " ".join(capsys.readouterr().out.replace("│", "").split())
-    assert "Controls, held out, worked: With the prompt" in out
+    assert "Controls, held out, worked: The base model with the prompt" in out
     assert "fast, base with" in out
     html = page.write_page(folder).read_text("utf-8")
-    assert "<b>Controls</b>: With the prompt" in html
+    assert "<b>Controls, round 1</b>: The base model with the prompt" in html
     assert "<dt>with …</dt>" in html
     assert html.count("base with the prompt") == 2
     assert "<script>alert" not in html

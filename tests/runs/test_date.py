@@ -16,6 +16,7 @@ from byheart.runs.run import Run, changes, dated, identity
 
 from tests.models import directories
 
+TODAY = date(2026, 3, 4)
 TEMPLATES = {
     "clock": "{{ strftime_now('%d %b %Y %H:%M:%S') }}{% for m in messages %}{{ m['content'] }}{% endfor %}",
     "llama 3.1": "{% set date_string = strftime_now('%d %b %Y') %}{{ date_string }}",
@@ -34,22 +35,22 @@ def asked(folder: Path, template: str, **model: Any) -> recipe.Recipe:
 
 @pytest.mark.parametrize("template", ["clock", "llama 3.1"])
 def test_a_run_is_given_the_date_of_its_beginning_and_keeps_it(tmp_path: Path, template: str) -> None:
-    begun = dated(asked(tmp_path, template), tmp_path / "run")
-    assert begun.model.date == date.today()
-    said = dated(asked(tmp_path, template, date="2026-01-02"), tmp_path / "run")
+    begun = dated(asked(tmp_path, template), tmp_path / "run", TODAY)
+    assert begun.model.date == TODAY
+    said = dated(asked(tmp_path, template, date="2026-01-02"), tmp_path / "run", TODAY)
     assert said.model.date == date(2026, 1, 2), "as the recipe says"
     Run(tmp_path / "run", said).close()
     later = asked(tmp_path, template)
     assert changes(tmp_path / "run", later) == [], "the same recipe is no other one on another day"
-    assert dated(later, tmp_path / "run").model == said.model
-    assert dated(asked(tmp_path, "none"), tmp_path / "run").model.date is None, "another model"
+    assert dated(later, tmp_path / "run", TODAY).model == said.model
+    assert dated(asked(tmp_path, "none"), tmp_path / "run", TODAY).model.date is None, "another model"
     [change] = changes(tmp_path / "run", asked(tmp_path, template, date="2026-01-03"))
     assert change.startswith("model.date: '2026-01-02' -> '2026-01-03'")
 
 
 def test_a_run_whose_template_writes_no_date_is_as_it_was(tmp_path: Path) -> None:
     plain = asked(tmp_path, "none")
-    assert dated(plain, tmp_path / "run") is plain
+    assert dated(plain, tmp_path / "run", TODAY) is plain
     assert "date" not in plain.setting and "date" not in plain.resolved()["model"]
 
 

@@ -61,6 +61,15 @@ def test_rounds_that_are_asked_for_are_done_whatever_they_gain(tmp_path: Path) -
     assert ended(tmp_path, []).stalled, "and then the recipe holds again"
 
 
+def test_what_is_asked_now_holds_where_it_is_less_than_was_interrupted(tmp_path: Path) -> None:
+    ended(tmp_path, [True], 1, asked=4)  # interrupted
+    assert ended(tmp_path, [], 1).target == ended(tmp_path, [], 1, asked=4).target == 4, "the same command goes on"
+    assert ended(tmp_path, [True], 1, asked=1).target == 2
+    ended(tmp_path, [True])  # interrupted
+    state = ended(tmp_path, [False], asked=1)
+    assert (state.target, state.patience) == (4, None)
+
+
 def test_patience_may_change(tmp_path: Path) -> None:
     ended(tmp_path, [False, False])
     assert ended(tmp_path, [False], {"most": 6, "patience": 3}).stalled

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from byheart.evaluation.metrics import Accuracy, ControlMetrics
 from byheart.models import machine
 from rich.console import Console
 
-from scripts.bench import evidence
+from scripts.bench import evidence, figures
 from scripts.bench.checkout import ROOT
 from scripts.bench.ledger import Ledger, read_plan
 from tests.machines import program
@@ -113,7 +114,18 @@ def test_a_record_says_how_it_was_made_and_what_each_round_measured(root: Path) 
     assert first["held_out"]["before"]["fast"]["low"] < 0.25 < first["held_out"]["before"]["fast"]["high"]
     assert first["held_out"]["paired"]["fast"]["gained"] == 10, "how many, not their ids"
     assert first["counts"]["sample"]["num_tokens"] == 4321
-    assert len((root / "evidence/longer-1.json").read_text()) < 20_000
+    assert len((root / "evidence/longer-1.json").read_text()) < 40_000
+
+
+def test_a_figure_can_name_what_a_control_came_to(root: Path) -> None:
+    path = root / "two/round-001/metrics.json"
+    accuracy = Accuracy(40, 0, 0.125, 0.05, 0.26, 3.0)
+    words = ("4 worked examples", "the prompt '{problem} 1.5'")
+    made = [ControlMetrics(each, {"fast": accuracy}, {}) for each in words]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"controls": [control.to_dict() for control in made]}))
+    work(root)
+    for key in ("4_worked_examples", "the_prompt_problem_1_5_"):
+        assert figures.value(root, f"sums-0 rounds.1.controls.{key}.accuracy.fast.accuracy") == 0.125
 
 
 def test_a_changed_recipe_makes_a_record_stale_and_is_run_anew(root: Path) -> None:
@@ -218,12 +230,12 @@ def test_a_run_that_has_no_recipe_or_no_data_is_said_to_lack_it(root: Path, monk
     assert states(root) == {"nothing-0": "can't be run", "own-0": "can't be run"}
     out = shown(root)
     assert "nothing: no such recipe" in out and "DATA=FOLDER has to name its data" in out
-    monkeypatch.setenv("DATA", "elsewhere")
+    monkeypatch.setenv("DATA", "file")  # a word that the record may hold
     work(root)
-    assert asked(root) == [f"run own.yaml task.path={root}/elsewhere/x seed=0 --rounds 2"]
+    assert asked(root) == [f"run own.yaml task.path={root}/file/x seed=0 --rounds 2"]
     assert states(root)["own-0"] == "recorded"
     text = (root / "evidence/own-0.json").read_text()
-    assert "task.path=$DATA/x" in text and "elsewhere" not in text
+    assert "task.path=$DATA/x" in text and str(root) not in text
     monkeypatch.delenv("DATA")
     assert states(root)["own-0"] == "recorded", "another folder, or none now, is no other recipe"
 

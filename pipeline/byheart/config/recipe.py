@@ -118,7 +118,7 @@ class Recipe(Options):
     limit: int | None = Field(
         default=None,
         ge=1,
-        description="a first look before a long run: at most so many problems in every stage; no figure is a result",
+        description="a first look before a long run: at most N problems in every stage; no figure is a result",
     )
     accelerate: str | None = Field(
         default=None,

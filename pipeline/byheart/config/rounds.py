@@ -13,6 +13,6 @@ class Rounds(Options):
     most: int = Field(ge=1, description="the last round at the latest")
     patience: int = Field(
         ge=1,
-        description="no further round after so many in a row whose policy is not significantly better on dev than the "
-        "best before it",
+        description="the run ends after this many rounds in a row whose policy is not significantly better on dev than "
+        "the best before it",
     )

@@ -120,7 +120,8 @@ class Objective(Plugin):
         return 1
 
     def on_any_rows(self) -> Self:
-        """This objective, training on as few rows as there are: for a first look, where they are too few to learn."""
+        """This objective, training on any number of rows, for no more steps than they ask for: for a first look, where
+        they are too few to learn from."""
         return self
 
     def adapter_rank(self) -> int:

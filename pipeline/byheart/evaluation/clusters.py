@@ -48,9 +48,9 @@ def clustered(values: Sequence[float], seeds: Sequence[Hashable], problems: Sequ
 
     The variance is V_seed + V_problem - V_value (Cameron, Gelbach and Miller, Journal of Business & Economic Statistics
     29, 2011, section 2), each times G / (G - 1) for its G clusters, but not less than V_seed or V_problem (the max-se
-    of 2406.08880), nor than if one value alone had differed by 1. The degrees of freedom are those of the fewer
-    clusters (Cameron and Miller, Journal of Human Resources 50, 2015). Raises ValueError for fewer than two seeds, or
-    two problems: one says nothing about others.
+    of 2406.08880), nor than if one problem alone had differed by 1 in all seeds. The degrees of freedom are those of
+    the fewer clusters (Cameron and Miller, Journal of Human Resources 50, 2015). Raises ValueError for fewer than two
+    seeds, or two problems: one says nothing about others.
     """
     fewest = min(len(set(seeds)), len(set(problems)))
     if fewest < 2:
@@ -65,4 +65,4 @@ def clustered(values: Sequence[float], seeds: Sequence[Hashable], problems: Sequ
 
     by_seed, by_problem = variance(seeds), variance(problems)
     both = by_seed + by_problem - variance(range(n))
-    return Mean(mean, math.sqrt(max(both, by_seed, by_problem, 1 / n**2)), fewest - 1)
+    return Mean(mean, math.sqrt(max(both, by_seed, by_problem, 1 / len(set(problems)) ** 2)), fewest - 1)

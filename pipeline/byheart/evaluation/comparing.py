@@ -64,8 +64,7 @@ def compare(
     is what the policy was measured to that the run began with, by default the one before. A scorer that values steps
     is promoted apart, by a test of its own on the development split.
     """
-    best, kind, alpha = best or before, options.decides, level(options.alpha, n)
-    alpha_best = alpha if best.policy == before.policy else options.alpha / 2
+    best, kind, alpha = best or before, options.decides, options.alpha / 2
     splits = {name: _split(before.splits[name], after.splits[name], after.base, options) for name in before.splits}
     valued = [answer.valued for answer in after.splits["dev"] if answer.valued]
     old, new, highest = ([answer.kind(kind) for answer in measure.splits["dev"]] for measure in (before, after, best))
@@ -74,7 +73,7 @@ def compare(
     loss_rose = trained is not None and trained.rose
     decision: Decision = "unchanged"
     if before.policy != after.policy:
-        decision = decide(changes, against_best, old, new, loss_rose, alpha, alpha_best)
+        decision = decide(changes, against_best, old, new, loss_rose, alpha)
     is_promoted, measured = decision in PROMOTING, is_judged(old, new)
     return RoundMetrics(
         before=before.policy,
@@ -88,8 +87,7 @@ def compare(
         best=is_promoted and (not measured or num_right(new) > num_right(highest)),
         against_best=against_best if best.policy != before.policy else None,
         alpha=alpha,
-        alpha_best=alpha_best,
-        gained=is_promoted and p_worse(len(against_best.lost), len(against_best.gained)) < alpha,
+        gained=is_promoted and p_worse(len(against_best.lost), len(against_best.gained)) < level(options.alpha, n),
         controls=[_control(control, after.splits["held_out"]) for control in controls],
         also={name: _also(name, first or before, before, after) for name in after.also},
         gains=gains(before.splits.get("held_out", ()), after.splits.get("held_out", ()), kind),

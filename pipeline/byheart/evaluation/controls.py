@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from byheart.contracts import Strategy, Workers
-from byheart.errors import RecipeError
+from byheart.errors import AllFailedError, RecipeError
 from byheart.evaluation.measure import Answer, Outcome
 from byheart.evaluation.measurements import Greedy, equal_answers, right_or_not
 from byheart.evaluation.metrics import Kind
@@ -28,6 +28,7 @@ from byheart.evaluation.subject import Rollouts, Subject
 from byheart.files import read_records, write_records
 from byheart.models import chat, checkpoint
 from byheart.plugins.plugin import Options
+from byheart.progress import console
 from byheart.runs.stages import Earlier, Stage, stage
 from byheart.strategies.core.example_store import shortest_right, verified_examples
 from byheart.strategies.core.plain import greedy, sampled
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class ControlOptions(Options):
-    """What the model that the run began with is measured with, on the held-out problems, beside the bare question."""
+    """What the model that the run began with, untrained, is also measured with, on the held-out problems."""
 
     few_shot: int = Field(
         default=0, ge=0, description="worked examples before the question: the task's own solutions, else its answers"
@@ -97,7 +98,7 @@ def controls(
     earlier: Sequence[Earlier],
 ) -> list[Control]:
     """Measure `base`, the policy that the run began with, with each control that `options` ask for. A control that has
-    no example to show is left out."""
+    no example to show, or that makes every prompt too long, is left out: it decides nothing, so it stops nothing."""
     asked, made = options.controls, list[Control]()
     subject, development = (
         Subject(work, base, {name: problems.splits()[name]}, workers, verifier, verified_examples([]))
@@ -105,19 +106,24 @@ def controls(
     )
     if asked != ControlOptions():
         subject.load()
+
+    def measure(words: str, strategies: Mapping[Kind, Strategy]) -> None:
+        try:
+            made.append(_measured(subject, words, strategies))
+        except AllFailedError as error:
+            console.print(f"{work.name}: the base with {words} is left out: {error}")
+
     if asked.few_shot:
         train = earlier[0].problems.value.train if earlier else problems.train
         if examples := worked_examples(train, asked.few_shot):
-            made.append(_measured(subject, f"{_counted(examples, 'worked example')}", _after(examples, options)))
+            measure(_counted(examples, "worked example"), _after(examples, options))
     if asked.few_shot_own:
         first = (earlier[0].rollouts.value, earlier[0].verdicts.value) if earlier else (rollouts, verdicts)
         if examples := own_examples(*first, asked.few_shot_own):
-            made.append(
-                _measured(subject, f"{_counted(examples, 'own solution')} as examples", _after(examples, options))
-            )
+            measure(f"{_counted(examples, 'own solution')} as examples", _after(examples, options))
     if asked.prompts:
         prompt = _best(development, options)
-        made.append(_measured(subject, f"the prompt {prompt!r}", _prompted(prompt, options)))
+        measure(f"the prompt {prompt!r}", _prompted(prompt, options))
     if asked.majority:
         made.append(_voted(subject, options))
     write_records(work.dir / "controls.jsonl", made)
@@ -234,8 +240,8 @@ def check_controls(recipe: Recipe) -> None:
 
 
 def check_context(recipe: Recipe, problems: Problems) -> None:
-    """Raises RecipeError where a held-out problem of round 1, with what a control puts before it, and the answer do not
-    fit the context. Own solutions are taken to be as long as the strategy allows; where it has no budget, they can't be
+    """Raises RecipeError where a held-out problem, with what a control puts before it, and the answer do not fit the
+    context. Own solutions are taken to be as long as the strategy allows; where it has no budget, they can't be
     known before."""
     if recipe.evaluation.controls == ControlOptions():
         return

@@ -22,14 +22,13 @@ Pairs = Sequence[tuple[Outcome, Outcome]]
 
 
 def gains(before: Sequence[Answer], after: Sequence[Answer], kind: Kind) -> Gains | None:
-    """What the greedy answers of one `kind` gained and lost. None where no problem moved, or where an older version of
-    byheart measured, which did not look for right answers in another form."""
+    """What the greedy answers of one `kind` gained and lost. None where no problem moved."""
     old = {answer.problem_id: answer.kind(kind) for answer in before}
     both = [(old[answer.problem_id], answer.kind(kind)) for answer in after if answer.problem_id in old]
     judged = [(was, now) for was, now in both if was.right is not None and now.right is not None]
     gained = [was for was, now in judged if now.right and not was.right]
     lost = [now for was, now in judged if was.right and not now.right]
-    if not gained + lost or any(outcome.mentioned is None for outcome in gained + lost):
+    if not gained + lost:
         return None
     return Gains(
         gained=causes(gained),
@@ -37,6 +36,7 @@ def gains(before: Sequence[Answer], after: Sequence[Answer], kind: Kind) -> Gain
         form=_change(judged, form=True),
         substance=_change(judged, form=False),
         readable=readable(judged),
+        unlooked=sum(outcome.mentioned is None for outcome in gained + lost),
     )
 
 

@@ -20,7 +20,7 @@ from byheart.types import Record
 class Outcome(Record):
     """What one answer came to. `right` is None where it could not be judged; `num_tokens` were generated for it. It was
     `cut_off`, or it is `unread`: the verifier found no answer in it. Where it is not right, and to a held-out problem,
-    the right answer is `mentioned` in it or not (see mentions.py); older versions did not look."""
+    the right answer is `mentioned` in it or not, or that can't be told (see mentions.py)."""
 
     right: bool | None
     num_tokens: int

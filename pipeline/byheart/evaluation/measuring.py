@@ -92,8 +92,8 @@ class EvaluationOptions(Options):
         gt=0,
         lt=1,
         description="a new policy that is worse on dev, than the one before or the best so far, is not promoted if p "
-        "(one-sided McNemar test) is below alpha / (n (n + 1)) in round n, which sums to alpha over all rounds, or "
-        "alpha / 2 against a best that is not the one before",
+        "(one-sided McNemar test) is below alpha / 2; for rounds.patience it gained if p, the other way round, is "
+        "below alpha / (n (n + 1)) in round n, which sums to alpha over all rounds",
     )
     continue_from: Literal["last", "best"] = Field(
         default="last",

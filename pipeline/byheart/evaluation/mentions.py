@@ -4,8 +4,7 @@ followed by something else.
 Nothing is guessed: parts of the response, each by itself, are judged by the problem's own verifier. They are the texts
 under marks (verifiers/core/answers.py), where there are any, else the first sentence, the first line and the last one;
 of a response that was cut off also all but its last word, which may be incomplete. A part does not count where what
-follows takes it back, nor where the answer read in it stands in the question, as the operands of a sum do: what is
-counted is a lower bound.
+follows takes it back: what is counted is a lower bound.
 """
 
 from __future__ import annotations
@@ -22,10 +21,11 @@ from byheart.verifiers.core.service import VerifierService
 
 
 def mentions(wrong: Iterable[tuple[Problem, Rollout]], verifier: VerifierService) -> dict[str, bool]:
-    """By problem id, whether the right answer stands in the response. False where `verifier` compares no answers, as
-    one that runs code does not: then only the whole response can be right."""
+    """By problem id, whether the right answer stands in the response. A problem is left out where that can't be told:
+    the right answer stands in the question as well, as the letter of an option does, or `verifier` compares no answers,
+    as one that runs code does not."""
     by_id = {problem.id: (problem, rollout) for problem, rollout in wrong}
-    mentioned = dict.fromkeys(by_id, False)
+    mentioned: dict[str, bool] = {}
     equal = comparing(verifier.verifier)
     if equal is None:
         return mentioned
@@ -33,9 +33,10 @@ def mentions(wrong: Iterable[tuple[Problem, Rollout]], verifier: VerifierService
     def look(problem: Problem, rollout: Rollout) -> Solver:
         texts = parts(rollout.response, rollout.finish_reason == "length")
         [verdicts] = yield [Verify(problem, texts, equal)]
-        mentioned[problem.id] = any(
-            verdict.correct and not _stands_in(verdict.answer or "", text_of(problem.prompt)) for verdict in verdicts
-        )
+        asked = text_of(problem.prompt)
+        in_question = [_stands_in(verdict.answer or "", asked) for verdict in verdicts if verdict.correct]
+        if not all(in_question) or not in_question:
+            mentioned[problem.id] = bool(in_question)
         return []
 
     for _ in drive(((problem, look(problem, rollout)) for problem, rollout in by_id.values()), None, verifier):
@@ -55,9 +56,9 @@ def parts(response: str, cut_off: bool) -> list[str]:
 
 def _marked(text: str) -> Iterator[tuple[str, str]]:
     """The text under each mark, and what comes after it."""
-    for marked in answers.marked(text):
-        part = marked.text if marked.closed else answers.sentence(marked.text)
-        yield part, text[text.find(marked.text) + len(part) :] if marked.closed else marked.text[len(part) :]
+    for under, closed, after in answers.marked(text):
+        part = under if closed else answers.sentence(under)
+        yield part, after if closed else under[len(part) :]
 
 
 def _edges(text: str) -> Iterator[tuple[str, str]]:

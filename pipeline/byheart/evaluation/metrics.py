@@ -16,7 +16,7 @@ gains         how much of what the deciding answers gained on the held-out probl
               gains.py): causes of gained and lost; form, substance; readable
 also.<name>   another task that is measured: before, after, first (the policy that the run began with); how the same
               problems changed from before (paired) and from first (since_first)
-before, after, measured, promoted, decision, best, decided_by, alpha, alpha_best, gained; scorer_promoted
+before, after, measured, promoted, decision, best, decided_by, alpha, gained; scorer_promoted
 
 Intervals (`low`, `high`) are 95 % intervals, whatever the level `alpha` of the round's tests. A field whose default is
 None has no key where it is None.
@@ -300,13 +300,15 @@ class Readable(Record):
 @dataclass(frozen=True, slots=True)
 class Gains(Record):
     """Form against substance (see gains.py): why the answers before were not right that are `gained`, and the answers
-    after that are `lost`. The change of accuracy is that by `form` plus that by `substance`."""
+    after that are `lost`. The change of accuracy is that by `form` plus that by `substance`. In `unlooked` of them the
+    right answer could not be looked for in another form."""
 
     gained: Causes
     lost: Causes
     form: Change
     substance: Change
     readable: Readable | None
+    unlooked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,9 +318,9 @@ class RoundMetrics(Record):
     `measured` is False where no answer to a dev problem could be judged. The new policy is `promoted` by its
     `decided_by` answers to dev problems, its scorer apart, or not: the `decision` says why. It is the `best` if it
     was promoted and solves more dev problems than any before; `against_best` holds it against the best of those,
-    where that is not the policy `before`. `alpha` is the level of the round's one-sided tests, `alpha_best` that of
-    the one against the best; `gained`: whether the new policy is promoted and significantly better than the best
-    before it. Older versions gave no reasons, knew no best and recorded neither alpha nor gains. `controls`,
+    where that is not the policy `before`. `alpha` is the level of the one-sided tests of that; `gained`: whether
+    the new policy is promoted and significantly better than the best before it, by a level of its own
+    (promotion.py). Older versions gave no reasons, knew no best and recorded neither alpha nor gains. `controls`,
     `gains` and `also`, other tasks by their names, decide nothing.
     """
 
@@ -335,7 +337,6 @@ class RoundMetrics(Record):
     best: bool = False
     against_best: Paired | None = None
     alpha: float | None = None
-    alpha_best: float | None = None
     gained: bool | None = None
     controls: list[ControlMetrics] = field(default_factory=list)
     gains: Gains | None = None

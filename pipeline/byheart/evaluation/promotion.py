@@ -4,16 +4,15 @@ It is promoted if it is significantly worse neither than the policy that the rou
 far, by McNemar's test: rounds that each lose a little, too little for a test, would lose everything together. The best
 is the one that solves most development problems, and of equals the earliest.
 
-The same problems are asked in every round, and each test may err. So round n is tested at alpha / (n (n + 1)), which
-sums to alpha over any number of rounds (alpha spending: Lan and DeMets, Biometrika 70, 1983; by Bonferroni's bound, so
-however the rounds depend on each other). In a whole run the chance is at most alpha that a policy is refused for being
-worse than the one before when it is not. With the default 0.05 the first round is tested at 0.025, one-sided, as a 95 %
-interval does.
+Each of these tests is one-sided at alpha / 2, so that it rejects exactly where the 1 - alpha interval that is shown
+lies below zero. They guard, and claim nothing: a level that fell from round to round would see a slow loss ever later,
+while an error keeps a policy that is as good.
 
-Where the best is another than the one before, the test against it has the level alpha / 2 in every round. It guards
-against drift, which goes on for as many rounds as one likes, and levels that fall would see it ever later. Nor could
-spending bound its error: the best was chosen by these very problems and looks better on them than it is. An error costs
-the work of one round.
+That a round has gained, which counts for `rounds.patience`, is a claim, and the same problems are asked in every
+round. So round n tests it at alpha / (n (n + 1)), which sums to alpha over any number of rounds (alpha spending: Lan
+and DeMets, Biometrika 70, 1983; by Bonferroni's bound, so however the rounds depend on each other). In a whole run the
+chance is at most alpha that a gain is claimed of a policy that is not better than the best before it, which was chosen
+by these very problems and so looks better on them than it is.
 
 Where both policies solve nothing the test can say nothing. The new one is then promoted unless more of its answers are
 cut off, or without an answer that can be read, than those of the old one. Where nothing could be judged, as no gold
@@ -39,12 +38,11 @@ def decide(
     after: Sequence[Outcome],
     loss_rose: bool,
     alpha: float,
-    alpha_best: float,
 ) -> Decision:
     """Whether a new policy is promoted or not, and why, by its answers to the development problems, `after`.
 
-    `changes` holds them against those `before`, and is tested at the level `alpha`; `against_best` holds them against
-    those of the best so far, and is tested at `alpha_best`."""
+    `changes` holds them against those `before`, and `against_best` against those of the best so far; both are tested at
+    the one-sided level `alpha`."""
     if not is_judged(before, after):
         if after and all(outcome.cut_off for outcome in after):
             return "all cut off"
@@ -53,7 +51,7 @@ def decide(
         return "incomparable"
     if changes.p_worse < alpha:
         return "worse"
-    if against_best.p_worse < alpha_best:
+    if against_best.p_worse < alpha:
         return "worse than best"
     if any(outcome.right for outcome in (*before, *after)):
         return "not worse"
@@ -65,8 +63,8 @@ def decide(
 
 
 def level(alpha: float, n: int) -> float:
-    """The level of the one-sided tests of round `n` (from 1): alpha / (n (n + 1)), a half of alpha, a sixth, a twelfth
-    and so on, which sum to less than alpha over any number of rounds."""
+    """The one-sided level at which round `n` (from 1) is tested for a gain: alpha / (n (n + 1)), a half of alpha, a
+    sixth, a twelfth and so on, which sum to less than alpha over any number of rounds."""
     return alpha / (n * (n + 1))
 
 

@@ -132,13 +132,14 @@ def mean_interval(values: Sequence[float], lowest: float, alpha: float = 0.05) -
     """A 1 - `alpha` interval of the mean of `values`, which are in `lowest`..1, one for each problem: the percentile
     bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13), which resamples problems.
 
-    Where all are equal it is 3/n either way (the rule of three for what was not seen in n trials)."""
+    Where all are equal it is -log(alpha) / n either way, for 95 % the rule of three: what was not seen in n trials."""
     from scipy import stats  # which takes half a second
 
     if not values:
         return lowest, 1.0
     if len(set(values)) == 1:
-        return max(lowest, values[0] - 3 / len(values)), min(1.0, values[0] + 3 / len(values))
+        margin = -math.log(alpha) / len(values)
+        return max(lowest, values[0] - margin), min(1.0, values[0] + margin)
     rng = numpy.random.default_rng(0)
     drawn = stats.bootstrap(
         (values,), numpy.mean, confidence_level=1 - alpha, method="percentile", n_resamples=RESAMPLES, rng=rng

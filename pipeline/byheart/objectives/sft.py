@@ -102,7 +102,7 @@ class SFT(Objective):
 
     @override
     def on_any_rows(self) -> Self:
-        return self.model_copy(update={"min_rows": 1})
+        return self.model_copy(update={"min_rows": 1, "min_optimizer_steps": 1})
 
     @override
     def adapter_rank(self) -> int:

@@ -81,7 +81,7 @@ def plan(recipe: Recipe, folder: Path, rounds: int | None = None, redo_from: int
             with of_another(name):
                 checkpoint.check(path, [problem.prompt for problem in part])
     records = Stages({} if redo_from or refused else read_stage_records(round_dir(folder, n)))
-    would = _would(recipe, problems, path)
+    would = _would(recipe, problems, path, n)
     stages = [
         Would(name, "nothing, it is done" if records.done(name) else would[name][0], would[name][1]) for name in STAGES
     ]
@@ -93,11 +93,11 @@ def plan(recipe: Recipe, folder: Path, rounds: int | None = None, redo_from: int
         recipe=dump_yaml(recipe.resolved()),
         title=f"round {n}{last} in {folder}, estimated",
         stages=stages,
-        notes=[*looked, *_memory(recipe, path, problems), f"nothing was done; without --dry-run {begins}"],
+        notes=[*looked, *_memory(recipe, path, problems, n), f"nothing was done; without --dry-run {begins}"],
     )
 
 
-def _would(recipe: Recipe, problems: Problems, path: Path | None) -> dict[str, tuple[str, str]]:
+def _would(recipe: Recipe, problems: Problems, path: Path | None, n: int) -> dict[str, tuple[str, str]]:
     sizes = {name: len(part) for name, part in problems.splits().items()}
     length = _prompt_tokens(problems, path)
     strategy, evaluation, curation, objective = recipe.strategy, recipe.evaluation, recipe.curation, recipe.objective
@@ -128,20 +128,21 @@ def _would(recipe: Recipe, problems: Problems, path: Path | None) -> dict[str, t
         "sample": (f"{strategy.name}: {most}", tokens),
         "verify": (f"with the verifier {recipe.train_verifier.name}", ""),
         "curate": (f"at most {keep} right solutions a problem", f"at most {sizes['train'] * keep} new rows"),
-        "controls": _controls(evaluation, sizes),
+        "controls": _controls(evaluation, sizes, n),
         "train": (trained, steps),
         "evaluate": (f"{answers} answers of the new policy", f"at most {longest:,} tokens"),
     }
 
 
-def _controls(evaluation: EvaluationOptions, sizes: Mapping[str, int]) -> tuple[str, str]:
+def _controls(evaluation: EvaluationOptions, sizes: Mapping[str, int], n: int) -> tuple[str, str]:
     asked, kinds = evaluation.controls, 1 if evaluation.one_kind else 2
     greedy = bool(asked.few_shot) + bool(asked.few_shot_own) + bool(asked.prompts)
     answers = sizes["held_out"] * (greedy * kinds + asked.majority) + sizes["dev"] * len(asked.prompts)
     if not answers:
         return "nothing: evaluation.controls asks for none", ""
     most = max(evaluation.fast.max_tokens, evaluation.worked.max_tokens)
-    return f"{answers} answers of the model that the run began with, in round 1", f"at most {answers * most:,} tokens"
+    known = "" if n == 1 else ", but for those that an earlier round has"
+    return f"{answers} answers of the model that the run began with{known}", f"at most {answers * most:,} tokens"
 
 
 def _prompt_tokens(problems: Problems, path: Path | None) -> int | None:
@@ -163,7 +164,7 @@ def _absent(model: checkpoint.ModelOptions) -> str:
     return f"model: {model.name} is not on this machine yet; the run would get it"
 
 
-def _memory(recipe: Recipe, path: Path | None, problems: Problems) -> list[str]:
+def _memory(recipe: Recipe, path: Path | None, problems: Problems, n: int) -> list[str]:
     model, gpus = estimate.shape(recipe.model), machine.gpus()
     about = f"model: {path}" if path else _absent(recipe.model)
     if path and (own := checkpoint.context_length(path)) < recipe.model.max_context:
@@ -174,4 +175,4 @@ def _memory(recipe: Recipe, path: Path | None, problems: Problems) -> list[str]:
     if not gpus:
         return [about, estimate.without_gpu(recipe, model)]
     sizes = {name: len(part) for name, part in problems.splits().items()}
-    return [about, *estimate.lines(recipe, model, gpus, sizes, _prompt_tokens(problems, path) or 100)]
+    return [about, *estimate.lines(recipe, model, gpus, sizes, _prompt_tokens(problems, path) or 100, n)]

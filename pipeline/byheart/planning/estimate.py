@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from byheart.config.recipe import Recipe
 from byheart.engines.vllm import VLLM, layout
 from byheart.errors import EngineError
+from byheart.evaluation.controls import ControlOptions
 from byheart.models import checkpoint, limits
 from byheart.models.machine import Gpu
 from byheart.objectives.sft import SFT, num_steps
@@ -151,10 +152,10 @@ def training(recipe: Recipe, objective: SFT, model: Shape, gpus: int) -> float:
 
 
 def minutes(
-    recipe: Recipe, model: Shape, gpus: list[Gpu], sizes: dict[str, int], prompt: int
+    recipe: Recipe, model: Shape, gpus: list[Gpu], sizes: dict[str, int], prompt: int, n: int = 1
 ) -> dict[str, float] | None:
-    """Minutes of a round's stages; None if a GPU's speed is unknown, or the strategy has no budget. `sizes` are the
-    problems of each split, `prompt` the tokens of one prompt."""
+    """Minutes of the stages of round `n`; None if a GPU's speed is unknown, or the strategy has no budget. `sizes` are
+    the problems of each split, `prompt` the tokens of one prompt."""
     speed = next((pair for name, pair in SPEEDS.items() if re.search(rf"\b{name}\b", gpus[0].name)), None)
     budget, evaluation, objective = recipe.strategy.budget(), recipe.evaluation, recipe.objective
     worker = recipe.engine
@@ -167,7 +168,8 @@ def minutes(
     long = 3 / 8 * budget.max_tokens
     samples = (budget.fewest + budget.most) / 2
     measured = sizes["held_out"] + sizes["dev"] + min(sizes["train"], evaluation.num_train)
-    answers = measured * (evaluation.fast.max_tokens + 3 / 8 * evaluation.worked.max_tokens * (1 + evaluation.samples))
+    worked = 3 / 8 * evaluation.worked.max_tokens
+    answers = measured * (evaluation.fast.max_tokens + worked * (1 + evaluation.samples))
     answers += 3 / 8 * sum(other.task.num_held_out * other.max_tokens for other in evaluation.also.values())
     num_slow = min(sizes["dev"], evaluation.num_slow) + min(sizes["held_out"], evaluation.num_slow)
     stages = {
@@ -175,6 +177,11 @@ def minutes(
         "sample": min(sizes["train"] * samples * long, recipe.sample_tokens or math.inf) / rate / 60,
         "evaluate": answers / rate / 60,
     }
+    asked = evaluation.controls
+    if n == 1 and asked != ControlOptions():
+        greedy = bool(asked.few_shot) + bool(asked.few_shot_own) + bool(asked.prompts)
+        controls = sizes["held_out"] * (greedy * (evaluation.fast.max_tokens + worked) + asked.majority * worked)
+        stages["controls"] = (controls + sizes["dev"] * len(asked.prompts) * worked) / rate / 60
     if isinstance(objective, SFT) and not (objective.needs_pairs or objective.trains_scorer):
         rows = num_steps(objective, sizes["train"] * recipe.curation.keep) * objective.global_batch_size
         per_token = (6 if objective.gradient_checkpointing else 4) * model.parameters
@@ -183,12 +190,12 @@ def minutes(
     return stages
 
 
-def lines(recipe: Recipe, model: Shape, gpus: list[Gpu], sizes: dict[str, int], prompt: int) -> list[str]:
-    """Memory and time of a round on `gpus`, in lines for the user; the arguments are those of `minutes`."""
+def lines(recipe: Recipe, model: Shape, gpus: list[Gpu], sizes: dict[str, int], prompt: int, n: int = 1) -> list[str]:
+    """Memory and time of round `n` on `gpus`, in lines for the user; the arguments are those of `minutes`."""
     details, fits = memory(recipe, model, gpus)
     names = ", ".join(sorted({gpu.name for gpu in gpus}))
     verdict = "it fits" if fits else "it does NOT fit"
-    stages = minutes(recipe, model, gpus, sizes, prompt) if fits else None
+    stages = minutes(recipe, model, gpus, sizes, prompt, n) if fits else None
     if stages:
         uncounted = "training not counted, " if "train" not in stages and recipe.objective.trains else ""
         parts = ", ".join(f"{stage} {value:.1f}" for stage, value in stages.items())

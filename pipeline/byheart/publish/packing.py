@@ -18,6 +18,7 @@ from byheart.models import checkpoint, lora, portable
 from byheart.models.weights import GENERATION, SIGNS, plain
 from byheart.publish.manifest import Manifest
 from byheart.publish.places import without_places
+from byheart.report import figures, peers
 from byheart.report.data import SPLITS, Round, RunView, measured
 from byheart.runs.run import check_weights, first_weights
 from byheart.templates import render_card
@@ -183,6 +184,9 @@ def _write_card(path: Path, publication: _Publication) -> None:
             first=publication.run.finished[0].metrics.splits,
             kinds=publication.run.greedy,
             splits=SPLITS,
+            figures=figures,
+            peers=peers,
+            controls=peers.rows(finished.metrics, publication.run.greedy),
             environments=finished.environments,
             builtin=checkpoint.BUILTIN.get(chosen.model.name),
             is_local=publication.is_local,

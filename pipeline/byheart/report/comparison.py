@@ -134,7 +134,7 @@ class Comparison:
 
     def over_seeds(self) -> Table:
         """What each recipe came to, over its seeds."""
-        return over_seeds(self.pools, self.kinds, self.split)
+        return over_seeds(self.pools, self.kinds, self.split, self.ids[self.split])
 
     def changes(self) -> Table:
         """How certain the differences are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from byheart.evaluation.metrics import Paired, RoundMetrics
+from byheart.evaluation.metrics import AlsoMetrics, Paired, RoundMetrics
 from byheart.report import figures
 from byheart.report.figures import Figure, Row, Table
 
@@ -15,7 +15,7 @@ def rows(metrics: RoundMetrics) -> list[Row]:
     made = []
     for name, task in metrics.also.items():
         sides = [(name, task.before, task.paired)]
-        if task.since_first != task.paired or task.first != task.before:
+        if not _from_first(task):
             sides.append((f"{name}, since the base", task.first, task.since_first))
         for words, before, paired in sides:
             counts = figures.moved(paired), figures.p_value(paired.p_worse)
@@ -26,21 +26,23 @@ def rows(metrics: RoundMetrics) -> list[Row]:
 
 
 def text(metrics: RoundMetrics) -> str:
-    """Which tasks fell or rose significantly, in the round or else since the base, as sentences; "" where nothing else
-    is measured."""
-    if not metrics.also:
-        return ""
-    moved = []
+    """Which tasks fell or rose significantly, in the round or since the base, as sentences; "" where nothing else is
+    measured."""
+    sentences: list[str] = []
+    still: list[str] = []
     for name, task in metrics.also.items():
-        if direction := _moved(task.paired):
-            values = figures.accuracy(task.before).value, figures.accuracy(task.after).value
-            moved.append(f"{name} {direction} from {values[0]} to {values[1]}: {_change(task.paired)}.")
-        elif direction := _moved(task.since_first):
-            values = figures.accuracy(task.first).value, figures.accuracy(task.after).value
-            moved.append(
-                f"{name} {direction} since the base from {values[0]} to {values[1]}: {_change(task.since_first)}."
-            )
-    return " ".join(moved) or f"no significant change on {', '.join(metrics.also)}."
+        moves = [(task.before, task.paired, ""), (task.first, task.since_first, " since the base")]
+        moved = [
+            f"{name} {_moved(paired)}{since} from {figures.accuracy(before).value} to "
+            f"{figures.accuracy(task.after).value}: {' '.join(figures.change(paired)[:2])}."
+            for before, paired, since in (moves[:1] if _from_first(task) else moves)
+            if _moved(paired)
+        ]
+        if not task.paired.problems:
+            moved = [f"nothing could be judged on {name}."]
+        sentences += moved
+        still += [] if moved else [name]
+    return " ".join([*sentences, *([f"no significant change on {', '.join(still)}."] if still else [])])
 
 
 def table(rounds: Sequence[tuple[int, RoundMetrics]]) -> Table:
@@ -59,5 +61,6 @@ def _moved(paired: Paired) -> str:
     return "fell" if paired.high < 0 else "rose" if paired.low > 0 else ""
 
 
-def _change(paired: Paired) -> str:
-    return " ".join(figures.change(paired)[:2])
+def _from_first(task: AlsoMetrics) -> bool:
+    """Whether the round started from the policy that the run began with."""
+    return task.since_first == task.paired and task.first == task.before

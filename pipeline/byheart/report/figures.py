@@ -38,7 +38,7 @@ class Figure(NamedTuple):
 
 UNKNOWN = Figure("–")
 ALPHA = 0.05
-"""What intervals leave out, unless they say otherwise."""
+"""The share that a 95 % interval leaves out."""
 
 
 class Table(NamedTuple):

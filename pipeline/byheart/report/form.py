@@ -17,7 +17,12 @@ def text(gains: Gains) -> str:
         if causes.total:
             sentences.append(f"Of {_problems(causes.total, moved)}, by the answer {when}: {_counted(causes)}.")
     form, substance = (" ".join(figures.change(part)[:2]) for part in (gains.form, gains.substance))
-    sentences.append(f"Of the change of accuracy {form} is form and {substance} substance.")
+    sentences.append(
+        f"Form: {form} of the change of accuracy comes from answers that were cut off, could not be read or are right "
+        f"in another form. Substance: {substance} comes from answers that were wrong."
+    )
+    if gains.unlooked:
+        sentences.append(f"In {gains.unlooked} of them right answers in another form can't be looked for.")
     if both := gains.readable:
         sentences.append(
             f"Where both answers are complete and could be read ({_problems(both.problems)}), accuracy went from "
@@ -27,15 +32,14 @@ def text(gains: Gains) -> str:
 
 
 def superficial(metrics: RoundMetrics, kind: Kind) -> str:
-    """Whether a round gained on its own task, by one kind of answers to the held-out problems, and lost on another
-    that is measured, each by an interval without zero, as a sentence; "" where it did not. That a gain in the trained
-    distribution comes with a loss out of it is what 2503.02103 calls superficial self-improvement."""
-    lost = [name for name, task in metrics.also.items() if task.paired.high < 0]
+    """Whether a round gained on its own task, by one kind of answers to the held-out problems, and another that is
+    measured fell in the round or since the base, each by an interval without zero, as a sentence; "" where it did not.
+    That a gain in the trained distribution comes with a loss out of it is what 2503.02103 calls superficial
+    self-improvement."""
+    lost = [name for name, task in metrics.also.items() if min(task.paired.high, task.since_first.high) < 0]
     if not lost or metrics.held_out.paired.kind(kind).low <= 0:
         return ""
-    return (
-        f"The round gained on its own task and lost on {', '.join(lost)}: the improvement is superficial (2503.02103)."
-    )
+    return f"The round gained on its own task, and {', '.join(lost)} fell: a superficial improvement (2503.02103)."
 
 
 def table(rounds: Sequence[tuple[int, Gains | None]]) -> Table:

@@ -48,11 +48,13 @@ def write_page(folder: Path) -> Path:
     directory, or one of another version of byheart."""
     run = measured(folder)
     last = run.finished[-1] if run.finished else None
+    promoted = [round_ for round_ in run.finished if round_.promoted]
     return _write(
         "report.html",
         folder / "report.html",
         run=run,
         last=last,
+        ends=promoted[-1] if promoted else last,
         headline=_headline(run.finished) if last else None,
         gains=form.table([(round_.n, round_.metrics.gains) for round_ in run.finished]),
         others=elsewhere.table([(round_.n, round_.metrics) for round_ in run.finished]),

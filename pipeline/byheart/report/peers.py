@@ -35,14 +35,11 @@ def text(metrics: RoundMetrics, kind: Kind) -> str:
     _, best = max(measured, key=lambda pair: pair[0])
     base, paired = figures.accuracy(best.accuracy[kind]), best.against[kind]
     change = figures.change(paired)
-    with_ = f"With {best.words} alone the base comes to {base.value} {base.interval}"
+    with_ = f"The base model with {best.words} gets {base.value} {base.interval}"
     if paired.low > 0:
         return f"{with_}; the policy after the round adds {change.value} {change.interval} to that."
-    verdict, doubt = ("does worse", "") if paired.high < 0 else ("does no better", ", no significant difference")
-    return (
-        f"{with_}, and the policy after the round {verdict}: {change.value} {change.interval}{doubt}. Nothing is "
-        "called learned that the base gives without training."
-    )
+    verdict = "is worse" if paired.high < 0 else "is not significantly better"
+    return f"{with_}, and the policy after the round {verdict}: {change.value} {change.interval}."
 
 
 def _share(control: ControlMetrics, kind: Kind) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from byheart.config.recipe import flatten
+from byheart.config.recipe import deciding
 from byheart.evaluation import Answer, Measure
 from byheart.evaluation.clusters import Mean, clustered
 from byheart.evaluation.comparing import accuracy, judged_both, paired
@@ -18,8 +18,8 @@ from byheart.report.data import RunView
 from byheart.report.figures import ALPHA, Figure, Table
 from byheart.types import replace
 
-UNDECIDING: dict[str, Any] = {"name": "", "rounds": 0, "accelerate": None}
-"""Keys of a recipe that decide no result of a round."""
+UNDECIDING: dict[str, Any] = {"name": ""}
+"""Keys of a recipe that decide no result of a round, beside those of config.recipe."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,11 @@ class Entry:
         return int(self.view.recipe["seed"])
 
     def keys(self, but: dict[str, Any] = UNDECIDING) -> dict[str, Any]:
-        """The flat keys of its recipe with their values, with those of `but` in their place."""
-        return flatten(self.view.recipe | but)
+        """The flat keys that decide its results with their values, with those of `but` in their place; without the date
+        that its prompts have, which is that of its beginning."""
+        keys = deciding(self.view.recipe | but)
+        keys.pop("model.date", None)
+        return keys
 
 
 @dataclass(frozen=True)
@@ -137,20 +140,20 @@ def pooled(sides: Sequence[Side], kind: Kind) -> Pooled:
     return Pooled(Paired(len(both), mean.value, low, high, gained, lost, mean.p_worse), mean)
 
 
-def over_seeds(pools: Sequence[Pool], kinds: Sequence[Kind], split: str) -> Table:
-    """What each recipe came to: the base model, where its runs ended, and the change, over seeds and problems; and then
-    each of its runs, over problems alone."""
+def over_seeds(pools: Sequence[Pool], kinds: Sequence[Kind], split: str, ids: Container[str]) -> Table:
+    """What each recipe came to on the problems `ids` of a split: the base model, where its runs ended, and the change,
+    over seeds and problems; and then each of its runs, over problems alone."""
     rows: list[list[Figure | str]] = []
     for pool in pools:
         for kind in kinds:
             parts = [pool.runs, *([run] for run in pool.runs)] if len(pool.runs) > 1 else [pool.runs]
             names = (pool.name, *(run.name for run in pool.runs))
-            rows += [_gain(name, part, kind, split) for name, part in zip(names, parts, strict=False)]
+            rows += [_gain(name, part, kind, split, ids) for name, part in zip(names, parts, strict=False)]
     return Table(("recipe, run", "answer", "seeds", "base", "after", "change", "p"), frozenset({"p"}), rows)
 
 
-def _gain(name: str, runs: Sequence[Entry], kind: Kind, split: str) -> list[Figure | str]:
-    sides = [Side(run.seed, *(stand.measure.splits[split] for stand in (run.stands[0], run.last))) for run in runs]
+def _gain(name: str, runs: Sequence[Entry], kind: Kind, split: str, ids: Container[str]) -> list[Figure | str]:
+    sides = [Side(run.seed, *(stand.of(split, ids) for stand in (run.stands[0], run.last))) for run in runs]
     before = _accuracy([(side.seed, side.before) for side in sides], kind)
     after = _accuracy([(side.seed, side.after) for side in sides], kind)
     gain, seeds = pooled(sides, kind), ", ".join(str(side.seed) for side in sides)

@@ -286,7 +286,7 @@ def _decision(run: RunView, finished: Round) -> Text:
         decision += _cell(figures.deciding(metrics.dev.paired.kind(kind), metrics.alpha), between=", ") + styled(".\n")
         if metrics.against_best:
             decision += styled("Against the best so far: ")
-            decision += _cell(figures.deciding(metrics.against_best, metrics.alpha_best), between=", ") + styled(".\n")
+            decision += _cell(figures.deciding(metrics.against_best, metrics.alpha), between=", ") + styled(".\n")
     return decision + styled((figures.decision(metrics), "bold"))
 
 

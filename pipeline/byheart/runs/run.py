@@ -136,17 +136,16 @@ class Run:
         return len(read_state(self.dir).rounds)
 
     def target(self, rounds: int | None = None) -> int:
-        """The round to reach: `rounds` more than are finished, by default as the recipe says, or what an interrupted
-        command was to reach."""
+        """The round to reach: `rounds` more than are finished, by default as the recipe says. An interrupted command is
+        gone on with, unless fewer rounds are asked for now than are left of it, or it was to end where nothing more is
+        gained."""
         if self.only:
             return self.finished + 1
         state, wanted = read_state(self.dir), self.recipe.rounds if rounds is None else rounds
-        if isinstance(wanted, Rounds):
-            if not state.left or state.patience:  # else rounds were interrupted that were asked for whatever they gain
-                state = state.until(wanted.most, wanted.patience)
-        elif not state.left:
-            state = state.until(self.finished + wanted, None)
-        elif state.target != self.finished + wanted:
+        if not state.left or state.patience or (rounds and rounds < state.left):
+            until = (wanted.most, wanted.patience) if isinstance(wanted, Rounds) else (self.finished + wanted, None)
+            state = state.until(*until)
+        elif isinstance(wanted, Rounds) or state.target != self.finished + wanted:
             progress.console.print(f"resuming an interrupted command, up to round {state.target}")
         self._save(state)
         return state.target
@@ -203,8 +202,8 @@ class Run:
 
     def stage(self, n: int, name: str, function: StageFunction[..., T], *inputs: Any, **checks: Any) -> Made[T]:
         """What `function` makes of `inputs` in round `n`: it is read if it is on record, else done now. What another
-        stage made is given to it as the thing itself. It is given `checks` too, by
-        which it may refuse what it is to do, and which are no part of its digest."""
+        stage made is given to it as the thing itself. It is given `checks` too, by which it may refuse what it is to
+        do, and which are no part of its digest."""
         key = stage_digest(name, n, self.recipe.seed, inputs)
         record = self.records(n).get(name)
         if record and record.done and record.digest == key:
@@ -410,18 +409,18 @@ def changes(folder: Path, new: Recipe) -> list[str]:
     return recipe.changed(old, new.deciding())
 
 
-def dated(new: Recipe, folder: Path) -> Recipe:
-    """`new` with the date that the chat template of its model writes: that of the run in `folder`, or today's where
+def dated(new: Recipe, folder: Path, today: date) -> Recipe:
+    """`new` with the date that the chat template of its model writes: that of the run in `folder`, or `today` where
     none has begun. A recipe that says a date, or whose model's template writes none, is returned as it is."""
     model = new.model
     if model.date:
         return new
     old = read_recipe(folder)["model"] if (folder / "recipe.yaml").exists() else {}
     if old.get("name") != model.name:
-        today = date.today() if template.tells_date(checkpoint.fetch(model)) else None
+        written = today if template.tells_date(checkpoint.fetch(model)) else None
     else:
-        today = date.fromisoformat(str(old["date"])) if old.get("date") else None
-    return new.model_copy(update={"model": model.model_copy(update={"date": today})}) if today else new
+        written = date.fromisoformat(str(old["date"])) if old.get("date") else None
+    return new.model_copy(update={"model": model.model_copy(update={"date": written})}) if written else new
 
 
 class _Named(BaseModel):

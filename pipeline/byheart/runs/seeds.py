@@ -27,7 +27,7 @@ def place(run: str, seed: int) -> str:
 
 
 def remaining(state: RunState, wanted: int | Rounds) -> int:
-    """Rounds that a run is still to do until it has done as many as `wanted` in all; none where it ended before, as
-    nothing more was gained."""
+    """Rounds that are left of those `wanted` in all; none where the run ended before, because nothing more was
+    gained."""
     most, patience = (wanted.most, wanted.patience) if isinstance(wanted, Rounds) else (wanted, None)
     return state.until(most, patience).left

@@ -22,12 +22,20 @@ class Gold(Strategy):
 
     @override
     def check(self, recipe: Recipe) -> None:
+        if recipe.strategy.name != self.name or any(
+            other not in (self.name, {"name": self.name}) for other in recipe.schedule.get("strategy", ())
+        ):
+            raise RecipeError(
+                "strategy: gold is the one strategy of a run, neither part of another nor scheduled beside others: "
+                "cards say that all solutions are the task's"
+            )
         if not recipe.task.has_gold:
             raise RecipeError(f"strategy: gold needs gold answers, and the task {recipe.task.name!r} has none")
-        if recipe.curation.min_tokens or recipe.curation.max_hinted < 1:
+        curation, evaluation = recipe.curation, recipe.evaluation
+        if curation.min_tokens or curation.max_hinted < 1 or evaluation.num_slow:
             raise RecipeError(
-                "strategy: gold samples no tokens, and all its solutions are hinted: curation would drop them; say "
-                "curation: {min_tokens: 0, max_hinted: 1}"
+                "strategy: gold samples no tokens, and all its solutions are hinted: curation would drop them, and "
+                "there are no slow answers; say curation: {min_tokens: 0, max_hinted: 1}, evaluation: {num_slow: 0}"
             )
 
     @override

@@ -87,7 +87,7 @@ class Procedural(ProcessVerifier):
     def extract(self, problem: Problem, response: str) -> str | None:
         gold = problem.answer or ""
         marked = next(answers.marked(response), None)
-        text, closed = marked or (response, _is_json(response.strip()))
+        text, closed, _ = marked or (response, _is_json(response.strip()), "")
         blocks = _BLOCK.findall(text)
         if blocks:
             text = blocks[-1]

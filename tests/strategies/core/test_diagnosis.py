@@ -28,7 +28,7 @@ def group(marks: str, problem: str = "p", tokens: int = 10) -> RolloutGroup:
         if mark in SCORES:
             answer = "2" if mark in "+-" else None
             verdicts.append(Verdict(f"{problem}-{n}", "v", SCORES[mark], answer, ""))
-    return RolloutGroup(problem, rollouts, verdicts)
+    return RolloutGroup(problem, rollouts, verdicts, num_tokens=tokens * max(1, len(marks)))
 
 
 def stats(*problems: str, tokens: int = 10, reads_answers: bool = True) -> VerifyStats:
@@ -50,6 +50,11 @@ def test_each_sample_is_counted_once_as_what_it_came_to() -> None:
         num_unsampled=1,
     )
     assert stats("++", "+-", "#?", "~!").num_problems == 4
+
+
+def test_a_problem_for_which_nothing_was_generated_was_not_sampled() -> None:
+    solutions = group("++", tokens=0)
+    assert counted([solutions], solutions.verdicts, True).num_problems == 0
 
 
 def test_the_shares_are_said() -> None:
@@ -149,12 +154,13 @@ def test_it_is_said_once_after_the_first_dozens(
     assert capsys.readouterr().err == ""
 
 
-def test_a_problem_that_the_engine_refused_is_no_word_on_samples(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("failure", ["too long", None])
+def test_a_problem_for_which_nothing_was_generated_is_no_word_on_samples(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], failure: str | None
 ) -> None:
     first = FirstSamples(
         Stage(tmp_path, tmp_path, 2, "sample", 0, About("r", "m", "t", "s", "line", None)), DIRECT, True
     )
     for n in range(40):
-        first.add(RolloutGroup(Problem.of(str(n), "1", "number").id, [], [], failure="too long"))
+        first.add(RolloutGroup(Problem.of(str(n), "1", "number").id, [], [], failure))
     assert capsys.readouterr().err == ""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from byheart.contracts import Strategy, Workers
-from byheart.errors import EngineError
+from byheart.errors import AllFailedError
 from byheart.files import Journal, read_record
 from byheart.runs.records import SampleStats
 from byheart.runs.stages import Earlier, Stage, stage
@@ -87,7 +87,7 @@ def attempt(
     """What `solve` comes to for each of `problems`, in their order; written to `journal` as each is finished.
 
     Once `budget` tokens were generated no more problems are started, and those are not in the result. `retrieve`
-    answers requests for worked examples; `first` sees each finished problem. Raises EngineError where the engine
+    answers requests for worked examples; `first` sees each finished problem. Raises AllFailedError where the engine
     refused every single problem."""
     known = {group.problem_id: group for group in journal.read()}
     num_missing = sum(problem.id not in known for problem in problems)
@@ -120,7 +120,7 @@ def attempt(
 
 def _any_solved(groups: list[RolloutGroup]) -> list[RolloutGroup]:
     if groups and all(group.failure for group in groups):
-        raise EngineError(f"every problem failed; the first one, {groups[0].problem_id}: {groups[0].failure}")
+        raise AllFailedError(f"every problem failed; the first one, {groups[0].problem_id}: {groups[0].failure}")
     return groups
 
 

@@ -38,7 +38,8 @@ def verify(
     verdicts = judged(work, problems.train, rollouts, workers, verifier)
     write_records(work.dir / "verdicts.jsonl", verdicts)
     work.stats = stats = counted(rollouts, verdicts, verifier.reads_answers)
-    console.print(f"round {work.round} verify: {shares(stats)}")
+    if stats.num_problems:
+        console.print(f"round {work.round} verify: {shares(stats)}")
     failures = Counter(verdict.reason for verdict in verdicts if verdict.reason.startswith(FAILED))
     if failures:
         [(reason, _)] = failures.most_common(1)

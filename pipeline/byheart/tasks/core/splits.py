@@ -157,8 +157,8 @@ def load(
 ) -> Problems:
     """The splits of this round, and the problems of `others`, tasks that are measured too. Raises TaskError where a
     source has too few problems, or others than before, or a task's verifier or one of `verifiers` can't read gold
-    answers; and ModelError where a prompt does not suit the model. In round 1 `fits` raises what there is to say of
-    prompts that are made of the problems."""
+    answers; and ModelError where a prompt does not suit the model. `fits` raises what there is to say of prompts
+    that are made of the problems; those to train on are given to it as in round 1, from which examples are taken."""
     everything = source(task, work.seed)
     problems = replace(split(everything, task, work.round), also=also(others, work.seed))
     if earlier:
@@ -176,8 +176,8 @@ def load(
             for line in check_gold(part, others[name], ()):
                 console.print(line)
             check_prompts(part, model)
-    if fits and not earlier:
-        fits(problems)
+    if fits:
+        fits(replace(problems, train=earlier[0].problems.value.train) if earlier else problems)
     write_records(work.dir / "problems.jsonl", [problems])
     work.stats = LoadStats(
         num_train=len(problems.train),

@@ -23,15 +23,9 @@ _TAKEN_BACK = re.compile(
 )
 
 
-class Marked(NamedTuple):
-    """The text under a mark; `closed` where the mark itself delimits it, as \\boxed{...} does."""
-
-    text: str
-    closed: bool
-
-
 class Claim(NamedTuple):
-    """The text under the last mark of a response, and all that comes after it."""
+    """The text under a mark, and what comes after it up to the next mark; `closed` where the mark itself delimits it,
+    as \\boxed{...} does."""
 
     text: str
     closed: bool
@@ -49,7 +43,7 @@ def claim(text: str) -> Claim | None:
 
     None without a mark; an empty claim where the text is cut off within a box.
     """
-    for (under, closed), after in _under_marks(text):
+    for under, closed, after in _under_marks(text):
         if not closed:
             start = _match(_DISPLAY, under).end()
             claimed = sentence(under[start:])
@@ -60,9 +54,9 @@ def claim(text: str) -> Claim | None:
     return None
 
 
-def marked(text: str) -> Iterator[Marked]:
+def marked(text: str) -> Iterator[Claim]:
     """The marked texts, the last first; under a mark that does not delimit its text, all up to the next mark."""
-    return (under for under, _ in _under_marks(text) if under.text)
+    return (claim for claim in _under_marks(text) if claim.text)
 
 
 def sentence(text: str) -> str:
@@ -70,11 +64,11 @@ def sentence(text: str) -> str:
     return _match(_SENTENCE, text).group()
 
 
-def _under_marks(text: str) -> Iterator[tuple[Marked, str]]:
-    """Each marked text, the last first, and the text after it up to the next mark; "" for a box that is cut off."""
+def _under_marks(text: str) -> Iterator[Claim]:
+    """Each marked text, the last first; "" for a box that is cut off."""
     last_line = text.rstrip().rpartition("\n")[2]
     if last_line.startswith("#### "):
-        yield Marked(last_line[5:].strip(), True), ""
+        yield Claim(last_line[5:].strip(), True, "")
     end = len(text)
     for match in reversed(list(_MARK.finditer(text))):
         under, after, closed, cut_off = text[match.end() : end], "", False, False
@@ -86,7 +80,7 @@ def _under_marks(text: str) -> Iterator[tuple[Marked, str]]:
             closed = True
         end = match.start()
         if under.strip() or cut_off:
-            yield Marked(under.strip(), closed), after
+            yield Claim(under.strip(), closed, after)
 
 
 def _match(pattern: re.Pattern[str], text: str) -> re.Match[str]:
