@@ -77,7 +77,7 @@ def test_terminal_and_page_show_them(tmp_path: Path, capsys: pytest.CaptureFixtu
     html = page.write_page(folder).read_text("utf-8")
     assert "<b>Controls, round 1</b>: The base model with the prompt" in html
     assert "<dt>with …</dt>" in html
-    assert html.count("base with the prompt") == 2
+    assert html.count("base with the prompt") == 2 + 2, "in the tables, and in the chart's label and legend"
     assert "<script>alert" not in html
 
 

@@ -48,7 +48,7 @@ def _charts(run: RunView) -> Iterator[Chart]:
     yield Chart(
         "Accuracy by round",
         "Share answered right. Bars are 95 % intervals.",
-        [_accuracies(rounds, KINDS.index(kind), kind) for kind in (*run.greedy, "slow")],
+        [*(_accuracies(rounds, KINDS.index(kind), kind) for kind in (*run.greedy, "slow")), *_controls(rounds[-1])],
     )
     yield Chart(
         "Tokens an answer by round",
@@ -97,6 +97,16 @@ def _accuracies(rounds: Sequence[Round], look: int, kind: str) -> Line:
     starts = [(round_.n - 1, True, round_.metrics.held_out.before) for round_ in rounds]
     sides = starts if kind == "slow" else _sides(rounds)
     return _line(look, kind, [_point(n, side.kind(kind), promoted) for n, promoted, side in sides])
+
+
+def _controls(last: Round) -> list[Line]:
+    """What the base came to with each control, by the answers that decide: level from round 0 to the `last`."""
+    kind = last.metrics.decided_by
+    return [
+        replace(_line(look, f"base with {clip(control.words, 24, 8)}", points), dashed=True)
+        for look, control in enumerate(last.metrics.controls, len(KINDS))
+        if all(points := [_point(n, control.accuracy.get(kind)) for n in (0, last.n)])
+    ]
 
 
 def _group(rounds: Sequence[Round], look: int, group: str, kind: Kind) -> Line:
