@@ -168,9 +168,9 @@ def _changed(record: Mapping[str, Any], run: Planned) -> list[str]:
 
 def _record(run: Planned, folder: Path) -> dict[str, Any]:
     rounds = view(folder).finished[: run.rounds]
-    made_with = {str(n): facts for n, facts in view(folder).environments()}
-    first = made_with.get("1", {})
-    commit = re.search(r"\((.+)\)", first.get("byheart", ""))
+    made_with = [{"round": n, **facts} for n, facts in view(folder).environments()]
+    first = made_with[0] if made_with else {}
+    commit = re.search(r"\((.+)\)", str(first.get("byheart", "")))
     return {
         "recipe": run.recipe,
         "seed": run.seed,

@@ -104,7 +104,8 @@ def test_a_record_says_how_it_was_made_and_what_each_round_measured(root: Path) 
     assert known["command"] == "byheart run sums.yaml task.digits=3 seed=1 --rounds 2"
     assert known["machine"]["processor"] == machine.hardware()
     assert known["commit"] in machine.version()
-    assert known["made_with"]["1"]["python"] == machine.versions()["python"]
+    assert known["made_with"][0]["round"] == 1
+    assert known["made_with"][0]["python"] == machine.versions()["python"]
     assert known["resolved"]["task"]["digits"] == 3 and known["resolved"]["seed"] == 1
     assert re.fullmatch("[0-9a-f]+", known["digest"])
     stages = [json.loads(path.read_text()) for path in (root / "two").glob("round-*/stages.json")]
@@ -115,6 +116,17 @@ def test_a_record_says_how_it_was_made_and_what_each_round_measured(root: Path) 
     assert first["held_out"]["paired"]["fast"]["gained"] == 10, "how many, not their ids"
     assert first["counts"]["sample"]["num_tokens"] == 4321
     assert len((root / "evidence/longer-1.json").read_text()) < 40_000
+
+
+def test_a_run_resumed_by_another_version_in_its_first_round_keeps_the_facts_of_both(root: Path) -> None:
+    path = root / "two/round-001/environments.jsonl"
+    facts = json.loads(path.read_text())
+    later = facts | {"versions": facts["versions"] | {"python": "3.99"}}
+    path.write_text(f"{json.dumps(facts)}\n{json.dumps(later)}\n")
+    work(root)
+    known = record(root, "longer-1")
+    assert known["machine"]["processor"] == machine.hardware()
+    assert known["made_with"][1] == {"round": 1, "python": "3.99"}
 
 
 def test_a_figure_can_name_what_a_control_came_to(root: Path) -> None:
@@ -272,7 +284,7 @@ evaluation: {num_train: 2, num_slow: 1, fast: {max_tokens: 4}, worked: {max_toke
     failed, out = work(root)
     assert failed == [], out
     known = record(root, "sums-3")
-    assert known["made_with"]["1"]["torch"] and known["seconds"] > 0
+    assert known["made_with"][0]["torch"] and known["seconds"] > 0
     assert known["rounds"]["1"]["held_out"]["before"]["fast"]["problems"] == 2
     assert known["rounds"]["1"]["costs"]["sample"]["generating"] > 0
     assert not re.search(r'["\s=]/\w', (root / "evidence/sums-3.json").read_text())
