@@ -149,8 +149,7 @@ class Ledger:
         return run.minutes * self.pace * max(0.0, 1 - self.finished(run) / run.rounds)
 
     def write(self, run: Planned) -> Path:
-        """Record a run that is finished. Raises ValueError where the record would hold a path of this
-        machine."""
+        """Record a run that is finished. Raises ValueError where the record would hold a path of this machine."""
         path = self.root / "evidence" / f"{run.key}.json"
         text = json.dumps(_record(run, self.folder(run)), indent=1) + "\n"
         data = os.environ.get("DATA")

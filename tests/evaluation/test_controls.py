@@ -152,6 +152,12 @@ def test_of_prompts_the_best_on_dev_is_measured_and_of_equals_the_first(tmp_path
         assert len(engine.taken) == 3 * 2 + 4
 
 
+def test_a_prompt_that_fits_no_development_problem_is_not_the_best(tmp_path: Path) -> None:
+    with opened(tmp_path, prompts=["{problem} too long", "{problem}?"]) as run:
+        [control] = measured(run, saying(lambda _: "8", refuses="too long"))
+    assert control.words == "the prompt '{problem}?'"
+
+
 def test_a_majority_needs_no_gold_and_of_equals_the_earliest_wins(tmp_path: Path) -> None:
     samples = {"h0": "7 8 7.0", "h1": "8 7 8", "h2": "7 8 9", "h3": "7~ 7~ 8"}
     with opened(tmp_path, majority=3) as run:

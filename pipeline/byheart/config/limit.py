@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def limited(recipe: Recipe, most: int) -> Recipe:
     """`recipe` with at most `most` problems in each split, in each measure and in each other task that is measured. Its
-    objective trains on any number of rows, for no more steps than they take, so that all stages are gone through."""
+    objective trains on any number of rows, for no more steps than they take, so that every stage runs."""
     evaluation = recipe.evaluation
     also = {
         name: asked.model_copy(update={"task": _with_fewer(asked.task, most)})

@@ -61,6 +61,11 @@ class ControlOptions(Options):
         default=0, ge=0, le=512, description="samples a problem of which the most frequent answer counts"
     )
 
+    @property
+    def num_greedy(self) -> int:
+        """How many controls ask for greedy answers to the held-out problems."""
+        return bool(self.few_shot) + bool(self.few_shot_own) + bool(self.prompts)
+
 
 @dataclass(frozen=True, slots=True)
 class Control(Record):
@@ -175,7 +180,10 @@ def _best(development: Subject, options: EvaluationOptions) -> str:
     kind = options.decides
 
     def num_right(prompt: str) -> int:
-        control = _measured(development, prompt, {kind: _prompted(prompt, options)[kind]})
+        try:
+            control = _measured(development, prompt, {kind: _prompted(prompt, options)[kind]})
+        except AllFailedError:  # too long, say
+            return -1
         return sum(answer.kind(kind).right is True for answer in control.answers)
 
     return max(options.controls.prompts, key=num_right)

@@ -75,7 +75,7 @@ class EvaluationOptions(Options):
     controls: ControlOptions = Field(
         default=ControlOptions(),
         exclude_if=lambda controls: controls == ControlOptions(),
-        description="what the model that the run began with is measured with beside the bare question",
+        description="what the model that the run began with, untrained, is also measured with",
     )
     also: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], AlsoOptions] = Field(
         default_factory=dict,

@@ -136,8 +136,7 @@ def _would(recipe: Recipe, problems: Problems, path: Path | None, n: int) -> dic
 
 def _controls(evaluation: EvaluationOptions, sizes: Mapping[str, int], n: int) -> tuple[str, str]:
     asked, kinds = evaluation.controls, 1 if evaluation.one_kind else 2
-    greedy = bool(asked.few_shot) + bool(asked.few_shot_own) + bool(asked.prompts)
-    answers = sizes["held_out"] * (greedy * kinds + asked.majority) + sizes["dev"] * len(asked.prompts)
+    answers = sizes["held_out"] * (asked.num_greedy * kinds + asked.majority) + sizes["dev"] * len(asked.prompts)
     if not answers:
         return "nothing: evaluation.controls asks for none", ""
     most = max(evaluation.fast.max_tokens, evaluation.worked.max_tokens)

@@ -179,8 +179,8 @@ def minutes(
     }
     asked = evaluation.controls
     if n == 1 and asked != ControlOptions():
-        greedy = bool(asked.few_shot) + bool(asked.few_shot_own) + bool(asked.prompts)
-        controls = sizes["held_out"] * (greedy * (evaluation.fast.max_tokens + worked) + asked.majority * worked)
+        greedy = asked.num_greedy * (evaluation.fast.max_tokens + worked)
+        controls = sizes["held_out"] * (greedy + asked.majority * worked)
         stages["controls"] = (controls + sizes["dev"] * len(asked.prompts) * worked) / rate / 60
     if isinstance(objective, SFT) and not (objective.needs_pairs or objective.trains_scorer):
         rows = num_steps(objective, sizes["train"] * recipe.curation.keep) * objective.global_batch_size

@@ -137,8 +137,8 @@ class Run:
 
     def target(self, rounds: int | None = None) -> int:
         """The round to reach: `rounds` more than are finished, by default as the recipe says. An interrupted command is
-        gone on with, unless fewer rounds are asked for now than are left of it, or it was to end where nothing more is
-        gained."""
+        resumed, unless fewer rounds are asked for now than it had left, or it was to stop once nothing more was gained.
+        """
         if self.only:
             return self.finished + 1
         state, wanted = read_state(self.dir), self.recipe.rounds if rounds is None else rounds

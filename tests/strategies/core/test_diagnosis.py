@@ -57,6 +57,11 @@ def test_a_problem_for_which_nothing_was_generated_was_not_sampled() -> None:
     assert counted([solutions], solutions.verdicts, True).num_problems == 0
 
 
+def test_a_problem_that_failed_on_the_way_is_not_counted_whatever_was_generated_for_it() -> None:
+    failed = RolloutGroup("p", [], [], failure="too long", num_tokens=30)
+    assert counted([failed], [], True).num_problems == 0
+
+
 def test_the_shares_are_said() -> None:
     assert shares(stats("++", "+-", "#?", "~!")) == (
         "4 problems (all samples right in 1, some in 1, none in 2), 8 samples (3 right, 2 cut off, 1 without a "

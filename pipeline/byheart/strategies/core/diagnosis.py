@@ -18,10 +18,10 @@ FIRST_PROBLEMS, FIRST_SAMPLES = 32, 64
 
 def counted(groups: Iterable[RolloutGroup], verdicts: Iterable[Verdict], reads_answers: bool) -> VerifyStats:
     """How the rollouts of `groups` came out, as far as there are `verdicts` on them, by a verifier that `reads_answers`
-    or judges in another way. A problem for which nothing was generated is none of them."""
+    or judges in another way. A problem that failed, or for which nothing was generated, is none of them."""
     by_id = {verdict.rollout_id: verdict for verdict in verdicts}
     problems = [
-        [_word(rollout, by_id.get(rollout.id)) for rollout in group.rollouts] for group in groups if group.num_tokens
+        [_word(rollout, by_id.get(rollout.id)) for rollout in group.rollouts] for group in groups if _sampled(group)
     ]
     counts = Counter(chain.from_iterable(problems))
     num_all_right = sum(set(words) == {"right"} for words in problems)
@@ -38,6 +38,10 @@ def counted(groups: Iterable[RolloutGroup], verdicts: Iterable[Verdict], reads_a
         samples_unread=counts["unread"] if reads_answers else None,
         num_unsampled=problems.count([]),
     )
+
+
+def _sampled(group: RolloutGroup) -> bool:
+    return group.failure is None and group.num_tokens > 0
 
 
 def _word(rollout: Rollout, verdict: Verdict | None) -> str:
@@ -108,8 +112,9 @@ class FirstSamples:
         self._said = False
 
     def add(self, group: RolloutGroup) -> None:
-        """Take in what a problem came to; where nothing was generated for it, it is no word on samples."""
-        if self._said or not group.num_tokens:
+        """Take in what a problem came to; where it failed, or nothing was generated for it, that is no word on
+        samples."""
+        if self._said or not _sampled(group):
             return
         self._groups.append(group)
         num_samples = sum(len(group.rollouts) for group in self._groups)
