@@ -22,6 +22,7 @@ from byheart.strategies.core.value_targets import grown, hard
 from byheart.text import normalised
 from byheart.types import Problem, Rollout, RolloutGroup, Solver, Verdict, replace
 from byheart.verifiers.consensus import comparing, grouped
+from byheart.verifiers.core.thinking import answer_part
 
 Answers = Mapping[str, Answer]
 """By problem id."""
@@ -159,7 +160,9 @@ def equal_answers(subject: Subject, samples: Mapping[str, Rollouts]) -> dict[str
 
 
 def right_or_not(rollout: Rollout, verdict: Verdict) -> bool | None:
-    """None where it could not be judged; what was cut off is never right."""
+    """None where it could not be judged; what was cut off is never right, and wrong where that was within a thought."""
+    if rollout.finish_reason == "length" and answer_part(rollout.response) is None:
+        return False
     return None if verdict.score is None else verdict.correct and rollout.finish_reason == "stop"
 
 

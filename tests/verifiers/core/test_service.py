@@ -204,3 +204,29 @@ def test_half_a_character_in_a_reason_can_be_written_to_a_file() -> None:
     assert "ud800" in verdict.reason
     assert verdict.reason.encode()
     assert verdict.reason.isprintable()
+
+
+THOUGHT = "<think>It is 4."
+"""A response without an end."""
+ANSWERED = "<think>It is 5.</think>4"
+
+
+@pytest.mark.parametrize(
+    "by",
+    [
+        "number",
+        "math",
+        "exact",
+        {"name": "regex", "pattern": r"\d"},
+        {"name": "first", "of": ["number", "math"]},
+        {"name": "all", "of": ["number", "exact"]},
+        {"name": "any", "of": ["number", "exact"]},
+    ],
+    ids=str,
+)
+def test_a_thought_is_not_the_answer_and_one_without_an_end_is_unjudged(by: Any) -> None:
+    problem = Problem.of("2 + 2", "4", "number")
+    verdicts = verdicts_by(by, problem, [THOUGHT, ANSWERED, THOUGHT])
+    assert [verdict.score for verdict in verdicts] == [None, 1.0, None]
+    assert "within a thought" in verdicts[0].reason
+    assert [verdict.score for verdict in verdicts_by(by, problem, [THOUGHT])] == [None]

@@ -8,7 +8,7 @@ runs a strategy. Any other has bounded work by construction, a few passes over t
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache, partial
@@ -20,6 +20,7 @@ from byheart.errors import PluginError, RecipeError, described
 from byheart.types import Interaction, Judgement, Problem, Verdict, Verify
 from byheart.verifiers.core.identity import identity
 from byheart.verifiers.core.pool import Pool, checked, ended, failed
+from byheart.verifiers.core.thinking import answer_part
 
 
 @dataclass(eq=False)
@@ -85,13 +86,20 @@ class VerifierService:
         Raises PluginError where `interact` returned anything else.
         """
         verifier: Verifier = request.by or self.verifier
-        interaction = verifier.interact(request.problem, request.responses)
+        finished = [answer_part(response) for response in request.responses]
+        if request.responses and not any(text is not None for text in finished):
+            return None  # for `submit`
+        interaction = verifier.interact(request.problem, [text for text in finished if text is not None])
         if interaction is not None and not isinstance(interaction, Generator):
             raise PluginError(
                 f"{verifier.interact.__qualname__} (problem {request.problem.id}) has no yield: it returned "
                 f"{described(interaction)}, neither a generator that yields lists of requests nor None"
             )
-        return interaction
+        if interaction is None or None not in finished:
+            return interaction
+        of_all = _of_all(interaction, finished, _unfinished(verifier, request.problem))
+        of_all.__qualname__ = interaction.__qualname__  # type: ignore[attr-defined]  # by which errors name it
+        return of_all
 
     def verdicts(self, request: Verify, judgements: Iterable[Judgement]) -> list[Verdict]:
         """The reply to `request`, made of the judgements of its responses, in order."""
@@ -108,11 +116,14 @@ class VerifierService:
         judgements: dict[str, Judgement | None] = dict.fromkeys(request.responses)
         opened = self._open[self._tickets] = _Open(request, judgements, len(judgements))
         for response in judgements:
-            if isinstance(verifier, ProcessVerifier):
-                future = self._workers.submit(verifier, request.problem, response)
+            text = answer_part(response)
+            if text is not None and isinstance(verifier, ProcessVerifier):
+                future = self._workers.submit(verifier, request.problem, text)
                 future.add_done_callback(partial(self._ended, self._tickets, response, verifier))
             else:
-                judgements[response] = _here(verifier, request.problem, response)
+                judgements[response] = (
+                    _unfinished(verifier, request.problem) if text is None else _here(verifier, request.problem, text)
+                )
                 opened.missing -= 1
         if opened.missing == 0:
             self._done.append(self._tickets)
@@ -142,6 +153,25 @@ class VerifierService:
         """Store a judgement by a worker. Called in a thread of the pool."""
         if not future.cancelled():
             self._judged.put((ticket, response, ended(future, verifier)))
+
+
+UNFINISHED = Judgement(None, None, "the response ends within a thought; let it be longer, by max_tokens")
+"""What is said of a response that came to no answer."""
+
+
+def _unfinished(verifier: Verifier, problem: Problem) -> Judgement:
+    """What is said of it, or that no response to `problem` can be judged."""
+    reason = verifier.unreadable(problem)
+    return Judgement(None, None, reason) if reason else UNFINISHED
+
+
+def _of_all(interaction: Interaction, finished: Sequence[str | None], unfinished: Judgement) -> Interaction:
+    """The judgements of all responses, where `interaction` judges those that are `finished`."""
+    judgements = yield from interaction
+    if not isinstance(judgements, list) or len(judgements) != len(finished) - finished.count(None):
+        return judgements  # and so an error
+    left = iter(judgements)
+    return [unfinished if text is None else next(left) for text in finished]
 
 
 def _elsewhere(verifier: Verifier) -> VerifierService:
