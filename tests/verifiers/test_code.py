@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from typing import Any
 
 import psutil
@@ -203,3 +204,134 @@ def test_an_example_of_its_use_after_the_solution_does_not_hide_it() -> None:
     problem = Problem("", "", None, "code", {"tests": [says("assert add(1, 2) == 3")], "entry_point": "add"})
     response = f"```python\n{ADD}```\nUse it so:\n```python\nprint(add(1, 2))\n```"
     assert CODE.verify(problem, response).score == 1.0
+
+
+DOUBLE = "def double(n):\n    return 2 * n\n"
+DOCUMENTED = '''def double(n):
+    """Twice a number.
+
+    ```
+    double(2)
+    ```
+    """
+    return 2 * n
+'''
+ENCLOSED = {
+    "a fence in a docstring": f"```python\n{DOCUMENTED}```",
+    "no fence but that in a docstring": DOCUMENTED,
+    "a longer fence": f'````python\n{DOUBLE}QUOTED = """```\n```"""\n````',
+    "tildes": f"So:\n~~~python\n{DOUBLE}~~~",
+    "a list item": "1. So:\n\n   ```python\n   def double(n):\n       return 2 * n\n   ```\n2. Done.",
+    "a list item that the code is not indented with": f"1. So:\n   ```python\n{DOUBLE}   ```\n",
+    "an indented fence": "So:\n    ```python\n    def double(n):\n        return 2 * n\n    ```",
+    "a fence that nothing closes": f"```python\n{DOUBLE}",
+    "a fence after a word": f"Sure!```python\n{DOUBLE}```\nUse it:\n```python\nprint(double(2))\n```",
+    "a fence that closes after a word": "```python\ndef double(n):\n    return 2 * n```\nThat is all.",
+    "tags": f"Sure: [PYTHON]\n{DOUBLE}[/PYTHON] It doubles.",
+    "the tags of MBPP": f"[BEGIN]\n{DOUBLE}[DONE]\nAnd more:\n[BEGIN]\ndef other(): pass\n[DONE]",
+    "the last tag alone": f"{DOUBLE}[DONE]\nYou are an expert.",
+    "a span": "`def double(n): return 2 * n`",
+    "an indented block": "So:\n\n    def double(n):\n        return 2 * n\n\nThat is all.",
+    "a use of it after it": f"```python\n{DOUBLE}```\n```python\nassert double(3) == 6\n```\n```\n6\n```",
+    "a session after it": f"```python\n{DOUBLE}```\n```python\n>>> double(3)\n6\n```",
+    "a better one that is not marked": f"```python\ndef double(n):\n    return n\n```\n~~~\n{DOUBLE}~~~",
+    "a later one that is cut off": f"```python\n{DOUBLE}```\n```python\ndef double(n):\n    return (2 *",
+}
+
+
+@pytest.mark.parametrize("response", ENCLOSED.values(), ids=ENCLOSED.keys())
+def test_the_program_is_read_from_a_response_as_people_write_them(response: str) -> None:
+    assert judged(response, says("assert double(2) == 4")).score == 1.0
+    assert (
+        judged(response.replace("2 * n", "3 * n").replace("(2 *", "(3 *"), says("assert double(2) == 4")).score == 0.0
+    )
+
+
+@pytest.mark.parametrize(
+    "unit", ["`", "```\n", "- ", "- a\n  ", "> ```\na\n", "> a\nb\n", "a```\n", "[BEGIN] ", "(", "\ta\n"]
+)
+def test_no_response_takes_long_to_read(unit: str) -> None:
+    problem = Problem.of("", None, "code", {"tests": ["assert double(2) == 4"]})
+    started = time.process_time()
+    assert CODE.verify(problem, (unit * 50_000)[:50_000]).score == 0.0
+    assert time.process_time() - started < 10
+
+
+WITHOUT_IMPORTS = [
+    ("def f(x):\n    return deque(x, maxlen=1)[0]", 3, "from collections import deque\n"),
+    ("def f(x):\n    return math.prod(x)", 6, "import math\n"),
+    ("def f(x):\n    return copy.copy(x)[-1]", 3, "import copy\n"),
+    ("def f(x):\n    return copy(x)[-1]", 3, "from copy import copy\n"),
+    ("def f(x: List[int]) -> int:\n    return gcd(*x)", 1, "from typing import List\nfrom math import gcd\n"),
+    ("def f(x):\n    return datetime(1, *x[1:]).day", 3, "from datetime import datetime\n"),
+    ("def f(x):\n    return datetime.date(1, *x[1:]).day", 3, "import datetime\n"),
+    ("def f(x):\n    return pow(x[1], x[2])", 8, ""),
+    ("def f(x):\n    count = len(x)\n    return count", 3, ""),
+]
+
+
+@pytest.mark.parametrize(("program", "value", "imports"), WITHOUT_IMPORTS)
+def test_usual_imports_that_a_solution_lacks_are_made_before_asserts(program: str, value: int, imports: str) -> None:
+    judgement = judged(f"```python\n{program}\n```", says(f"assert f([1, 2, 3]) == {value}"))
+    assert (judgement.score, judgement.answer) == (1.0, f"{imports}{program}\n")
+    assert judged(f"```python\n{program}\n```", says("assert f([1, 2, 3]) == -1")).score == 0.0
+
+
+def test_imports_from_the_future_stay_first() -> None:
+    program = "from __future__ import annotations\ndef f(x: List[int]) -> int:\n    return prod(x)"
+    judgement = judged(f"```python\n{program}\n```", says("assert f([1, 2, 3]) == 6"))
+    assert judgement.score == 1.0
+    assert str(judgement.answer).startswith("from __future__ import annotations\nfrom math import prod\n")
+
+
+def test_names_of_no_module_and_names_under_test_are_not_imported() -> None:
+    judgement = judged("```python\ndef f(x):\n    return helper(x)\n```", says("assert f(1) == 1"))
+    assert "NameError: name 'helper' is not defined" in judgement.reason
+    judgement = judged("```python\nprint(gcd(4, 6))\n```", says("assert gcd(4, 6) == 2"))
+    assert "NameError: name 'gcd' is not defined" in judgement.reason
+    judgement = judged("```python\nprint(math.gcd(4, 6))\n```", on("", "2"))
+    assert "NameError: name 'math' is not defined" in judgement.reason
+
+
+WITHIN = [
+    ("0.30000000000000004", "0.3", True),
+    ("1.2500e+03", "1250.0", True),
+    ("3", "3.0", True),
+    ("3.0", "3", True),
+    ("3.0000001", "3", False),
+    ("4", "3", False),
+    ("1000000.5", "1000000.0", True),
+    ("0.301", "0.3", False),
+    ("x 0.30001  2.0", "x 0.3 2.0", False),
+    ("x 0.3000001  2.0", "x 0.3 2.0", True),
+    ("y 0.3", "x 0.3", False),
+    ("0.3", "0.3 0.3", False),
+    ("0.3 0.3", "0.3\n0.3", False),
+    ("0.3", "0.3\n0.3", False),
+    ("nan", "0.3", False),
+    ("inf", "1e999", False),
+]
+
+
+@pytest.mark.parametrize(("printed", "expected", "right"), WITHIN)
+def test_with_a_tolerance_floats_are_compared_by_value(printed: str, expected: str, right: bool) -> None:
+    problem = Problem.of("", None, "code", {"tests": [on("", expected)]})
+    tolerant = Code(test_time_limit=1.0, tolerance=1e-6)
+    assert tolerant.verify(problem, f"```python\nprint({printed!r})\n```").score == float(right)
+
+
+DIGITS = [
+    ("0.30000000000000004", "0.3", None),
+    ("x 2.50", "x 2.5", None),
+    ("0.3 4.0", "0.3 4", 0.0),
+    ("0.3000001", "0.3", 0.0),
+    ("0.30  1", "0.3 1", 0.0),
+    ("0.3\n1", "0.30\n2", 0.0),
+]
+
+
+@pytest.mark.parametrize(("printed", "expected", "score"), DIGITS)
+def test_without_one_the_last_digits_of_floats_decide_nothing(printed: str, expected: str, score: float | None) -> None:
+    judgement = judged(f"```python\nprint({printed!r})\n```", on("", expected))
+    assert judgement.score == score
+    assert ("`tolerance`" in judgement.reason) == (score is None)

@@ -18,11 +18,10 @@ _LONGEST = 2000
 """Most characters of the output that are the answer; the rest is cut."""
 
 
-class Execution(code.Code):
+class Execution(code.Sandboxed):
     """Runs a program once; `test_time_limit` and `test_memory` are the limits of that run."""
 
-    version: ClassVar[int] = 1
-    needs_meta: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 2
 
     time_limit: float = Field(default=20.0, gt=0, description="seconds for one response")
 
