@@ -59,6 +59,7 @@ bench: .venv/.dev
 	$(BIN)/python scripts/bench/driver.py
 	$(BIN)/python scripts/bench/strategies.py
 	$(BIN)/python scripts/bench/verifiers.py
+	$(BIN)/python -m scripts.bench.outside tests/verifiers/outside/open.jsonl tests/verifiers/outside/held_back.jsonl
 	$(BIN)/python scripts/bench/fuzz.py
 	$(BIN)/python scripts/bench/scaling.py
 

@@ -38,7 +38,10 @@ def test_rows_come_back_in_order_with_what_was_found(tmp_path: Path) -> None:
         {"answer": None, "response": "43"},
     )
     assert good
-    assert rows[0] == {"id": 1, "answer": "42", "response": "so 42", "score": 1.0, "extracted": "42", "reason": ""}
+    assert rows[0] == {"id": 1, "answer": "42", "response": "so 42", "score": 1.0, "extracted": "42"} | {
+        "found": "the last number",
+        "reason": "",
+    }
     assert [row["score"] for row in rows] == [1.0, 0.0, None]
     assert rows[1]["extracted"] == "43"
     assert "no gold answer" in rows[2]["reason"]

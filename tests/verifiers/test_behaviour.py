@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 from byheart.verifiers import REGISTRY
+from byheart.verifiers.exact import Exact
+from byheart.verifiers.number import Number
 
 from tests.verifiers import behaviour
 from tests.verifiers.behaviour import Recorded, Row
@@ -40,6 +42,9 @@ def exact() -> dict[str, Row]:
     return behaviour.observed("exact")
 
 
+NOW = Exact.version
+
+
 def changed(rows: dict[str, Row], version: int) -> dict[str, Recorded]:
     """The record, had `exact` been of this version and found "It is Paris" right."""
     record = behaviour.read()
@@ -48,9 +53,9 @@ def changed(rows: dict[str, Row], version: int) -> dict[str, Recorded]:
 
 
 def test_what_moved_is_named_with_what_to_do(exact: dict[str, Row]) -> None:
-    first, moved = behaviour.moved("exact", exact, changed(exact, 1)).splitlines()
+    first, moved = behaviour.moved("exact", exact, changed(exact, NOW)).splitlines()
     assert first.startswith(f"exact: 1 of {len(exact)} outcomes moved and the version did not.")
-    assert "raise Exact.version to 2" in first
+    assert f"raise Exact.version to {NOW + 1}" in first
     assert behaviour.COMMAND in first
     assert moved.startswith("  'Paris' answered by 'It is Paris': + 00000000 became - ")
 
@@ -58,7 +63,7 @@ def test_what_moved_is_named_with_what_to_do(exact: dict[str, Row]) -> None:
 def test_verdicts_may_move_with_a_version_that_was_raised_and_not_with_one_that_was_lowered(
     exact: dict[str, Row],
 ) -> None:
-    moved = [bool(behaviour.moved("exact", exact, changed(exact, version))) for version in (0, 1, 2)]
+    moved = [bool(behaviour.moved("exact", exact, changed(exact, version))) for version in (NOW - 1, NOW, NOW + 1)]
     assert moved == [False, True, True]
 
 
@@ -74,7 +79,8 @@ def test_the_version_of_a_part_is_that_of_the_whole() -> None:
     name = next(name for name, row in rows.items() if row.versions.keys() == {"all", "number", "exact"})
     record["all"].rows[name] = "+++ 00000000"
     said = behaviour.moved("all", rows, record)
-    assert "raise AllOf.version to 2 or Number.version to 2 or Exact.version to 2" in said
+    raised = f"raise AllOf.version to 2 or Number.version to {Number.version + 1} or Exact.version to {NOW + 1}"
+    assert raised in said
     assert not behaviour.moved("all", rows, record | {"exact": record["exact"]._replace(version=0)})
     assert behaviour.moved("all", rows, record | {"math": record["math"]._replace(version=0)}) == said
 
@@ -83,10 +89,10 @@ def test_the_record_is_not_written_over_what_moved_unless_the_version_was_raised
     exact: dict[str, Row], tmp_path: Path
 ) -> None:
     path = tmp_path / "behaviour.json"
-    behaviour.save(changed(exact, 1), path)
+    behaviour.save(changed(exact, NOW), path)
     before = path.read_text()
-    assert behaviour.write(["exact"], path) == [behaviour.moved("exact", exact, changed(exact, 1))]
+    assert behaviour.write(["exact"], path) == [behaviour.moved("exact", exact, changed(exact, NOW))]
     assert path.read_text() == before
-    behaviour.save(changed(exact, 0), path)
+    behaviour.save(changed(exact, NOW - 1), path)
     assert behaviour.write(["exact"], path) == []
     assert path.read_text() == behaviour.RECORD.read_text()

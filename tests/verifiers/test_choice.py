@@ -43,6 +43,28 @@ def judged(gold: str | None, response: str, choices: object = CITIES) -> Judgeme
 
 NAMED = [
     *(
+        "option b",
+        "B is correct.",
+        "I would choose B",
+        "The answer must be B.",
+        "That leaves B.",
+        "My pick is B — a guess.",
+    ),
+    *(
+        "A is wrong and C is wrong, so B.",
+        "It cannot be A or C, which leaves B.",
+        "Of all, only B fits; A comes close.",
+    ),
+    *(
+        "故选：Ｂ。",
+        "答案：（B）",
+        "正解は（Ｂ）です。",
+        "정답은 B입니다.",
+        "只有选项B是对的。",
+        "La respuesta es B.",
+        "Antwort: B",
+    ),
+    *(
         "B",
         "b",
         "(B)",
@@ -119,6 +141,11 @@ UNNAMED = [
     ),
     *("a cat", "A cat is here", "The answer is a cat", "The answer is A cat", "I like it", "BA", "-B"),
 ]
+
+
+def test_an_option_that_is_named_by_number_is_unjudged() -> None:
+    assert judged("B", "Option 2 is the right one.")[0] is None
+    assert judged("2", "Option 2 is the right one.", {"1": "London", "2": "Paris"})[0] == 1.0
 
 
 @pytest.mark.parametrize("response", UNNAMED)
@@ -239,3 +266,37 @@ def test_no_input_makes_it_slow(pattern: str) -> None:
         seconds.append(timeit(partial(judged, "A", text), timer=process_time, number=1))
     assert seconds[1] < 1
     assert seconds[1] < 25 * max(seconds[0], 0.02)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "Wrong: A",
+        "Incorrect options: A",
+        "Eliminated: A",
+        "So A is out.",
+        "A (incorrect)",
+        "A - incorrect",
+        "A → wrong",
+        "A is the wrong one",
+        "A is definitely not it",
+        "It should be A? I do not think so.",
+        "Students would select A by mistake.",
+        "grade: A+",
+        "therefore A+B",
+        "Thus A-B",
+        "Die Antwort ist nicht A",
+        "Non es A",
+        "Ist es A?",
+        "不选A",
+        "不能选A，应该排除",
+        "故选项A错误",
+        "选项A不正确",
+        "A不正确",
+        "答案是A以外的",
+        "정답은 A가 아니다",
+        "答えはAではない",
+    ],
+)
+def test_an_option_that_is_ruled_out_or_mentioned_does_not_pass(response: str) -> None:
+    assert judged("A", response)[0] != 1.0

@@ -22,6 +22,35 @@ def boxed(gold: str, answer: str) -> float | None:
 
 
 RIGHT = [
+    (r"x=-2, p=\frac{7}{3}", r"(-2, \frac{7}{3})"),
+    ("-5, 14/3", "x = -5, p = 14/3"),
+    ("11:21", "V_1:V_2 = 11:21"),
+    (r"\frac{3}{4}", r"\frac{AB}{CD} = \frac{3}{4}"),
+    ("1", "|AB| = 1"),
+    ("(2,3)", "P(2,3)"),
+    (r"\frac{6}{7}", "0.857143"),
+    ("0.857143", r"\frac{6}{7}"),
+    ("e", "2.718282"),
+    (r"(\frac{1}{3}, 1)", "(0.333333, 1)"),
+    (r"\begin{pmatrix}6 & 8\end{pmatrix}", r"\begin{pmatrix}1 & 2\end{pmatrix} + \begin{pmatrix}5 & 6\end{pmatrix}"),
+    (r"\begin{pmatrix}3\\7\end{pmatrix}", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}\begin{pmatrix}1\\1\end{pmatrix}"),
+    (r"\begin{pmatrix}7 & 10\\15 & 22\end{pmatrix}", r"A^2 = \begin{pmatrix}7 & 10\\15 & 22\end{pmatrix}"),
+    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", "[[1,2],[3,4]]"),
+    (r"2\sqrt{2}", r"\sqrt{4+4} = \sqrt{8} = 2\sqrt{2} \approx 2.83"),
+    ("24", r"2^{10} = 1024 \equiv 24 \pmod{100}"),
+    ("x^2+2x", "f(x+1)-1 = (x+1)^2-1 = x^2+2x"),
+    ("a+b", r"\frac{a^2-b^2}{a-b} = a+b"),
+    (r"x \equiv 3 \pmod{7}", r"x \equiv 3 \pmod 7"),
+    (r"0 \le x \le 1", r"x \ge 0 \text{ and } x \le 1"),
+    (r"x \ne \pm 1", r"x \ne 1, x \ne -1"),
+    (r"\{x \mid x < 1 \text{ or } x > 2\}", r"(-\infty, 1) \cup (2, \infty)"),
+    ("x != 3", r"x \neq 3"),
+    ("x < 1", "-x > -1"),
+    (r"-2 \\le x \\le 7", r"x \in [-2,7]"),
+    (r"\\left(\\frac{1}{5}, 2\\right)", r"(\frac{1}{5}, 2)"),
+    (r"\\begin{bmatrix} 0 \\\\ 1 \\end{bmatrix}", r"\begin{bmatrix} 0 \\ 1 \end{bmatrix}"),
+    ("50\\%", "５０％"),
+    ("12345678", "12,345,678"),
     # numbers
     ("42", "42"),
     ("1/2", "0.5"),
@@ -144,7 +173,7 @@ def test_right_answers_are_right_boxed_or_bare(gold: str, answer: str) -> None:
 WRONG = [
     ("42", "43"),
     ("1/3", "0.333"),
-    ("1/3", "0.3333333333333333"),
+    ("1/3", "0.33333"),
     (r"\pi", "3.14"),
     (r"\pi", "3.14159265358979323846"),
     (r"\sqrt{2}", "1.414"),
@@ -159,6 +188,12 @@ WRONG = [
     ("2x", "2y"),
     ("x^2", "2x"),
     (r"\ln 2", r"\log_2 e"),
+    ("P(-1, 6)", "P(6, -1)"),
+    ("5 cm, 6 cm", "5 m, 6 m"),
+    ("6/7", "0.857413"),
+    (r"\pi", "3.142857"),
+    (r"\{x \mid x > 3\}", "3"),
+    ("[[0, 6], [-1, 2]]", "[[0, -1], [6, 2]]"),
     (r"\sqrt{10^{120}+1}", "10^{60}"),
     ("10^{60}+1", "10^{60}"),
     (r"\frac{1}{2004!}", r"\frac{1}{2006!}"),
@@ -222,8 +257,13 @@ UNDECIDED = [
     ("x'", "x"),
     ("6", "2 3"),
     ("0.5", r"0.5\%"),
-    (r"\{x \mid x > 3\}", "3"),
     ("10^{10^{10}}", "10^{10^{10}}+1"),
+    ("1000.99", "1.000,99"),
+    ("32349", "32, 349"),
+    ("6/7", "0.857142"),
+    (r"x \equiv 3 \pmod{7}", r"x \equiv 3 \pmod{8}"),
+    (r"x \equiv 3 \pmod{7}", r"x \equiv 10 \pmod{7}"),
+    ("12_8", "12_9"),
     ("1, 2", "(2,1)"),
     ("x=5", "y=5"),
     ("AB", "BA"),
@@ -246,6 +286,20 @@ def test_what_cannot_be_decided_is_unjudged(gold: str, answer: str) -> None:
 
 
 ANSWERS = [
+    ("Final Answer: The largest $n$ is 34.", "34"),
+    ("Final Answer: Jane started 3 hours ago. I hope it is correct.", "3 hours"),
+    (r"Therefore $x \geq 5$ is the solution.", r"x \geq 5"),
+    ("So n is at least 4.", "n ≥ 4"),
+    ("x is greater than or equal to 2", "x ≥ 2"),
+    ("2x ≥ 5, so **x ≥ 2.5**.", "x ≥ 2.5"),
+    ("We need x >= 2.", "x >= 2"),
+    ("The area is therefore 6√3 square centimeters.", "6√3 square centimeters"),
+    ("The minimum is -2 (attained at x = 1).", "-2"),
+    ("We get\n$C = 5$, $A = 2$, $B = -1$.", "$C = 5$, $A = 2$, $B = -1$"),
+    (r"So it is \boxed{255}. Then 10,200 + 255. Final Answer: The final answer is $10,455$.", "$10,455$"),
+    ("故答案为：$2\\sqrt{3}$．", "$2\\sqrt{3}$"),
+    ("解得x＝3。", "x=3"),
+    ("따라서 구하는 값은 17이다.", "17"),
     (r"First \boxed{3}. Wait, no: \boxed{5}", "5"),
     (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
     (r"\boxed{\text{a } \{1\}} and the answer is 7", r"\text{a } \{1\}"),
@@ -276,6 +330,37 @@ ANSWERS = [
     ("", None),
     (" \n ", None),
 ]
+
+
+BOXES = [
+    ("2, -5", r"so $x=\boxed{2}$ and $x=\boxed{-5}$", 1.0),
+    (r"\pm 3", r"either $x = \boxed{3}$ or $x = \boxed{-3}$", 1.0),
+    (r"\{1, 3, 7\}", r"$\boxed{1}$, then $\boxed{3}$, then $\boxed{7}$", 1.0),
+    ("k = 45, n = 2", r"$\boxed{k = 45}$ gives $\boxed{n = 2}$", 1.0),
+    ("(3, 5)", r"$x = \boxed{3}$, which gives $y = \boxed{5}$", 0.0),
+    ("2", r"$x = \boxed{2}$, which gives $y = \boxed{5}$", 0.0),
+    ("-2, 6", r"Candidates: $\boxed{-2}$ and $\boxed{6}$. So the answer is $\boxed{6}$.", 0.0),
+    ("3, -5", r"so $x=\boxed{2}$ and $x=\boxed{-5}$", 0.0),
+]
+
+
+@pytest.mark.parametrize(("gold", "response", "score"), BOXES)
+def test_boxes_together_are_the_answer_where_it_has_as_many_parts(gold: str, response: str, score: float) -> None:
+    assert judge(gold, response).score == score
+
+
+@pytest.mark.parametrize(
+    ("response", "where"),
+    [
+        (r"It is \boxed{5}.", "the last box"),
+        (r"It is \boxed{5}. Final answer: 6", "after 'answer'"),
+        ("#### 5", "the last line, after ####"),
+        ("The answer is 5.", "after 'answer is'"),
+        ("So x = 5.", "the last mathematics"),
+    ],
+)
+def test_it_says_where_the_answer_was_found(response: str, where: str) -> None:
+    assert MATH.found(response) == where
 
 
 @pytest.mark.parametrize(("response", "answer"), ANSWERS)
@@ -365,3 +450,76 @@ def test_any_text_is_judged_and_nothing_is_raised(text: str, symbols: str) -> No
     for gold, response in [(text, symbols), (symbols, text), (symbols, rf"\boxed{{{symbols}}}"), ("1", symbols)]:
         judgement = judge(gold, response)
         assert (judgement.score == 1.0) == (judgement.reason == "")
+
+
+NEVER = [
+    ("(1, 2)", "we try \\boxed{1}, but the answer is \\boxed{2}"),
+    ("1, 2", "we try \\boxed{1}, that is wrong. the answer is \\boxed{2}"),
+    ("(3,4)", "A: \\boxed{3}; B: \\boxed{4}"),
+    ("[1, 2]", "First \\boxed{1}. Then \\boxed{2}"),
+    ("(-\\infty, 2)", "\\boxed{-\\infty} \\boxed{2}"),
+    ("x=1,y=2", "y = \\boxed{1}, x=\\boxed{2}"),
+    ("1,2", "\\boxed{1} \\boxed{2}. The final answer is $1, 3$."),
+    ("\\{1,2\\}", "not \\boxed{1} but \\boxed{2}"),
+    ("5", "\\boxed{xy=5}"),
+    ("5", "\\boxed{x+y=5}"),
+    ("5", "\\boxed{|x|=5}"),
+    ("5", "\\boxed{\\frac{x}{2}=5}"),
+    ("5", "\\boxed{x/y=5}"),
+    ("1/2", "\\boxed{\\sin x=1/2}"),
+    ("0", "\\boxed{ab=0}"),
+    ("2,3", "\\boxed{x+y=2, xy=3}"),
+    ("x+y=5", "\\boxed{5}"),
+    ("x>1 and x<0", "\\boxed{x>1 or x<0}"),
+    ("x>0,y>0", "\\boxed{x>0,z>0}"),
+    ("x>0,y>0", "\\boxed{x>0}"),
+    ("x>0 and y>1", "\\boxed{y>0 and x>1}"),
+    ("0<x<1", "\\boxed{x>0,y<1}"),
+    ("x>0", "\\boxed{x>0 and y>0}"),
+    ("2", "\\boxed{A^2=2}"),
+    ("2", "\\boxed{X^{-1}=2}"),
+    ("A=2", "\\boxed{A^2=2}"),
+    ("\\frac{a}{b}=2", "\\boxed{\\frac{b}{a}=2}"),
+    ("AB/CD=2", "\\boxed{CD/AB=2}"),
+    ("a:b=2", "\\boxed{b:a=2}"),
+    ("\\frac{dy}{dx}=2x", "\\boxed{y=2x}"),
+    ("P(X=2)=1/2", "\\boxed{P(X=3)=1/2}"),
+    ("|AB|=2", "\\boxed{|CD|=2}"),
+    ("m=2", "\\boxed{M=2}"),
+    ("\\begin{pmatrix}1&2\\end{pmatrix}", "\\boxed{2A=\\begin{pmatrix}1&2\\end{pmatrix}}"),
+    ("\\begin{pmatrix}1&2\\end{pmatrix}", "\\boxed{A+B=\\begin{pmatrix}1&2\\end{pmatrix}}"),
+    ("A^{-1}=\\begin{pmatrix}1&2\\end{pmatrix}", "\\boxed{A=\\begin{pmatrix}1&2\\end{pmatrix}}"),
+    ("\\frac{x-1}{2}=\\frac{y}{3}=\\frac{z}{4}", "\\boxed{\\frac{x-2}{2}=\\frac{y}{5}=\\frac{z}{4}}"),
+    ("x-1=2y=3z", "\\boxed{3z}"),
+    ("x=5", "\\boxed{2x=10=5}"),
+    ("x+y=1", "\\boxed{x+y=2=1}"),
+    ("5", "\\boxed{\\frac{10}{2}=\\frac{6}{1}=5}"),
+    ("5", "\\boxed{x+1=6=5}"),
+    ("5", "\\boxed{r^2=s=5}"),
+    ("x=1,y=2", "\\boxed{2,1}"),
+    ("b=1,a=2", "\\boxed{(1,2)}"),
+    ("5", "答案不是5"),
+    ("5", "因此x不是5"),
+    ("5", "因此x=5不成立"),
+    ("5", "答案是5，错误"),
+    ("5", "因此 x 大于 5"),
+    ("5", "所以至少5"),
+    ("5", "答案是百分之5"),
+    ("5", "答案是5万"),
+    ("5", "答案是5千"),
+    ("4", "The answer is never 4"),
+    ("4", "The answer is at least 4."),
+    ("1.00000", "\\boxed{1+10^{-7}}"),
+    ("1.00000", "\\boxed{\\frac{1000001}{1000000}}"),
+    ("1.00000", "\\boxed{\\cos(0.001)}"),
+    ("100.000", "\\boxed{\\frac{1000001}{10000}}"),
+    ("12345.6", "\\boxed{\\frac{123456}{10}+\\frac{1}{100}}"),
+    ("\\frac{1250001}{100000}", "\\boxed{12.5000}"),
+    ("25/2+1/100000", "\\boxed{12.5000}"),
+]
+"""What is near the gold answer, or mentions it, and says something else."""
+
+
+@pytest.mark.parametrize(("gold", "response"), NEVER)
+def test_what_says_something_else_never_passes(gold: str, response: str) -> None:
+    assert judge(gold, response).score != 1.0

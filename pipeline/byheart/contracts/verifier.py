@@ -57,6 +57,10 @@ class Verifier(Plugin):
         """The answer that `response` gives, in a form by which answers are compared; None where it gives none."""
         return None
 
+    def found(self, response: str) -> str:
+        """Where in `response` the answer was read, in words: "the last box"; "" where there is nothing to say."""
+        return ""
+
     def requires_gold(self) -> bool:
         """Whether this verifier, with all that it is made of, can't judge any response without a gold answer."""
         return self.needs_gold

@@ -2,7 +2,9 @@
 
 A row is a JSON object with `response`, or as in byheart's own data sets `completion`, and what the verifier needs:
 `answer`, for code `tests`, for choice `choices`. It is returned with `score` (1.0, 0.0, or null where it could not be
-judged), `extracted` and `reason`, in order. Rows are judged as they arrive, so the command works in a pipe.
+judged), `extracted`, `found` (where in the response that was: the last box, the last line, after which words) and
+`reason`, which for an unjudged row says what would let it be judged. They come in order, and are judged as they arrive,
+so the command works in a pipe.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from byheart.text import text_of, visible, wrong_prompt
 from byheart.types import Problem, Solver, Verdict, Verify
 from byheart.verifiers.core import service
 from byheart.verifiers.core.pool import Pool
+from byheart.verifiers.core.thinking import answer_part
 
 AHEAD = 1024
 """Most rows that are judged at a time."""
@@ -155,7 +158,10 @@ def _judged(rows: list[Row], by: Verifier, verifier: service.VerifierService, co
         while written in verdicts:
             verdict = verdicts.pop(written)
             counts["unjudged" if verdict.score is None else "right" if verdict.correct else "wrong"] += 1
-            yield rows[written] | {"score": verdict.score, "extracted": verdict.answer, "reason": verdict.reason}
+            answer = answer_part(_response(rows[written]) or "")
+            where = by.found(answer) if verdict.answer is not None and answer is not None else ""
+            judged = {"score": verdict.score, "extracted": verdict.answer, "found": where, "reason": verdict.reason}
+            yield rows[written] | judged
             written += 1
 
 

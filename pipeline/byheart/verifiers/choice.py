@@ -4,10 +4,11 @@ The options are `problem.meta["choices"]`: {"A": "London", "B": "Paris"}, whose 
 of texts, which are A, B, ... in their order. The gold answer is a label. Without `choices`, letters alone are read.
 
 The marked answer counts (answers.py), else the last line, else the whole response. A response that names two options
-there has no answer: "A or B", "A and B", "B) London". A letter counts where it can't be a word: "option C", "(C)", "C."
-at the start; a bare one where it is marked, "the answer is C", but "A dog" and "a dog" are not A. An option that is
-ruled out, "not B", does not count. A list of the options, a line each, names them all; so does an answer that is taken
-back: "The answer is B. No, A." The text is read in a few passes: no input makes it slow.
+there has no answer: "A or B", "A and B", "B) London". A letter counts where it can't be a word: "option C", "(C)",
+"C." at the start, "only C"; a bare one where it is marked, "the answer is C", "故选：C", but "A dog" and "a dog" are
+not A. An option that is ruled out, "not B", does not count. A list of the options, a line each, names them all; so
+does an answer that is taken back: "The answer is B. No, A." An option that is named by a number, "option 2", is
+unjudged where the labels are letters. The text is read in a few passes: no input makes it slow.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from typing_extensions import override
 from byheart.contracts import Verifier
 from byheart.types import Judgement, Problem
 from byheart.verifiers.core import answers
+from byheart.verifiers.core.languages import narrowed
 
 
 class Choice(Verifier):
     """Judges answers to multiple-choice questions."""
 
+    version: ClassVar[int] = 2
     compares: ClassVar[bool] = True
     reads_answers: ClassVar[bool] = True
 
@@ -39,6 +42,8 @@ class Choice(Verifier):
         if gold not in choices:
             return Judgement(None, None, self.unreadable(problem) or "")
         labels = _answered(choices, response)
+        if not labels and (index := _INDEX.search(response)):
+            return Judgement(None, None, f"{index[0]!r} may count from 0 or from 1; ask for the letter")
         if len(labels) != 1:
             return Judgement(
                 0.0, None, f"more than one option: {', '.join(sorted(labels))}" if labels else "no option is named"
@@ -62,27 +67,38 @@ class Choice(Verifier):
         labels = _answered(_choices(problem.meta.get("choices")), response)
         return labels.pop() if len(labels) == 1 else None
 
+    @override
+    def found(self, response: str) -> str:
+        return answers.where(response) or "the last line, or else the whole response"
+
 
 def _choices(given: Any) -> dict[str, str]:
     """Label -> text."""
     if isinstance(given, Mapping):
-        return {str(label).upper(): str(text) for label, text in given.items()}
+        return {str(label).upper(): narrowed(str(text)) for label, text in given.items()}
     if isinstance(given, list):
-        return dict(zip(ascii_uppercase, map(str, given), strict=False))
+        return dict(zip(ascii_uppercase, (narrowed(str(text)) for text in given), strict=False))
     return dict.fromkeys(ascii_uppercase, "")
 
 
 def _answered(choices: dict[str, str], response: str) -> set[str]:
     """The labels of the options that the response gives as its answer."""
+    response = narrowed(response)
     claim = answers.claim(response)
     if claim:
         corrected = _named(choices, claim.correction, _BARE)
         listed = _listed(choices, claim.text if claim.closed else claim.text + claim.after)
         return _named(choices, claim.text, _BARE) | corrected | listed
     lines = response.strip().split("\n")
-    if named := _named(choices, lines[-1], _SET_OFF):
+    if named := _named(choices, lines[-1], _SET_OFF) or _chosen(choices, lines[-1]):
         return named | _listed(choices, "\n".join(reversed(lines)))
     return (_alone(choices, lines[0]) or _named(choices, response, _SET_OFF)) | _listed(choices, response)
+
+
+def _chosen(choices: dict[str, str], line: str) -> set[str]:
+    """The label that the last clause chooses: "so B", "which leaves B", "B is correct"."""
+    clause = re.split(r"[,;.!?](?=\s)|[。，；]", line.rstrip(" .!*"))[-1].strip(" *")
+    return set() if line.rstrip().endswith("?") or _NEGATIVE.search(clause) else _named(choices, clause, _CHOSEN)
 
 
 def _listed(choices: dict[str, str], text: str) -> set[str]:
@@ -107,8 +123,9 @@ def _named(choices: dict[str, str], text: str, letter: re.Pattern[str]) -> set[s
                 named.add(label)
         text = pattern.sub(lambda match: "x" * len(match[0]), text)  # no letter in it is a label
     for match in letter.finditer(text):
-        if match[0] not in named and match[0] in choices and _stands(match):
-            named.add(match[0])
+        label = match[0].upper()
+        if label not in named and label in choices and _stands(match):
+            named.add(label)
     return named
 
 
@@ -139,27 +156,63 @@ def _one_spacing(text: str) -> str:
 
 def _stands(match: re.Match[str]) -> bool:
     """Whether the words around `match` do not rule it out: "not B", "B is wrong"."""
-    before = match.string[max(0, match.start() - 60) : match.start()]
+    before = _LABELS.sub("", match.string[max(0, match.start() - 60) : match.start()])
     after = match.string[match.end() : match.end() + 24]
     return not (_NOT_BEFORE.search(before) or _NOT_AFTER.match(after))
 
 
 _NOT_BEFORE = re.compile(
-    r"(?:\b(?:not|no|never|nor|neither|hardly|cannot|except|without|other than|(?:anything|all) but)\b|n't\b)"
+    r"(?:\b(?:not|no|never|nor|neither|hardly|cannot|except|without|other than|(?:anything|all) but"
+    r"|nicht|keine?|non|pas)\b|n't\b"
+    r"|[不非没]|排除)"
     r"(?:(?!\bbut\b)[^.,;:])*$|\bnone\b[^.;]*$|[¬~!]$|\\(?:neg|lnot)\b\W*$",
     re.IGNORECASE,
 )
-_NOT_AFTER = re.compile(r"\W{0,3} ?(?:is|was|are)(?:n't| not| wrong| incorrect| false)\b")
+_LABELS = re.compile(r"(?:\b[A-Z](?:,| or\b| nor\b| and\b)+ ?)+$")
+"""What is said before a list of labels is said of each: "not A, B or C"."""
+_NOT_AFTER = re.compile(
+    r"\W{0,3} ?(?:(?:is|was|are)(?:n't| (?:\w+ )?(?:not|wrong|incorrect|false|out))\b|(?:incorrect|wrong)\b"
+    r"|[不错]|以外|[가이]? ?아니|ではない|じゃない)"
+)
 _NO_DIGITS_BEFORE = r"(?<!\d[-−.,/:^])(?:(?<![-−])|(?!\d))"
 _NO_DIGITS_AFTER = r"(?![-−.,/:^]\d|(?<=\d)[%!^])"
+_INDEX = re.compile(r"\b(?:[Oo]ption|[Cc]hoice) \d\b")
 _ITEM = re.compile(r"\W*(\w)(?:[).:]|\W*$)")
 _ALONE = re.compile(r"[^\w¬~!-]*(?:\\(?:text|textbf|mathrm|mathbf)\{)?(\w{1,3})\W*")
 _LABEL = r"(?:[B-HJ-Z]|[AI0-9](?!\ (?!(?:or|and|is|as|but|which|not|by)\b)[a-z]))(?![\w']|[.,]\d)"
 _BARE = re.compile(rf"(?<![\w'.-]){_LABEL}")
+_RIGHT = r"(?:is|are)\ (?:the\ )?(?:\w+\ )?(?:correct|right|answer|best)"
+_ENDS = rf"(?=\W*$|\ {_RIGHT}|\ (?:because|since|as|[-–—])\ )(?!\s*[-+*/=])"
+_CHOSEN = re.compile(
+    rf"^{_LABEL}(?=\ )(?!\W*$){_ENDS}|(?<=选\ ){_LABEL}{_ENDS}|"
+    + "|".join(
+        rf"(?<=\b{word}\ ){_LABEL}{_ENDS}"
+        for word in (
+            "so",
+            "So",
+            "be",
+            "choose",
+            "chose",
+            "pick",
+            "select",
+            "leaves",
+            "therefore",
+            "thus",
+            "Thus",
+            "ist",
+            "es",
+        )
+    )
+)
+_NEGATIVE = re.compile(
+    r"n't\b|\b(?:not|no|never|wrong|incorrect|false|eliminat\w*|exclud\w*|out|mistake|nicht|keine?|non|pas|ne)\b"
+    r"|[不非没错]|아니|ない"
+)
 _SET_OFF = re.compile(
     rf"""
       (?<=\()[A-Z0-9](?=\)) | (?<=\*\*)[A-Z0-9](?=\*\*|[).:]) | ^[A-Z0-9](?=[).:,](?!\d))
-    | (?<=[Oo]ption\ )[A-Z0-9]\b | (?<=[Cc]hoice\ )[A-Z0-9]\b | (?<=is\ ){_LABEL}(?=\W*$) | (?<='s\ ){_LABEL}(?=\W*$)
+    | (?<=[Oo]ption\ )(?:[A-Z0-9]|[b-hj-z])\b | (?<=[Cc]hoice\ )(?:[A-Z0-9]|[b-hj-z])\b | (?<=选项\ )[A-Z]
+    | (?<=is\ ){_LABEL}(?=\W*$|,\ |\ [-–—]\ ) | (?<='s\ ){_LABEL}(?=\W*$) | (?<=[Oo]nly\ ){_LABEL}
     | (?<![\w'.-])[A-Z0-9](?=\ (?:or|and|&)\ |\ ?/\ ?[A-Z])  # and what else "A or B" names
     | (?<=\ or\ ){_LABEL} | (?<=\ and\ ){_LABEL} | (?<=[/&,]){_LABEL} | (?<=[/&,]\ ){_LABEL}
     """,

@@ -1,15 +1,18 @@
 r"""The marked number in the response is the answer, else the last number: "So 23 + 27 = 50." answers 50.
 
-The marks are those of answers.py: "#### 50", \boxed{50}, "the answer is 50". A mark must name one number, or one after
-"=": "the answer is 23 + 27 = 50" answers 50, "5 or 6" and "(5, 6)" answer nothing. Units and currencies are
-ignored. Decimals, numbers grouped by thousands, 3/4, \frac{3}{4}, 1 1/2, 1.2e3 and 1.2 x 10^3 can be read.
+The marks are those of answers.py: "#### 50", \boxed{50}, "the answer is 50", "答案：50". A mark must name one number,
+or one after "=": "the answer is 23 + 27 = 50" answers 50, "5 or 6" and "(5, 6)" answer nothing. Units and currencies
+are ignored. Decimals, numbers grouped by thousands, 3/4, \frac{3}{4}, 1 1/2, 1.2e3, 1.2 x 10^3, 1.5 million,
+full-width digits and the numerals of Chinese, Japanese and Korean can be read.
 
-A number that is only a part of something else is no answer: not the 5 in 5!, 5x, x + 5, \sqrt{5}, 5 million or 1 005.
-Then, as where it is denied ("not 5") or taken back ("the answer is 5. No, wait: 6"), the response has no answer.
+A number that is only a part of something else is no answer: not the 5 in 5x, x + 5, \sqrt{5} or 1 005. Then, as where
+it is denied ("not 5") or taken back ("the answer is 5. No, wait: 6"), the response has no answer. It is unjudged where
+the number may be right, but is written as other languages do, 1.000,99, or is named in passing: "4 hours, with 3
+stops".
 
-Numbers are compared exactly and by value: 7.50 is 7.5, 3/4 is 0.75, 0.333 is not 1/3. 50% is 0.5. Where only one of the
-two has a percent sign, the other may have left it out, so 50% is 50 as well; but not below 1: 0.5% is only 0.005. A
-quotient that comes out whole is work left undone: 84/4 is not 21, unless the gold answer is such a quotient.
+Numbers are compared exactly and by value: 7.50 is 7.5, 3/4 is 0.75, 0.333 is not 1/3. 50% is 0.5. Where only one of
+the two has a percent sign, the other may have left it out, so 50% is 50 as well; but not below 1: 0.5% is only 0.005.
+A quotient that comes out whole is work left undone: 84/4 is not 21, unless the gold answer is such a quotient.
 
 The text is read in a few passes, and a number too long to calculate with is compared as text: no input makes it slow.
 """
@@ -18,10 +21,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 from typing_extensions import override
@@ -29,6 +33,7 @@ from typing_extensions import override
 from byheart.contracts import Verifier
 from byheart.types import Judgement, Problem
 from byheart.verifiers.core import answers
+from byheart.verifiers.core.languages import AMOUNT, CJK, foreign_amount, narrowed, numerals_read
 from byheart.verifiers.mathematics import units
 
 
@@ -39,6 +44,7 @@ class Number(Verifier):
         default=0.0, ge=0, lt=1, description="relative difference from the gold answer that is still right; 0.01 is 1%"
     )
 
+    version: ClassVar[int] = 2
     compares: ClassVar[bool] = True
     reads_answers: ClassVar[bool] = True
 
@@ -47,12 +53,22 @@ class Number(Verifier):
         gold = _gold(problem.answer or "")
         if gold is None:
             return Judgement(None, None, self.unreadable(problem) or "")
-        answer = read(response)
-        if answer is None:
-            return Judgement(0.0, None, "no number is the answer")
-        if answer.text == gold.text or _equal(answer, gold, self.tolerance):
-            return Judgement(1.0, answer.text)
-        return Judgement(0.0, answer.text, f"{answer.text[:40]} is not {gold.text[:40]}")
+        answer, marked = _given(response)
+        written = answer and answer.text
+        right = answer is not None and self._same(answer, gold)
+        others = [] if marked else _beside(response)
+        if right and not others:
+            return Judgement(1.0, written)
+        if right or any(self._same(other, gold) for other in others):
+            return Judgement(None, written, "several numbers are named; ask for the answer in a box")
+        for other in map(read, _otherwise(response)):
+            if other and self._same(other, gold):
+                return Judgement(None, written, f"it may be {other.text[:40]}; ask for digits and a point alone")
+        reason = f"{answer.text[:40]} is not {gold.text[:40]}" if answer else "no number is the answer"
+        return Judgement(0.0, written, reason)
+
+    def _same(self, answer: Numeral, gold: Numeral) -> bool:
+        return answer.text == gold.text or _equal(answer, gold, self.tolerance)
 
     @override
     def unreadable(self, problem: Problem) -> str | None:
@@ -63,6 +79,10 @@ class Number(Verifier):
     @override
     def extract(self, problem: Problem, response: str) -> str | None:
         return answered(response)
+
+    @override
+    def found(self, response: str) -> str:
+        return answers.where(response) or "the last number"
 
 
 class Numeral(NamedTuple):
@@ -100,14 +120,21 @@ def value(number: Numeral) -> Fraction | None:
 
 def read(text: str) -> Numeral | None:
     """The number that `text` gives as its answer, or None."""
+    return _given(text)[0]
+
+
+def _given(text: str) -> tuple[Numeral | None, bool]:
+    """The same, and whether it is marked."""
+    if not text.isascii():
+        text = numerals_read(narrowed(text))
     claim = answers.claim(text)
     if claim is None:
-        return last_number(text)
+        return last_number(text), False
     if any(map(str.isdigit, claim.correction)):
-        return None
+        return None, True
     if claim.closed and _PART_AFTER.match(_SPACES.sub(" ", _plain(claim.after[:40]))):
-        return None
-    return _only_number(_plain(claim.text), claim.closed)
+        return None, True
+    return _only_number(_plain(claim.text), claim.closed), True
 
 
 def last_number(text: str) -> Numeral | None:
@@ -117,8 +144,27 @@ def last_number(text: str) -> Numeral | None:
         for last in _NUMBER.finditer(" ".join(_plain(line).split())):  # noqa: B007
             pass
         if last:
-            return _number(last)
+            return _number(last) or last_number(_CLAUSE.sub("", line) if _CLAUSE.search(line) else "")
     return None
+
+
+def _otherwise(text: str) -> Iterator[str]:
+    """`text` with what may be the writing of another language, or a slip, read as that: 1.000,99, 58! and 4 e7."""
+    for pattern, replaced in _LENIENT:
+        if (lenient := pattern.sub(replaced, text)) != text:
+            yield lenient
+
+
+def _beside(text: str) -> list[Numeral]:
+    """The numbers in the last sentence before the last one, where that is named in passing: "4 hours, with 3 stops"."""
+    last = _SENTENCE_END.split(_plain(text.rstrip().rpartition("\n")[2]))[-1]
+    numbers = [
+        (_number(match), bool(_PASSING.search(last, match.start() - 24, match.start())))
+        for match in _NUMBER.finditer(last)
+    ]
+    if "=" in last or not numbers or not numbers[-1][1]:
+        return []
+    return [number for number, in_passing in numbers if number and not in_passing]
 
 
 def _only_number(plain: str, closed: bool) -> Numeral | None:
@@ -133,7 +179,7 @@ def _only_number(plain: str, closed: bool) -> Numeral | None:
 @lru_cache
 def _gold(answer: str) -> Numeral | None:
     """The gold answer as a number; None where there is more around it than a sign, a currency or a unit."""
-    plain = _plain(answer.strip().strip("$"))
+    plain = _plain(numerals_read(narrowed(answer)).strip().strip("$"))
     return _only_number(plain, closed=True) if _GOLD.match(plain) else None
 
 
@@ -170,15 +216,31 @@ _NUMBER = re.compile(
         (?: [eE](?P<exponent>[-+]?\d+)(?!\w)
           | \ ?(?:[x×*]|\\times|\\cdot)\ ?10(?:\^|\*\*)\ ?(?P<ten>[-+]?\d+)
           | \ ?/\ ?(?P<over>{_DIGITS})
+          | \ (?P<scale>hundred|thousand|million|billion|trillion|[万萬만亿億억])(?![a-z])
         )?
     )
     (?P<percent>\ ?\\?%|\ percent\b|\ per\ cent\b)?""",
     re.VERBOSE,
 )
+_LENIENT: list[tuple[re.Pattern[str], Any]] = [
+    (re.compile(r"(?<=\d)k\b"), "e3"),
+    (re.compile(r"(?<=\d)_(?=\d{3})"), ""),
+    (re.compile(r"(?<=\d)!(?!\w)"), "."),
+    (re.compile(r"(?<=\d) (?=[eE]\d)"), ""),
+    (re.compile(rf"(?<![\w.,']){AMOUNT.pattern}(?![\d'’])"), lambda match: foreign_amount(match[0]) or ""),
+]
+_SENTENCE_END = re.compile(r"(?<=[\w)])[.!?]\s+(?=[A-Z])")
+_CLAUSE = re.compile(r", (?:which|since|because|as)\b[^,]*$")
+"""A reason at the end."""
+_PASSING = re.compile(
+    r"\b(?:in|for|of|at|with|per|over|on|by|after|every|each) (?:(?:the|a|an|his|her|their|its|all) )?[$€£]?$"
+)
 _GOLD = re.compile(r"\W*(?:(?:minus|negative)\W+)?\d")
 _OR = re.compile(r"\bor\b", re.IGNORECASE)
 _LIST = re.compile(r"[;&]|,(?!\d)|\band\b")
 
+_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12} | dict.fromkeys("万萬만", 4)
+_SCALES |= dict.fromkeys("亿億억", 8)
 _BRACKETS = " ([$€£¥\\"
 """What may stand between a sign and its number."""
 _SIGN = re.compile(r"(?:([-+])|\b(minus|negative|plus))$", re.IGNORECASE)
@@ -189,26 +251,28 @@ _PART_BEFORE = re.compile(
     | [-+*/÷±∓^_<>≤≥≠√|]$ | \\[a-z]+$
     | \b(?:or|than|over|times|pi|ln|sin|cos|tan|sqrt|(?:divided|multiplied)\ by)$
     | \b(?:root|half|third|quarter|square|cube|log)(?:\ of)?$
-    | \d\S*\ (?:to|and|plus|minus)$
+    | \d\S*\ (?:to|and|plus|minus)$ | (?:分之|第|负|不到|超过|至少|至多|大于|小于)\ ?$
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 _DENIED = re.compile(
-    r"(?:\b(?:not|no|never|nor|neither|none|hardly|except|cannot|(?:anything|all) but)|n't)\b"
+    r"(?:(?:\b(?:not|no|never|nor|neither|none|hardly|except|cannot|(?:anything|all) but)|n't)\b|不是|并非|而非)"
     r"(?:(?!\b(?:so|but|then|therefore)\b)[^.,;:=])*$",
     re.IGNORECASE,
 )
-_GLUED = re.compile(r"[\w)\]][(\[]+$|\d[.,]$")
+_GLUED = re.compile(r"[\w)\]][(\[]+$|\d[.,'’]$")
 _PART_AFTER = re.compile(
     r"""[)\]]*(?:
       [\d_²³¹⁰-⁹₀-₉!(…] | \^(?!\ ?(?:\\circ|°)) | [.,:]\d | \.\.
     | \ ?(?:[<>≤≥≠±∓|÷√∞]|\\(?!circ|end)[a-z]) | \ ?[-+*/×·]+\ ?(?:[\d(\[\\]|[a-z]\b)
     | \ ?(?:pi|sqrt|ln|log|hundred|thousand|[mbtr]+illion|bn|mn|dozen|squared|cubed|factorial|choose|mod)s?\b
+    | \ ?(?:[千百十分点多倍不]|以上|以下|では|じゃ|가\ ?아니|이\ ?아니|[万亿億만억]\ ?\d)
     | ,?\ or\b | \ (?:plus|minus|divided\ by|(?:to|times|over)\ \d)
     | \ ?(?:is|was|isn't|wasn't)(?:(?<=n't)|\ not|\ wrong|\ incorrect)\b
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
+_EAST = re.compile(f"[{CJK}]")
 _LETTERS = re.compile(r"( ?)([^\W\d_]+)")
 
 _PLAIN = str.maketrans(
@@ -254,13 +318,13 @@ def _number(match: re.Match[str]) -> Numeral | None:
         before = before[: sign.start()].rstrip()
     if (sign and _OPERAND.search(before)) or _PART_BEFORE.search(before) or _DENIED.search(clause):
         return None
-    whole, above, below, digits, exponent, ten, over, percent = match.groups()
+    whole, above, below, digits, exponent, ten, over, scale, percent = match.groups()
     if whole and (len(above), above) >= (len(below), below):
         return None
     if whole:
         text = f"{whole} {above}/{below}"
-    elif exponent or ten:
-        text = f"{digits}e{exponent or ten}"
+    elif exponent or ten or scale:
+        text = f"{digits}e{exponent or ten or _SCALES[scale.lower()]}"
     else:
         text = digits + (f"/{over}" if over else "")
     minus = sign and sign[0].lower() not in ("+", "plus")
@@ -271,6 +335,8 @@ def _number(match: re.Match[str]) -> Numeral | None:
 
 def _unit(space: str, word: str) -> bool:
     """Whether letters after a number may be a unit: touching letters if the unit is known, single ones if usual."""
+    if _EAST.match(word):
+        return True
     if len(word) == 1:
         return word in ("mgshlLaI" if space else "mgshlL")
     return bool(space) or units.known(word)

@@ -47,6 +47,7 @@ class Procedural(ProcessVerifier):
     libraries: ClassVar[tuple[str, ...]] = ("reasoning-gym",)
     needs_gold: ClassVar[bool] = False
     needs_meta: ClassVar[tuple[str, ...]] = ("reasoning_gym",)
+    version: ClassVar[int] = 2
     reads_answers: ClassVar[bool] = True
 
     threshold: float | None = Field(
@@ -82,6 +83,10 @@ class Procedural(ProcessVerifier):
         if problem.meta.get("reasoning_gym") is None:
             return "the problem is none of reasoning-gym's: its meta says nothing of it"
         return None
+
+    @override
+    def found(self, response: str) -> str:
+        return answers.where(response) or "the last lines"
 
     @override
     def extract(self, problem: Problem, response: str) -> str | None:

@@ -20,6 +20,7 @@ from byheart.verifiers.exact import normalized
 class Regex(ProcessVerifier):
     """Judges the answer that a regular expression finds."""
 
+    version: ClassVar[int] = 2
     reads_answers: ClassVar[bool] = True
 
     pattern: str = Field(
@@ -49,6 +50,10 @@ class Regex(ProcessVerifier):
             return Judgement(0.0, None, "nothing in the response fits the pattern")
         right = answer == gold
         return Judgement(float(right), written, "" if right else f"{answer[:80]!r} is not {gold[:80]!r}")
+
+    @override
+    def found(self, response: str) -> str:
+        return "the last match of the pattern"
 
     @override
     def unreadable(self, problem: Problem) -> str | None:

@@ -1,5 +1,8 @@
 r"""The marks by which a response names its answer: \boxed{...}, <answer>...</answer>, "the answer is ...",
-"Answer: ...", and "#### ..." on the last line, as in GSM8K (2110.14168)."""
+"Answer: ...", "答案：...", and "#### ..." on the last line, as in GSM8K (2110.14168).
+
+Text in other scripts is to be narrowed first (languages.py): marks and answers touch other words there.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,25 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from byheart.verifiers.core.languages import narrowed
+
+_BEGIN = {
+    ("answer", "Answer", "ANSWER"): r"(?:\*\*)?(?: is(?! not\b)\b| IS\b| would be\b| should be\b| ?[:=])[:*\s]*",
+    (
+        "Antwort",
+        "espuesta",
+        "éponse",
+        "isposta",
+        "esposta",
+        "Ответ",
+        "答",
+    ): r"(?:\*\*)?(?: (?:ist|es|est|è|é)\b| ?:)[:*\s]*",
+    ("答案", "答え", "正解", "정답", "답"): r"\s*(?:[是为為は은는이】]|:)[:*\s]*",
+    ("故选", "故選"): r"(?!项)[:*\s]*",
+}
+"""Words before an answer -> what else stands before it."""
 _MARK = re.compile(
-    r"\\boxed ?\{|<answer>"
-    r"|(?:answer|Answer|ANSWER)(?:\*\*)?(?: is(?! not\b)\b| IS\b| would be\b| should be\b| ?[:=])[:*\s]*"
+    "|".join([r"\\boxed ?\{", "<answer>", *(word + rest for words, rest in _BEGIN.items() for word in words)])
 )
 _SENTENCE = re.compile(r"(?:[^.\n]|\.(?!\s|$))*")
 _DISPLAY = re.compile(r"(?:\\\[|\$\$|[\s:*])*")
@@ -57,6 +76,18 @@ def claim(text: str) -> Claim | None:
 def marked(text: str) -> Iterator[Claim]:
     """The marked texts, the last first; under a mark that does not delimit its text, all up to the next mark."""
     return (claim for claim in _under_marks(text) if claim.text)
+
+
+def where(text: str) -> str | None:
+    """What the last mark of `text` is, in words; None without a mark."""
+    if text.rstrip().rpartition("\n")[2].startswith("#### "):
+        return "the last line, after ####"
+    last = None
+    for last in _MARK.finditer(narrowed(text)):  # noqa: B007
+        pass
+    if last is None:
+        return None
+    return {"\\": "the last box", "<": "the last <answer>"}.get(last[0][0], f"after {last[0].strip(' :*')!r}")
 
 
 def sentence(text: str) -> str:

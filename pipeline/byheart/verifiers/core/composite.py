@@ -35,6 +35,11 @@ class Several(Verifier):
         reasons = [verifier.unreadable(problem) for verifier in self.of]
         return None if None in reasons else reasons[0]
 
+    @override
+    def found(self, response: str) -> str:
+        """Of the first that reads an answer."""
+        return next(filter(None, (verifier.found(response) for verifier in self.of)), "")
+
     def _ask(
         self, problem: Problem, responses: Sequence[str], verifier: Verifier, indices: Sequence[int]
     ) -> Generator[Sequence[Request], Any, dict[int, Judgement]]:

@@ -89,7 +89,9 @@ def ended(future: Future[Judgement], verifier: ProcessVerifier) -> Judgement:
     try:
         return future.result()
     except TimeoutError:
-        return Judgement(None, None, f"the verification took more than {verifier.time_limit:g} s")
+        return Judgement(
+            None, None, f"the verification took more than {verifier.time_limit:g} s; its time_limit sets more"
+        )
     except ProcessExpired as died:
         return Judgement(None, None, f"the process of the verification died (exit code {died.exitcode})")
     except Exception as error:
@@ -148,7 +150,9 @@ def _work(packed: bytes) -> Judgement:
     try:
         return checked(verifier.verify(problem, response))
     except MemoryError:
-        return Judgement(None, None, f"the verification took more than {verifier.memory:g} GiB")
+        return Judgement(
+            None, None, f"the verification took more than {verifier.memory:g} GiB; its option memory sets more"
+        )
     except Exception as error:
         return failed(error)
 

@@ -1,8 +1,8 @@
 """Whether two expressions are equal: proved, refuted, or neither.
 
-Rational numbers are compared exactly. Everything else is evaluated with mpmath, at several points if there are
-variables, in more digits than its numerals have: a difference that is the same with twice the digits refutes equality,
-and no difference at any point is taken as proof. Powers and factorials too big to write out are compared by their prime
+Both are evaluated with mpmath, at several points if there are variables, in more digits than they have when written
+out, so that rational numbers that differ are told apart: a difference that is the same with twice the digits refutes
+equality, and no difference at any point is taken as proof. Powers too big to write out are compared by their prime
 factors only. The LaTeX is parsed by math-verify's parser, after what it would misread has been rewritten or refused.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable
-from fractions import Fraction
 from functools import cache, lru_cache
 from math import log10
 from typing import Any
@@ -28,7 +27,6 @@ class Unreadable(ValueError):
 
 _SYMBOLS = {"∞": r"\infty ", "*": r"\cdot ", "≤": r"\le ", "≥": r"\ge "}
 _DECIMAL = re.compile(r"(\d*)\.(\d+)")
-_MIXED = re.compile(r"(?<![\d.}\w])(\d+)\s*\\frac\{(\d+)\}\{(\d+)\}")
 _FUNCTIONS = r"sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|ln|log|exp|max|min|gcd|lcm"
 _GREEK = (
     "alpha|beta|gamma|delta|epsilon|varepsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|varphi|chi"
@@ -58,7 +56,6 @@ def expression(text: str) -> Any:
     if not text or _COMMAND.search(text):
         raise Unreadable(f"{text[:60]!r} is no expression")
     latex = _DECIMAL.sub(lambda m: rf"(\frac{{{int(m[1] + m[2])}}}{{{10 ** len(m[2])}}})", text)
-    latex = _MIXED.sub(_mixed, latex)
     for pattern, replacement in _REWRITTEN:
         latex = pattern.sub(replacement, latex)
     for symbol, command in _SYMBOLS.items():
@@ -76,12 +73,6 @@ def expression(text: str) -> Any:
     if not isinstance(tree, sympy.Expr) or tree.has(sympy.nan, sympy.zoo):
         raise Unreadable(f"{text[:60]!r} is no expression")
     return tree
-
-
-def _mixed(match: re.Match[str]) -> str:
-    if int(match[2]) >= int(match[3]):
-        return match[0]
-    return rf"({match[1]}+\frac{{{match[2]}}}{{{match[3]}}})"
 
 
 def equal(a: str, b: str) -> bool | None:
@@ -103,17 +94,12 @@ def _equal(a: Any, b: Any) -> bool | None:
     if a.has(*_INFINITE) or b.has(*_INFINITE):
         plain = [tree in _INFINITE or not tree.has(*_INFINITE) for tree in map(_signed, (a, b))]
         return _signed(a) == _signed(b) if all(plain) else None
-    try:
-        exact = (rational(a), rational(b))
-        if None not in exact:
-            return exact[0] == exact[1]
-    except TooBig:
-        pass
-    if max(digits(a), digits(b)) > 2000:
+    size = digits(a) + digits(b)
+    if size > 30_000:
         if _primes(a) == _primes(b):
             return True
         return False if _agree(a, b, 70, least=0) is False else None
-    return _agree(a, b, 70 + 4 * (digits(a) + digits(b)))
+    return _agree(a, b, 70 + size)
 
 
 _INFINITE = (sympy.oo, -sympy.oo)
@@ -121,43 +107,6 @@ _INFINITE = (sympy.oo, -sympy.oo)
 
 def _signed(tree: Any) -> Any:
     return tree.doit() if tree.has(*_INFINITE) else tree
-
-
-class TooBig(ArithmeticError):
-    """The exact value has too many digits to be written out."""
-
-
-def rational(tree: Any) -> Fraction | None:
-    """The exact value of a rational expression, None for any other. Raises TooBig."""
-    if tree.is_Rational:
-        return Fraction(int(tree.p), int(tree.q))
-    if not isinstance(tree, (sympy.Add, sympy.Mul, sympy.Pow, sympy.factorial, sympy.UnevaluatedExpr)):
-        return None
-    args = [rational(arg) for arg in tree.args]
-    values = [arg for arg in args if arg is not None]
-    if len(values) < len(args):
-        return None
-    if isinstance(tree, sympy.Add):
-        return sum(values, Fraction(0))
-    if isinstance(tree, sympy.Mul):
-        product = Fraction(1)
-        for value in values:
-            product *= value
-        return product
-    if isinstance(tree, sympy.factorial):
-        if values[0].denominator != 1 or values[0] < 0:
-            return None
-        if values[0] > 5000:
-            raise TooBig
-        return Fraction(int(sympy.factorial(int(values[0]))))
-    if isinstance(tree, sympy.UnevaluatedExpr):
-        return values[0]
-    base, exponent = values
-    if exponent.denominator != 1 or (base == 0 and exponent <= 0):
-        return None
-    if max(base.numerator.bit_length(), base.denominator.bit_length()) * abs(exponent) > 100_000:
-        raise TooBig
-    return base ** int(exponent)
 
 
 _STEEP = (sympy.exp, sympy.sinh, sympy.cosh, sympy.tanh)
@@ -291,7 +240,7 @@ def value(tree: Any, point: dict[Any, Any]) -> Any:
         raise OverflowError
     if isinstance(tree, AppliedUndef):  # any function, but the same for the same name
         shift = mpmath.mpf(random.Random(str(tree.func)).random())
-        return mpmath.cos(shift + mpmath.fsum(args)) + shift * mpmath.fsum(arg * arg for arg in args)
+        return mpmath.fsum(mpmath.cos(shift + arg) + n * shift * arg * arg for n, arg in enumerate(args, 1))
     if tree.func not in _functions():
         raise ValueError
     return _functions()[tree.func](*args)
@@ -307,30 +256,12 @@ def _power(base: Any, exponent: Any) -> Any:
     return mpmath.power(base, exponent)
 
 
-def ratio(a: str, b: str) -> int | None:
-    """1 or -1 if a = c b with a constant c of that sign, 0 if there is no such c, None if undecided."""
-    x, y = expression(a), expression(b)
-    precision, ratios = 60 + digits(x) + digits(y), []
-    if precision > 4000:
-        return None
-    with mpmath.workdps(precision):
-        for point in points(x.free_symbols | y.free_symbols):
-            try:
-                ratios.append(value(x, point) / value(y, point))
-            except (ArithmeticError, ValueError, TypeError):
-                continue
-        if len(ratios) < POSITIVE or any(quotient.imag for quotient in ratios):
-            return None
-        tolerance = mpmath.mpf(10) ** (20 - precision) * abs(ratios[0])
-        if any(abs(quotient - ratios[0]) > tolerance for quotient in ratios):
-            return 0
-        return int(mpmath.sign(ratios[0].real))
-
-
 @lru_cache(maxsize=8192)
 def real(text: str) -> Any:
     """The value of `text` to 50 digits, possibly infinite. Raises Unreadable if it is not a real number."""
     tree = _signed(expression(text))
+    if tree.has(AppliedUndef):
+        raise Unreadable(f"{text[:60]!r} is no real number")
     if tree in _INFINITE:
         return mpmath.mpf("inf") * (1 if tree == sympy.oo else -1)
     try:
@@ -341,15 +272,3 @@ def real(text: str) -> Any:
     except (ArithmeticError, ValueError, TypeError, KeyError):
         pass
     raise Unreadable(f"{text[:60]!r} is no real number")
-
-
-def same_zeros(a: str, b: str) -> bool | None:
-    """Whether two polynomials have the same zeros: the same factors, with any multiplicity. None if one is not a
-    polynomial."""
-    trees = expression(a), expression(b)
-    symbols = sorted(trees[0].free_symbols | trees[1].free_symbols, key=str)
-    try:
-        polynomials = [sympy.Poly(tree, *symbols, domain="QQ").sqf_part().monic() for tree in trees]
-    except (sympy.PolynomialError, sympy.CoercionFailed, ValueError):
-        return None
-    return bool(polynomials[0] == polynomials[1])

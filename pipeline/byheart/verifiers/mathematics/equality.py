@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from fractions import Fraction
-from itertools import pairwise
-from typing import Any
+from itertools import chain
+
+import mpmath
+import sympy
 
 from byheart.verifiers.mathematics import units
-from byheart.verifiers.mathematics.algebra import Unreadable, equal, ratio, real, same_zeros
+from byheart.verifiers.mathematics.algebra import Unreadable, equal, expression, real
 from byheart.verifiers.mathematics.latex import number
 from byheart.verifiers.mathematics.notation import (
+    FLIPPED,
     Answer,
     Approximate,
     Matrix,
@@ -26,6 +29,7 @@ from byheart.verifiers.mathematics.notation import (
     Several,
     Value,
     Words,
+    numbers,
 )
 
 
@@ -44,26 +48,24 @@ def same(gold: Answer, answer: Answer) -> bool | None:
             return same_words(gold.text, answer.text)
         case Named(), Named():
             verdict = same(gold.item, answer.item)
-            return verdict if not verdict or _same_name(gold.name, answer.name) else None
-        case (Named(item=Value() as item), Relation(sign="=")) | (Relation(sign="="), Named(item=Value() as item)):
-            named, other = (gold, answer) if isinstance(gold, Named) else (answer, gold)
-            assert isinstance(named, Named) and isinstance(other, Relation)
-            return same_relation(Relation("=", named.name, item.text), other)
+            if _same_name(gold.name, answer.name):
+                return None if verdict is False and gold.name.startswith("mod ") else verdict
+            return None if verdict or len(gold.name) > 1 else verdict
+        case Relation(), Relation():
+            return same_relation(gold, answer)
+        case (Named(name, Value(text)), Relation("=") as other) | (Relation("=") as other, Named(name, Value(text))):
+            return same_relation(Relation("=", name, text), other)
         case Named(), _:
             return same(gold.item, answer)
         case _, Named():
             return None if isinstance(gold, Relation) else same(gold, answer.item)
-        case Relation(), Relation():
-            return same_relation(gold, answer)
         case Matrix(), Matrix():
             if [len(row) for row in gold.rows] != [len(row) for row in answer.rows]:
                 return False
             pairs = zip(gold.rows, answer.rows, strict=True)
             return all_of(same(a, b) for rows in pairs for a, b in zip(*rows, strict=True))
-        case (Matrix(), Ordered()) | (Ordered(), Matrix()):
-            matrix, point = (gold, answer) if isinstance(gold, Matrix) else (answer, gold)
-            assert isinstance(matrix, Matrix) and isinstance(point, Ordered)
-            return same_matrix(matrix, point)
+        case (Matrix(rows), Ordered(point)) | (Ordered(point), Matrix(rows)):  # a row or a column is a vector
+            return in_order(tuple(chain.from_iterable(rows)), point) if 1 in (len(rows), len(rows[0])) else None
         case Ordered(), Ordered():
             verdict = in_order(gold.items, answer.items)
             if gold.brackets == answer.brackets:
@@ -75,6 +77,8 @@ def same(gold: Answer, answer: Answer) -> bool | None:
             return same_listed(gold, answer)
         case (Region(), _) | (_, Region()):
             return same_region(gold, answer)
+        case Value(), Relation("=", left, right) if same_number(left, right):  # something worked out
+            return same_number(gold.text, right)
         case (Relation(), _) | (_, Relation()):
             return None
         case (Words() as words, Value()) | (Value(), Words() as words) if ":" in words.text:  # a time, or a ratio
@@ -152,8 +156,32 @@ def same_number(gold: str, answer: str) -> bool | None:
     """Whether two expressions are equal. Words of letters are names, or products of variables."""
     if _LETTERS.fullmatch(gold) and _LETTERS.fullmatch(answer) and gold != answer:
         return None if sorted(gold) == sorted(answer) else False  # AB and BA, cat and act: products or names
-    numbers = number(gold), number(answer)
-    return numbers[0] == numbers[1] if None not in numbers else equal(gold, answer)
+    exact = number(gold), number(answer)
+    verdict = exact[0] == exact[1] if None not in exact else equal(gold, answer)
+    decimals = _DECIMAL.fullmatch(gold), _DECIMAL.fullmatch(answer)
+    if verdict is False and bool(decimals[0]) != bool(decimals[1]):
+        return _rounds(gold, decimals[1]) if decimals[1] else _rounds(answer, decimals[0])
+    return verdict
+
+
+_DECIMAL = re.compile(r"-?\d*\.(\d+)")
+
+
+def _rounds(exact: str, decimal: re.Match[str] | None) -> bool | None:
+    """Whether `exact`, which is no decimal, is `decimal` to all its digits, of which six count; None if they are cut
+    off instead of rounded."""
+    assert decimal is not None
+    if len(re.sub(r"^-?[0.]*|\.|0*$", "", decimal[0])) < 6:
+        return False
+    try:
+        size = real(exact)
+        off = abs(size - mpmath.mpf(decimal[0])) * 10 ** len(decimal[1])
+    except Unreadable:
+        return False
+    with mpmath.workdps(60):
+        if abs(size * 10**30 - mpmath.nint(size * 10**30)) < 1e-9:
+            return False  # a decimal itself, and another
+    return True if off <= 0.5 else None if off < 1 else False
 
 
 def same_words(gold: str, answer: str) -> bool | None:
@@ -167,14 +195,15 @@ def same_words(gold: str, answer: str) -> bool | None:
 
 
 def _same_name(a: str, b: str) -> bool:
-    letters = [name for name in (a, b) if re.fullmatch(r"[a-zA-Z]|\\[a-z]+", name)]
-    return len(letters) < 2 or a == b
+    """Whether two names may be of the same thing: a word, or none, may be anything's, and y is f(x)."""
+    loose = [not name or re.fullmatch(r"[a-zA-Z]{4,}", name) is not None for name in (a, b)]
+    return any(loose) or a.replace(" ", "") == b.replace(" ", "") or {a, b} == {"y", "f(x)"}
 
 
-def consistent(chain: Approximate) -> bool:
+def consistent(sides: Approximate) -> bool:
     """Whether the sides of sqrt(2) ≈ 1.414 are numbers within one percent of each other."""
-    texts = [item.text for item in map(_unnamed, chain.items) if isinstance(item, Value)]
-    if len(texts) < len(chain.items):
+    texts = [item.text for item in map(_unnamed, sides.items) if isinstance(item, Value)]
+    if len(texts) < len(sides.items):
         return False
     values = [real(text) for text in texts]
     return all(abs(value - values[0]) <= abs(values[0]) / 100 for value in values)
@@ -185,24 +214,17 @@ def _unnamed(answer: Answer) -> Answer:
 
 
 def same_relation(gold: Relation, answer: Relation) -> bool | None:
-    """Whether one is a multiple of the other, with the inequality reversed if the factor is negative."""
-    a, b = f"({gold.left})-({gold.right})", f"({answer.left})-({answer.right})"
-    sign = ratio(a, b)
-    if not sign:
-        return same_zeros(a, b) if sign == 0 and gold.sign == answer.sign == "=" else None
-    reversed_signs = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
-    return gold.sign == (answer.sign if sign > 0 else reversed_signs.get(answer.sign, answer.sign))
-
-
-def same_matrix(matrix: Matrix, point: Ordered) -> bool | None:
-    """A single row or column is a vector; a list of rows is a matrix."""
-    cells = [cell for row in matrix.rows for cell in row]
-    if len(cells) in (len(matrix.rows), len(matrix.rows[0])) and len(cells) == len(point.items):
-        return in_order(tuple(cells), point.items)
-    if len(matrix.rows) != len(point.items):
-        return False
-    rows = zip(matrix.rows, point.items, strict=True)
-    return all_of(in_order(row, item.items) if isinstance(item, Ordered) else False for row, item in rows)
+    """Whether two equations of polynomials have the same solutions, or two inequalities differ by a constant factor."""
+    sides = [expression(side.left) - expression(side.right) for side in (gold, answer)]
+    symbols = sorted(sides[0].free_symbols | sides[1].free_symbols, key=str)
+    try:
+        a, b = (sympy.Poly(side, *symbols, domain="QQ") for side in sides)
+    except (sympy.PolynomialError, sympy.CoercionFailed, ValueError):
+        return None
+    if gold.sign == answer.sign == "=":
+        return bool(a.sqf_part().monic() == b.sqf_part().monic())
+    reversed_sign = FLIPPED.get(answer.sign) if a.LC() * b.LC() < 0 else answer.sign
+    return gold.sign == reversed_sign if a.monic() == b.monic() else None
 
 
 def names(answer: Answer) -> list[str]:
@@ -215,15 +237,21 @@ def same_solutions(gold: Several, answer: Several) -> bool | None:
     """The same solutions in any order, each once; in their order if only one side names the unknowns."""
     system = [len(set(names(side))) > 1 for side in (gold, answer)]
     if any(system) and not all(names(side) for side in (gold, answer)):
-        return same_listed(gold, answer)
+        return same_listed(gold, answer) if len(gold.items) == len(answer.items) else None
     if len(gold.items) != len(answer.items):
         return False
     if all(system) and set(names(gold)) == set(names(answer)):
-        return all_of(same_solutions(_of(gold, name), _of(answer, name)) for name in set(names(gold)))
+        verdict = all_of(same_solutions(_of(gold, name), _of(answer, name)) for name in set(names(gold)))
+        numbered = len({name.partition("_")[0] for name in names(gold)}) == 1  # x_1 and x_2: solutions, or a sequence
+        return None if numbered and verdict is False else verdict
     table = [[same(a, b) for b in answer.items] for a in gold.items]
     if _matching([[verdict is True for verdict in row] for row in table]):
         return True
-    return None if _matching([[verdict is not False for verdict in row] for row in table]) else False
+    return (
+        None
+        if all(any(verdict is not False for verdict in row) for row in [*table, *zip(*table, strict=True)])
+        else False
+    )
 
 
 def _of(system: Several, name: str) -> Several:
@@ -231,19 +259,14 @@ def _of(system: Several, name: str) -> Several:
 
 
 def _matching(allowed: list[list[bool]]) -> bool:
-    """Whether every row can get a different column among those allowed for it (augmenting paths)."""
-    taken: dict[int, int] = {}
-
-    def assign(row: int, tried: set[int]) -> bool:
-        for column, possible in enumerate(allowed[row]):
-            if possible and column not in tried:
-                tried.add(column)
-                if column not in taken or assign(taken[column], tried):
-                    taken[column] = row
-                    return True
-        return False
-
-    return all(assign(row, set()) for row in range(len(allowed)))
+    """Whether every row gets a column of its own among those that are allowed for it, the first that is left."""
+    left = list(range(len(allowed)))
+    for row in allowed:
+        column = next((column for column in left if row[column]), None)
+        if column is None:
+            return False
+        left.remove(column)
+    return True
 
 
 def same_listed(gold: Answer, answer: Answer) -> bool | None:
@@ -251,62 +274,28 @@ def same_listed(gold: Answer, answer: Answer) -> bool | None:
     assert isinstance(gold, (Several, Ordered)) and isinstance(answer, (Several, Ordered))
     verdict = in_order(tuple(map(_unnamed, gold.items)), tuple(map(_unnamed, answer.items)))
     unknowns = names(gold) or names(answer)
-    if verdict and unknowns != sorted(unknowns):
+    if verdict and unknowns != sorted(unknowns) and _usual(unknowns):
         return None
     if verdict is False and isinstance(gold, Several) and len(gold.items) == len(answer.items):
         return None
     return verdict
 
 
+def _usual(unknowns: list[str]) -> bool:
+    """Whether the names have a usual order: x, y, z; or a, b, c."""
+    letters = sorted(map(ord, unknowns)) if all(len(name) == 1 for name in unknowns) else []
+    return letters == list(range(letters[0], letters[0] + len(letters))) if letters else True
+
+
 def same_region(gold: Answer, answer: Answer) -> bool | None:
-    """Whether both contain the same real numbers: it suffices to check every end and a point between any two."""
-    regions = _region(gold), _region(answer)
+    """Whether both stand for the same real numbers; None where one stands for none."""
+    if isinstance(gold, Region) and isinstance(answer, Region) and not _same_name(gold.name, answer.name):
+        return None
+    regions = numbers(gold), numbers(answer)
     if regions[0] is None or regions[1] is None:
-        return False if isinstance(gold, (Value, Words)) or isinstance(answer, (Value, Words)) else None
-    try:
-        sides = [_Line(region) for region in regions if region]
-    except Unreadable:  # an end with a letter in it
-        if regions[0].without or regions[1].without:
-            return None
-        return same_solutions(Several(regions[0].pieces), Several(regions[1].pieces)) or None
-    ends = sorted(sides[0].ends | sides[1].ends)
-    middles = [(a + b) / 2 for a, b in pairwise(ends)]
-    outside = [ends[0] - 1, ends[-1] + 1] if ends else [0]
-    return all((x in sides[0]) == (x in sides[1]) for x in [*ends, *middles, *outside])
-
-
-def _region(answer: Answer) -> Region | None:
-    match answer:
-        case Region():
-            return answer
-        case Ordered(brackets="()" | "[]" | "(]" | "[)", items=(_, _)):
-            return Region((answer,))
-        case Several():
-            return Region(answer.items)
-    return None
-
-
-class _Line:
-    """The real numbers of a region. Raises Unreadable if an end is not a number."""
-
-    def __init__(self, region: Region) -> None:
-        self.intervals = [
-            (*map(_number, piece.items), piece.brackets) for piece in region.pieces if isinstance(piece, Ordered)
-        ]
-        self.points = {_number(piece) for piece in region.pieces if not isinstance(piece, Ordered)}
-        self.without = {_number(point) for point in region.without}
-        ends = self.points | self.without | {end for a, b, _ in self.intervals for end in (a, b)}
-        self.ends = {end for end in ends if abs(end) != float("inf")}
-
-    def __contains__(self, x: Any) -> bool:
-        inside = any(
-            a < x < b or (x == a and brackets[0] == "[") or (x == b and brackets[1] == "]")
-            for a, b, brackets in self.intervals
-        )
-        return (inside or x in self.points) and x not in self.without
-
-
-def _number(answer: Answer) -> Any:
-    if not isinstance(answer, Value):
-        raise Unreadable("an end of an interval is no number")
-    return real(answer.text)
+        return None
+    if regions[0] == regions[1]:
+        return True
+    symbolic = regions[0].free_symbols or regions[1].free_symbols
+    bound = isinstance(gold, Value) and regions[0].is_subset(regions[1].boundary)  # 4, and n is at least 4
+    return None if symbolic or bound else bool(sympy.SymmetricDifference(*regions).is_empty)

@@ -7,6 +7,7 @@ product sign becomes *, and text begins with ¦. Layout commands and commas betw
 from __future__ import annotations
 
 import re
+import unicodedata
 from fractions import Fraction
 from functools import lru_cache
 
@@ -14,22 +15,18 @@ _CHARACTERS = str.maketrans(
     {
         **dict.fromkeys("−–‒﹣－", "-"),
         **dict.fromkeys("×·∙⋅∗✕", "*"),
+        **dict.fromkeys("⩽≦", "≤"),
+        **dict.fromkeys("⩾≧", "≥"),
         **dict.fromkeys("\u00a0\u2009\u202f\u2003\t\n\r", " "),
         **{digit: f"^{{{n}}}" for n, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
         **{digit: f"_{{{n}}}" for n, digit in enumerate("₀₁₂₃₄₅₆₇₈₉")},
         "÷": "/",
         "⁄": "/",
-        "，": ",",
-        "π": "\\pi ",
-        "θ": "\\theta ",
-        "α": "\\alpha ",
-        "β": "\\beta ",
-        "λ": "\\lambda ",
-        "½": "\\frac{1}{2}",
-        "⅓": "\\frac{1}{3}",
-        "⅔": "\\frac{2}{3}",
-        "¼": "\\frac{1}{4}",
-        "¾": "\\frac{3}{4}",
+        **{
+            letter: f"\\{name} "
+            for letter, name in zip("πθαβλ", ("pi", "theta", "alpha", "beta", "lambda"), strict=True)
+        },
+        **{sign: "\\frac{{{}}}{{{}}}".format(*unicodedata.normalize("NFKC", sign).split("⁄")) for sign in "½⅓⅔¼¾"},
         "√": "\\sqrt ",
         "ℝ": "\\mathbb{R}",
         "ℤ": "\\mathbb{Z}",
@@ -47,6 +44,8 @@ _SIGNS = {
     "lt": "<",
     "gt": ">",
     "neq?": "≠",
+    "equiv": "≡",
+    "implies|(?:Long)?[Rr]ightarrow": "⇒",
     "in": "∈",
     "cup|bigcup": "∪",
     "cap": "∩",
@@ -73,15 +72,22 @@ COMMANDS = (
 _RULES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
-        (r"(?<=\d)(?:\{,\}|,?\\[!,;:]\s*|,\{\})(?=\d{3}(?!\d))", ""),
+        (r"(?<=\d)(?: ?\{ ?, ?\} ?|,?\\[!,;:]\s*|,\{\})(?=\d{3}(?!\d))", ""),
+        (r"(?<=\d),\s+(?=\d)", ";"),  # 32, 349 is a list
+        (r"(?<=\d)\s*(?:\.{3}|\\l?dots(?![a-zA-Z]))", "…"),
+        (r'\\?"', ""),
+        (r"\\(?:begin|end)\{(?:align|equation|gather|split)(?:ed)?\*?\}", " "),
+        (r"(?:\\\\\s*)?&\s*(?==)", ""),
         (r"\\(?:left|right)\s*\.", ""),
         (r"\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])", ""),
         (r"(?<!\\)\\[()\[\]]|\$\$", " "),
-        (r"(?<!\\)\\(?:[!,;:> ]|(?:q?quad|thinspace|enspace)(?![a-zA-Z]))|(?<!\\)~|\\[hv]space\*?\{[^{}]*\}", " "),
+        (r"(?<!\\)\\(?:[!,;:> ]|q?quad|(?:thinspace|enspace)(?![a-zA-Z]))|(?<!\\)~|\\[hv]space\*?\{[^{}]*\}", " "),
         (r"\{:\}", ":"),
         (r"\\[dtc]frac", r"\\frac"),
         (r"(?<![\w.}])(\d+(?:\.\d+)?)[eE]([-+]?\d+)(?!\w)", r"\1*10^{\2}"),
-        (r"\\not\s*=", "≠"),
+        (r"\\not\s*=|!=", "≠"),
+        (r"(?<![a-zA-Z])union(?![a-zA-Z])", "∪"),
+        (r"\{([a-zA-Z])\}(?=_)", r"\1"),
         (r"\\(?:boxed|fbox|ensuremath|mathop|operatorname\*?)\{([^{}]*)\}", r"\1"),
         (
             r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|normal)|mbox|hbox|bm|boldsymbol)\s*\{([^{}]*)\}",
@@ -117,8 +123,17 @@ _RULES = [
         (r"(?<![\w.]) | (?![\w\\.])|(?<=[ ¦]) |(?<=\d) (?=\\)|(?<=\\ )(?=\\)", ""),
     ]
 ]
-_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
-_PAIR_OF_NUMBERS = re.compile(r"[(\[⦃]-?\d{1,3}(?:,\d{3})+[)\]⦄]")
+_SINGLE = re.compile(r"(?<!\\)(?:\\\\)*\\(?=[a-zA-Z])")
+_DOUBLED = re.compile(r"\\\\(?=\\\\|[a-zA-Z()\[\]{},;!$%])|(?<=\\\\)\\\\")
+
+
+def undoubled(text: str) -> str:
+    """`text` with single backslashes, where all its commands have two, as in JSON that was read raw."""
+    return text if "\\\\" not in text or _SINGLE.search(text) else _DOUBLED.sub(r"\\", text)
+
+
+_THOUSANDS = re.compile(r"(?P<pair>[(\[⦃]-?\d{1,3}(?:,\d{3})+[)\]⦄])|(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
+"""Numbers with commas; (12,102) is a pair."""
 
 
 @lru_cache(maxsize=8192)
@@ -130,8 +145,7 @@ def tidy(text: str) -> str:
     text = re.sub(r"(?<!\\)\$", " ", text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
-    if not _PAIR_OF_NUMBERS.fullmatch(text):
-        text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
+    text = _THOUSANDS.sub(lambda match: match["pair"] or match[0].replace(",", ""), text)
     return text.lstrip(" ¦,;:").rstrip(" ¦,;:\\").removesuffix(".").rstrip(" ¦,;:\\")
 
 

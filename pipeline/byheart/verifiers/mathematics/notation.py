@@ -9,13 +9,15 @@ The text is tidied already (latex.py). Only the outer form is read here; Values 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, product
+from itertools import chain, pairwise, product
+
+import mpmath
+from sympy import Expr, FiniteSet, Intersection, Interval, Rational, Reals, Set, Symbol, Union, oo
 
 from byheart.verifiers.mathematics import units
-from byheart.verifiers.mathematics.algebra import Unreadable
+from byheart.verifiers.mathematics.algebra import Unreadable, equal, real
 from byheart.verifiers.mathematics.latex import number
 
 
@@ -52,10 +54,11 @@ class Ordered:
 
 @dataclass(frozen=True)
 class Region:
-    """Real numbers: intervals and single points, without some points."""
+    """Real numbers, as an interval, an inequality or a union of them gives them; ends that are no rational numbers are
+    to 50 digits."""
 
-    pieces: tuple[Answer, ...]
-    without: tuple[Answer, ...] = ()
+    numbers: Set
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,23 +94,6 @@ class Words:
 Answer = Value | Named | Several | Ordered | Region | Matrix | Relation | Approximate | Words
 
 
-def expressions(answer: Answer) -> Iterator[str]:
-    """The expressions in `answer`, which algebra.py evaluates."""
-    match answer:
-        case Value():
-            yield answer.text
-        case Relation():
-            yield from (answer.left, answer.right)
-        case Named():
-            yield from expressions(answer.item)
-        case Region():
-            yield from chain.from_iterable(map(expressions, (*answer.pieces, *answer.without)))
-        case Matrix():
-            yield from chain.from_iterable(map(expressions, chain.from_iterable(answer.rows)))
-        case Several() | Ordered() | Approximate():
-            yield from chain.from_iterable(map(expressions, answer.items))
-
-
 _BRACKET = re.compile(r"\\begin\{\w+\}|\\end\{\w+\}|[(\[{⦃)\]}⦄]")
 
 
@@ -131,23 +117,28 @@ def split(text: str, separator: str) -> list[str]:
 
 _OR, _AND = r"[¦\s,]*(?<![a-zA-Z\\])or(?![a-zA-Z])[¦\s]*", r"[¦\s,]*(?<![a-zA-Z\\])(?:and|&)(?![a-zA-Z])[¦\s]*"
 _FILLER = re.compile(
-    r"(?:either|both|approximately|about|roughly|exactly|simply|just|only)(?![a-zA-Z])[\s:]*|^[≈:]\s*", re.I
+    r"(?:either|both|therefore|thus|hence|so|then|approximately|about|roughly|exactly|simply|just|only)(?![a-zA-Z])[\s:]*|^[≈:]\s*",
+    re.I,
 )
 _PARAMETER = re.compile(r"[,;]?[\s¦(]*(?:where|for|with)?\s*[a-zA-Z]∈\\mathbb\{Z\}\)?$")
+_QUANTITY = r"(?:[a-zA-Z]|\\(?!frac|sqrt)[a-zA-Z]+)(?:_(?:\w|\{[^{}]*\}))?'*(?:\([\w, ]*\))?|[A-Z]{2,3}"
 _NAME = re.compile(
-    r"(?:[a-zA-Z]|\\(?!frac|sqrt)[a-zA-Z]+)(?:_(?:\w|\{[^{}]*\}))?'*(?:\([\w, ]*\))?|\([a-zA-Z](?:,[a-zA-Z])+\)"
-    r"|[¦a-zA-Z ]{3,}|\\(?:overline|angle|triangle)[ {]?[A-Z]+\}?|(?:\\angle|∠)\s*[A-Z]+|[A-Z]{2,3}"
+    rf"{_QUANTITY}|\([a-zA-Z](?:,[a-zA-Z])+\)|[¦a-zA-Z ]{{3,}}|\\(?:overline|angle|triangle)[ {{]?[A-Z]+\}}?"
+    rf"|m?(?:\\angle|∠)\s*[A-Z]+|P\([^()]*\)|\\(?:sin|cos|tan|cot) ?(?:\\[a-z]+ ?|[A-Z])|\|[A-Z]{{2}}\|"
+    rf"|(?:{_QUANTITY}):(?:{_QUANTITY})|\\frac\{{[A-Z]{{1,3}}\}}\{{[A-Z]{{1,3}}\}}"
 )
-_SIGN = re.compile(r"[=<>≤≥≠∈]")
-_FLIPPED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤", "=": "=", "≠": "≠"}
+_POINT = re.compile(r"([A-Z]'?)(\(.+,.+\))")
+_SIGN = re.compile(r"[=<>≤≥≠∈≡]")
+_MODULUS = re.compile(r"[ ¦(]*\\?[bp]?mod[ {]*(\w+)\}?\)?$")
+FLIPPED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤", "=": "=", "≠": "≠"}
 _NUMERALS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-_REALS = Region((Ordered((Value("-∞"), Value("∞")), "()"),))
+_REALS = Region(Reals)
 
 
 @lru_cache(maxsize=8192)
 def read(text: str) -> Answer:
     """The tidied `text` as an Answer. Raises Unreadable."""
-    text = _FILLER.sub("", _PARAMETER.sub("", text)).strip(" ¦,;.")
+    text = _FILLER.sub("", _PARAMETER.sub("", text.rpartition("⇒")[2])).strip(" ¦,;.")
     if not text or len(text) > 2000:
         raise Unreadable("too long an answer" if text else "an empty answer")
     if text.lower() in _NUMERALS:
@@ -158,7 +149,7 @@ def read(text: str) -> Answer:
         parts = split(text, separator)
         if len(parts) > 1:
             return _several([read(part) for part in parts if part], separator)
-    for separator, form in (("≈", Approximate), ("∪", _union)):
+    for separator, form in (("≈", _approximate), ("∪", _union)):
         parts = split(text, separator)
         if len(parts) > 1:
             return form(tuple(read(part) for part in parts))
@@ -173,18 +164,60 @@ def _several(items: list[Answer], separator: str) -> Answer:
     if len(regions) == len(flat) and len(flat) > 1 and separator == _OR:
         return _union(tuple(flat))
     if regions:
-        raise Unreadable("conditions joined by a comma or 'and'")
+        common = Intersection(*(item.numbers for item in regions))
+        if len(regions) < len(flat) or common.is_empty:
+            raise Unreadable("conditions joined by a comma or 'and'")
+        return Region(common, _common_name(regions))
     unique = tuple(dict.fromkeys(flat))
     return unique[0] if len(unique) == 1 else Several(unique)
 
 
+def _approximate(items: tuple[Answer, ...]) -> Answer:
+    return Approximate(tuple(chain.from_iterable(x.items if isinstance(x, Approximate) else (x,) for x in items)))
+
+
 def _union(items: tuple[Answer, ...]) -> Region:
-    pieces: list[Answer] = []
-    for item in items:
-        if isinstance(item, Region) and item.without:
-            raise Unreadable("a union of sets with points left out")
-        pieces += item.pieces if isinstance(item, Region) else item.items if isinstance(item, Several) else [item]
-    return Region(tuple(pieces))
+    return Region(Union(*map(_set, items)), _common_name([item for item in items if isinstance(item, Region)]))
+
+
+def _common_name(regions: list[Region]) -> str:
+    """The unknown that all conditions are on; "" where none names one."""
+    given = {region.name for region in regions if region.name}
+    if len(given) > 1:
+        raise Unreadable("conditions on several unknowns")
+    return given.pop() if given else ""
+
+
+def numbers(answer: Answer) -> Set | None:
+    """The real numbers that an answer gives, a pair in brackets being an interval; None where it gives none. Raises
+    Unreadable if an end is no real number."""
+    match answer:
+        case Region(region, _):
+            return region
+        case Ordered((low, high), "()" | "[]" | "(]" | "[)" as brackets):
+            return Interval(_end(low), _end(high), brackets[0] == "(", brackets[1] == ")")
+        case Several(items):
+            return Union(*map(_set, items))
+        case Value():
+            return FiniteSet(_end(answer))
+        case Named(_, item):
+            return numbers(item)
+    return None
+
+
+def _set(answer: Answer) -> Set:
+    if (given := numbers(answer)) is None:
+        raise Unreadable("a set of something else than numbers")
+    return given
+
+
+def _end(answer: Answer) -> Expr:
+    if not isinstance(answer, Value):
+        raise Unreadable("an end of an interval is no number")
+    if re.search(r"(?<![\\a-zA-Z])[a-zA-Z]", answer.text) and answer.text not in ("e", "i"):
+        return Symbol(answer.text, real=True)  # compared as it is written
+    size = real(answer.text)
+    return int(mpmath.sign(size)) * oo if mpmath.isinf(size) else Rational(mpmath.nstr(size, 50))
 
 
 def _relation(text: str) -> Answer:
@@ -195,6 +228,9 @@ def _relation(text: str) -> Answer:
         raise Unreadable(f"{text[:60]!r} lacks a side")
     if signs == ["∈"]:
         return read(last)
+    if signs[-1] == "≡":
+        modulus = _MODULUS.search(last)
+        return Named(f"mod {modulus[1] if modulus else ''}", read(_MODULUS.sub("", last)))
     if set(signs) == {"="}:
         if _NAME.fullmatch(first):
             return Named(re.sub(r"[¦\s]", "", first), read(last))
@@ -202,18 +238,24 @@ def _relation(text: str) -> Answer:
             return Named(re.sub(r"[¦\s]", "", last), read(first))
         if not re.search(r"[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", "", text)):
             return Approximate(tuple(map(read, parts)))
+        if r"\begin" in first and (len(parts) == 2 or r"\begin" in last):
+            return Named("", read(last))
+        if r"\begin" in last and re.fullmatch(r"[A-Z]\^(?:\{-?\w+\}|T)", first):
+            return Named(first, read(last))
+        if len(parts) > 2 and all(equal(a, b) for a, b in pairwise(parts[1:])):  # a chain ends in the answer
+            return Named("", read(last))
     if len(parts) == 2:
         if _NAME.fullmatch(last) and not _NAME.fullmatch(first):
-            first, last, signs = last, first, [_FLIPPED[signs[0]]]
+            first, last, signs = last, first, [FLIPPED[signs[0]]]
         if _NAME.fullmatch(first) and not _mentions(last, first) and signs[0] != "=":
-            return _half_line(signs[0], read(last))
+            return Region(_half_line(signs[0], read(last)), first)
         return Relation(signs[0], first, last)
     if len(parts) == 3 and _NAME.fullmatch(parts[1]) and not _mentions(first + last, parts[1]):
         if set(signs) <= set(">≥"):
-            first, last, signs = last, first, [_FLIPPED[sign] for sign in reversed(signs)]
+            first, last, signs = last, first, [FLIPPED[sign] for sign in reversed(signs)]
         if set(signs) <= set("<≤"):
             brackets = "(["[signs[0] == "≤"] + ")]"[signs[1] == "≤"]
-            return Region((Ordered((read(first), read(last)), brackets),))
+            return Region(_set(Ordered((read(first), read(last)), brackets)), parts[1])
     raise Unreadable(f"{text[:60]!r} is no relation of a known form")
 
 
@@ -231,12 +273,12 @@ def _mentions(text: str, name: str) -> bool:
     return bool(re.search(rf"(?<![\\a-zA-Z]){re.escape(name)}(?![a-zA-Z])", text))
 
 
-def _half_line(sign: str, end: Answer) -> Region:
+def _half_line(sign: str, end: Answer) -> Set:
     if sign == "≠":
-        return Region(_REALS.pieces, (end,))
-    below = (Value("-∞"), end), "()" if sign == "<" else "(]"
-    above = (end, Value("∞")), "()" if sign == ">" else "[)"
-    return Region((Ordered(*(below if sign in "<≤" else above)),))
+        return Reals - _set(end)
+    x = _end(end)
+    beyond = {"<": Interval.open(-oo, x), "≤": Interval(-oo, x), ">": Interval.open(x, oo), "≥": Interval(x, oo)}
+    return beyond[sign]
 
 
 def _one(text: str) -> Answer:
@@ -246,16 +288,18 @@ def _one(text: str) -> Answer:
         return Several(())
     if "∖" in text:
         whole, _, rest = text.partition("∖")
-        left, points = read(whole), read(rest)
-        pieces = left.pieces if isinstance(left, Region) else (left,)
-        return Region(pieces, points.items if isinstance(points, Several) else (points,))
+        return Region(_set(read(whole)) - _set(read(rest)))
     if match := _MATRIX.fullmatch(text):
         return _matrix(**match.groupdict())
+    if point := _POINT.fullmatch(text):
+        return Named(point[1], read(point[2]))
     if time := _TIME.fullmatch(text):
         return Words(f"{int(time[1])}:{time[2]} {time[3] or ''}".strip().lower().replace(".", ""))
     if text[0] in "([⦃{" and _encloses(text):
         inside, brackets = text[1:-1], text[0] + text[-1]
         if brackets == "⦃⦄" or (brackets == "{}" and len(split(inside, ",")) > 1):
+            if condition := re.fullmatch(r"[a-zA-Z](?:∈\\mathbb\{R\})?[|:](.+)", inside):
+                return read(condition[1])
             if re.search(r"[|:]", inside):
                 raise Unreadable("a set given by a condition")
             if inside.startswith("⦃"):
@@ -263,7 +307,11 @@ def _one(text: str) -> Answer:
             return read(inside) if inside.strip() else Several(())
         items = split(inside, "[,;]")
         if len(items) > 1:
-            return Ordered(tuple(map(read, items)), brackets)
+            read_items = tuple(map(read, items))
+            rows = [
+                item.items for item in read_items if isinstance(item, Ordered) and item.brackets == brackets == "[]"
+            ]
+            return Matrix(tuple(rows)) if len(rows) == len(items) else Ordered(read_items, brackets)
         if brackets in ("()", "{}"):
             return read(inside)
     if "±" in text or "∓" in text:
@@ -272,28 +320,18 @@ def _one(text: str) -> Answer:
 
 
 _MATRIX = re.compile(
-    r"(?P<factor>[^&]*?)\*?[(\[|]?\\begin\{(?P<kind>[pbvBV]?matrix|array)\}(?:\{[lcr|]*\})?(?P<cells>.*)\\end\{(?P=kind)\}(?P<close>[)\]|]?)"
+    r"(?P<factor>[^&]*?)\*?[(\[|]?\\begin\{(?P<kind>(?:small|[pbvBV])?matrix|array)\}(?:\{[lcr|]*\})?(?P<cells>.*)\\end\{(?P=kind)\}(?P<close>[)\]|]?)"
 )
 _TIME = re.compile(r"(\d{1,2}):(\d\d)(?:[ ¦]?([aApP]\.?[mM])\.?)?")
 
 
 def _matrix(factor: str, kind: str, cells: str, close: str) -> Answer:
-    """A matrix, a number times one, or the number that a determinant is."""
-    rows = [split(row, "&") for row in re.split(r"\\\\(?:\[[^\]]*\])?", cells) if row.strip()]
+    """A matrix, or a number times one."""
     if kind == "vmatrix" or close == "|":
-        return Value(f"({factor or 1})*({_determinant(rows)})")
+        raise Unreadable("a determinant")
+    rows = [split(row, "&") for row in re.split(r"\\\\(?:\[[^\]]*\])?", cells) if row.strip()]
     times = "-1" if factor == "-" else factor
     return Matrix(tuple(tuple(read(f"({times})*({cell})" if times else cell) for cell in row) for row in rows))
-
-
-def _determinant(rows: list[list[str]]) -> str:
-    if len(rows) > 4 or any(len(row) != len(rows) for row in rows):
-        raise Unreadable("a determinant that is not square, or too large")
-    if len(rows) == 1:
-        return rows[0][0]
-    minors = ([row[:i] + row[i + 1 :] for row in rows[1:]] for i in range(len(rows)))
-    terms = (f"(-1)^{{{i}}}*({rows[0][i]})*({_determinant(minor)})" for i, minor in enumerate(minors))
-    return "+".join(terms)
 
 
 def _encloses(text: str) -> bool:
@@ -326,6 +364,8 @@ _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 
 
 def _measured(text: str) -> Answer:
     """A value and its unit, before or after it. The base of a numeral counts as its unit."""
+    if r"\begin" in text:
+        raise Unreadable("matrices that are not worked out")
     if base := re.fullmatch(r"([\dA-F]+)_\{(?:10|\d)\}", text):
         return Value(base[1], f"base {text[len(base[1]) + 2 : -1]}")
     if money := re.fullmatch(r"(-?)([¤€£])(-?)(.*\d.*)", text):
