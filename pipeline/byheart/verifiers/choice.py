@@ -183,26 +183,10 @@ _LABEL = r"(?:[B-HJ-Z]|[AI0-9](?!\ (?!(?:or|and|is|as|but|which|not|by)\b)[a-z])
 _BARE = re.compile(rf"(?<![\w'.-]){_LABEL}")
 _RIGHT = r"(?:is|are)\ (?:the\ )?(?:\w+\ )?(?:correct|right|answer|best)"
 _ENDS = rf"(?=\W*$|\ {_RIGHT}|\ (?:because|since|as|[-–—])\ )(?!\s*[-+*/=])"
+_CHOOSING = ("so", "So", "be", "choose", "chose", "pick", "select", "leaves", "therefore", "thus", "Thus", "ist", "es")
 _CHOSEN = re.compile(
     rf"^{_LABEL}(?=\ )(?!\W*$){_ENDS}|(?<=选\ ){_LABEL}{_ENDS}|"
-    + "|".join(
-        rf"(?<=\b{word}\ ){_LABEL}{_ENDS}"
-        for word in (
-            "so",
-            "So",
-            "be",
-            "choose",
-            "chose",
-            "pick",
-            "select",
-            "leaves",
-            "therefore",
-            "thus",
-            "Thus",
-            "ist",
-            "es",
-        )
-    )
+    + "|".join(rf"(?<=\b{word}\ ){_LABEL}{_ENDS}" for word in _CHOOSING)
 )
 _NEGATIVE = re.compile(
     r"n't\b|\b(?:not|no|never|wrong|incorrect|false|eliminat\w*|exclud\w*|out|mistake|nicht|keine?|non|pas|ne)\b"

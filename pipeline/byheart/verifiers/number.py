@@ -239,8 +239,7 @@ _GOLD = re.compile(r"\W*(?:(?:minus|negative)\W+)?\d")
 _OR = re.compile(r"\bor\b", re.IGNORECASE)
 _LIST = re.compile(r"[;&]|,(?!\d)|\band\b")
 
-_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12} | dict.fromkeys("万萬만", 4)
-_SCALES |= dict.fromkeys("亿億억", 8)
+_SCALES = units.SCALES | dict.fromkeys("万萬만", 4) | dict.fromkeys("亿億억", 8)
 _BRACKETS = " ([$€£¥\\"
 """What may stand between a sign and its number."""
 _SIGN = re.compile(r"(?:([-+])|\b(minus|negative|plus))$", re.IGNORECASE)

@@ -12,17 +12,10 @@ from typing import NamedTuple
 
 from byheart.verifiers.core.languages import narrowed
 
+_ABROAD = ("Antwort", "Respuesta", "respuesta", "Réponse", "réponse", "Risposta", "risposta", "Resposta", "resposta")
 _BEGIN = {
     ("answer", "Answer", "ANSWER"): r"(?:\*\*)?(?: is(?! not\b)\b| IS\b| would be\b| should be\b| ?[:=])[:*\s]*",
-    (
-        "Antwort",
-        "espuesta",
-        "éponse",
-        "isposta",
-        "esposta",
-        "Ответ",
-        "答",
-    ): r"(?:\*\*)?(?: (?:ist|es|est|è|é)\b| ?:)[:*\s]*",
+    (*_ABROAD, "Ответ", "答"): r"(?:\*\*)?(?: (?:ist|es|est|è|é)\b| ?:)[:*\s]*",
     ("答案", "答え", "正解", "정답", "답"): r"\s*(?:[是为為は은는이】]|:)[:*\s]*",
     ("故选", "故選"): r"(?!项)[:*\s]*",
 }

@@ -37,7 +37,7 @@ class Several(Verifier):
 
     @override
     def found(self, response: str) -> str:
-        """Of the first that reads an answer."""
+        """What the first says that says where it reads."""
         return next(filter(None, (verifier.found(response) for verifier in self.of)), "")
 
     def _ask(

@@ -47,7 +47,7 @@ def _in_digits(match: re.Match[str]) -> str:
 
 
 def _numeral(written: str) -> int:
-    whole = below = digits = 0  # 十二万三百五: 120000, 300, 5
+    whole = below = digits = 0  # 十二万三百零五: 120000, 300, 5
     for character in written:
         size = int(unicodedata.numeric(character))
         if size < 10:

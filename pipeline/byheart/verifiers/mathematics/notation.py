@@ -359,9 +359,6 @@ def _plus_minus(text: str) -> Answer:
     return _several(values, ",")
 
 
-_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-
-
 def _measured(text: str) -> Answer:
     """A value and its unit, before or after it. The base of a numeral counts as its unit."""
     if r"\begin" in text:
@@ -381,7 +378,7 @@ def _measured(text: str) -> Answer:
         exact = number(value) is not None
         scale = re.match(r"(hundred|thousand|million|billion|trillion)s?(?![a-zA-Z])[ ¦]*", unit)
         if scale and exact:
-            value, unit = f"({value})*10^{{{_SCALES[scale[1]]}}}", unit[scale.end() :]
+            value, unit = f"({value})*10^{{{units.SCALES[scale[1]]}}}", unit[scale.end() :]
         if not unit:
             return Value(value)
         if joined and len(unit) == 1 and unit.isalpha():

@@ -25,6 +25,8 @@ _IN_BASE = {
     "°F": ("fahrenheit", "1"), "K": ("kelvin", "1"), "J": ("joule", "1"), "N": ("newton", "1"), "W": ("watt", "1"),
     "V": ("volt", "1"), "Hz": ("hertz", "1"), "Pa": ("pascal", "1"), "unit": ("unit", "1"),
 }  # fmt: skip
+SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+"""Words of size -> the power of ten."""
 _SPELLED = {
     "m": "meter metre", "mm": "millimeter millimetre", "cm": "centimeter centimetre", "km": "kilometer kilometre",
     "dm": "decimeter decimetre", "in": "inch inche", "ft": "foot feet", "yd": "yard", "mi": "mile", "g": "gram",
